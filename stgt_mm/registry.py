@@ -1,0 +1,81 @@
+"""The registries of the toolbox: one scope, ``stgt_mm``, children of mmengine's.
+
+A name is looked up by importing the modules in ``locations`` on first use, so a config may say
+``type='STGT'`` and nothing has to be imported before. A class as ``type`` works as well.
+"""
+
+from typing import Any
+
+from mmengine import registry as root
+from mmengine.registry import Registry, build_from_cfg, build_model_from_cfg
+
+from stgt_mm.utils import did_you_mean
+
+SCOPE = 'stgt_mm'
+
+
+def _known_names(registry: Registry) -> set[str]:
+    names: set[str] = set()
+    node: Registry | None = registry
+    while node is not None:
+        node.import_from_location()
+        names.update(node.module_dict)
+        node = node.parent
+    return names
+
+
+def _build(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
+    """Builds a component; an unknown name gives a suggestion instead of a bare KeyError.
+
+    Args:
+        cfg: Config with a ``type``: a registered name, an importable dotted name, or a class.
+        registry: Where the name is looked up.
+        default_args: Defaults for keys that ``cfg`` does not set.
+
+    Returns:
+        The component.
+
+    Raises:
+        KeyError: If the name is not registered; the message suggests the nearest one.
+    """
+    name = cfg.get('type') if isinstance(cfg, dict) else None
+    if isinstance(name, str) and registry.get(name) is None:
+        kind = registry.name
+        raise KeyError(
+            f"no {kind} is called '{name}'. {did_you_mean(name, _known_names(registry))} "
+            'A class of your own is found through custom_imports=dict(imports=["your.module"]).'
+        )
+    if registry.name == 'model' and isinstance(cfg, (dict, list)):
+        return build_model_from_cfg(cfg, registry, default_args)
+    return build_from_cfg(cfg, registry, default_args)
+
+
+def _child(parent: Registry, *locations: str) -> Registry:
+    return Registry(
+        parent.name,
+        parent=parent,
+        scope=SCOPE,
+        build_func=_build,
+        locations=[f'{SCOPE}.{location}' for location in locations],
+    )
+
+
+MODELS = _child(root.MODELS, 'models')
+DATASETS = _child(root.DATASETS, 'datasets')
+TRANSFORMS = _child(root.TRANSFORMS, 'datasets.transforms')
+READERS = Registry(
+    'reader', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.datasets.readers']
+)
+DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets.samplers')
+FUNCTIONS = _child(root.FUNCTIONS, 'datasets.collate')
+METRICS = _child(root.METRICS, 'evaluation')
+EVALUATOR = _child(root.EVALUATOR, 'evaluation')
+HOOKS = _child(root.HOOKS, 'engine.hooks')
+LOOPS = _child(root.LOOPS, 'engine.loops')
+RUNNERS = _child(root.RUNNERS, 'engine.runner')
+OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine.optim')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optim')
+PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'engine.schedulers')
+TOKENIZERS = Registry(
+    'tokenizer', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.models.tokenizer']
+)

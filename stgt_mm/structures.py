@@ -1,0 +1,18 @@
+"""The sample that travels with a clip: who it is, what is said of it, what the model answered."""
+
+from mmengine.structures import BaseDataElement
+
+
+class VideoTextSample(BaseDataElement):
+    """One clip and its words.
+
+    Meta information (set through ``metainfo=`` or :meth:`set_metainfo`):
+
+    - ``video``: path of the file as opened, str
+    - ``video_id``: id that is unique in the data set, str
+    - ``text``: caption, str (absent in video-only samples)
+    - ``text_id``: id of the caption, str
+    - ``sample_idx``: index in the data set, int: results are merged by it
+    - ``num_frames``: true number of frames of the file, int (after decoding)
+    - ``frame_indices``: the frames that were taken, tuple of int (after decoding)
+    """

@@ -1,0 +1,24 @@
+"""Small helpers without a better home: suggestions for mistyped names."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Returns a sentence that helps with a mistyped name.
+
+    Args:
+        name: What the user typed.
+        choices: The names that would have been right.
+
+    Returns:
+        ``"Did you mean 'x'?"`` when something is close, else the list of choices.
+    """
+    choices = sorted(choices)
+    close = get_close_matches(name, choices, n=1, cutoff=0.6)
+    if not close:
+        by_lower = {choice.lower(): choice for choice in choices}
+        close = [by_lower[c] for c in get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)]
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f'Known: {", ".join(choices) or "none"}.'
