@@ -1,0 +1,80 @@
+"""Writing clips: frames to an H.264 file that every reader opens and that is the same on every run."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+# Keeps library versions and build dates out of the file: the same frames give the same bytes.
+_BITEXACT = {'fflags': '+bitexact'}
+
+
+def _check_frames(frames: np.ndarray) -> None:
+    if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 4:
+        got = f'{getattr(frames, "dtype", type(frames).__name__)} {getattr(frames, "shape", "")}'
+        raise ValueError(f'frames must be a uint8 array of shape [T, H, W, 3], got {got}')
+    count, height, width, channels = frames.shape
+    if channels != 3 or count < 1:
+        raise ValueError(f'frames must be [T, H, W, 3] with T >= 1, got {frames.shape}')
+    if height % 2 or width % 2:
+        raise ValueError(
+            f'yuv420p needs an even height and width, got {height}x{width}; pad or crop one pixel'
+        )
+
+
+def write_video(
+    path: str | os.PathLike,
+    frames: np.ndarray,
+    fps: float = 8,
+    codec: str = 'libx264',
+    crf: int = 18,
+    preset: str = 'veryfast',
+    gop: int = 16,
+    threads: int = 1,
+    bframes: int = 0,
+) -> Path:
+    """Encodes frames to a video file (yuv420p).
+
+    The file appears under its name only when it is whole, and the same arguments give the same
+    bytes (one encoder thread, no library version in the file).
+
+    Args:
+        path: Where to write; the extension chooses the container. Parent folders are made.
+        frames: uint8 array [T, H, W, 3], RGB, H and W even.
+        fps: Frames per second.
+        codec: Name of an FFmpeg encoder.
+        crf: Constant rate factor: 0 is lossless, 18 is hard to tell from the source.
+        preset: Speed of the x264 / x265 encoder; other encoders do not have it.
+        gop: Largest distance between two key frames. Short ones make sparse sampling cheap.
+        threads: Encoder threads. More than one may change the bytes between machines.
+        bframes: Largest number of consecutive B-frames (x264 / x265).
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ValueError: If ``frames`` is not uint8 [T, H, W, 3] with even sides.
+    """
+    _check_frames(frames)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.stem}.{os.getpid()}.partial{path.suffix}')
+    options = {'crf': str(crf)}
+    if codec in ('libx264', 'libx265'):
+        options.update(preset=preset, bf=str(bframes))
+    try:
+        with av.open(str(partial), 'w', options=_BITEXACT) as container:
+            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = 'yuv420p'
+            stream.gop_size = gop
+            stream.codec_context.thread_count = threads
+            for image in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
+            container.mux(stream.encode(None))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
