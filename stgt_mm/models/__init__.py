@@ -1,1 +1,5 @@
 """TODO-DOC."""
+
+from stgt_mm.models import heads, losses
+
+__all__ = ['heads', 'losses']

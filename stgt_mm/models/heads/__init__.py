@@ -1,1 +1,7 @@
-"""TODO-DOC."""
+"""Heads: contrastive comparison, matching and captioning."""
+
+from stgt_mm.models.heads.caption_head import CaptionHead
+from stgt_mm.models.heads.contrastive_head import ContrastiveHead, PairSimilarities
+from stgt_mm.models.heads.matching_head import MatchingHead, NegativeIndices
+
+__all__ = ['CaptionHead', 'ContrastiveHead', 'MatchingHead', 'NegativeIndices', 'PairSimilarities']

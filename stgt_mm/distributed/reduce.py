@@ -1,0 +1,42 @@
+"""Counts and means over all ranks."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from stgt_mm.distributed.gather import world_size
+
+
+def global_count(valid: Tensor) -> Tensor:
+    """Counts the True entries on all ranks, without waiting for the device.
+
+    Args:
+        valid: Boolean, any shape.
+
+    Returns:
+        0-d int64 tensor, equal on all ranks.
+    """
+    count = valid.sum(dtype=torch.long)
+    if world_size() > 1:
+        dist.all_reduce(count)
+    return count
+
+
+def global_mean(values: Tensor, valid: Tensor | None = None) -> Tensor:
+    """This rank's part of the mean over all ranks: sum of the local values * world size / global count.
+
+    DistributedDataParallel averages gradients over ranks; with this scale its average is exactly the
+    gradient of the mean over the global batch, also when ranks have different numbers of valid entries.
+
+    Args:
+        values: Any shape, gradient flows to the valid entries.
+        valid: Boolean, same shape; False entries do not count, also when they are not finite. None = all
+            count.
+
+    Returns:
+        0-d tensor. Zero, attached to the graph, when no rank has a valid entry.
+    """
+    if valid is None:
+        valid = torch.ones_like(values, dtype=torch.bool)
+    total = torch.where(valid, values, torch.zeros_like(values)).sum()
+    return total * (world_size() / global_count(valid).clamp(min=1).to(total.dtype))

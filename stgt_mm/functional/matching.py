@@ -1,0 +1,45 @@
+"""Video-text matching (VTM): does this text belong to this clip, yes or no."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def matching_batch(
+    positive: Tensor, negative_text: Tensor, negative_video: Tensor, valid_text: Tensor, valid_video: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Joins positives and negatives into one labelled batch.
+
+    A negative that could not be drawn does not count. A positive counts when at least one of its negatives
+    does: otherwise a batch without negatives would teach that everything matches.
+
+    Args:
+        positive: Logits of the true pairs, shape (B, 2).
+        negative_text: Logits of (own video, other text), shape (B, 2).
+        negative_video: Logits of (other video, own text), shape (B, 2).
+        valid_text: Boolean, shape (B,): the row has a negative text.
+        valid_video: Boolean, shape (B,): the row has a negative video.
+
+    Returns:
+        Logits (3B, 2), labels (3B,) with 1 = match, and which of them count, boolean (3B,).
+    """
+    logits = torch.cat([positive, negative_text, negative_video])
+    labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    labels[: len(positive)] = 1
+    return logits, labels, torch.cat([valid_text | valid_video, valid_text, valid_video])
+
+
+def matching_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Binary cross entropy of each pair.
+
+    Args:
+        logits: Scores for (no match, match), shape (R, 2).
+        labels: 1 = match, 0 = no match, int64, shape (R,).
+        label_smoothing: Share of the target mass spread over both classes, in [0, 1).
+
+    Returns:
+        One value a pair, shape (R,).
+
+    Source: BLIP-2 section 3.1 (image-text matching), without smoothing.
+    """
+    return F.cross_entropy(logits, labels, reduction='none', label_smoothing=label_smoothing)

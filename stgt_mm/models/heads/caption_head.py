@@ -1,0 +1,33 @@
+"""Trains the Q-Former's decoder to say what is in the clip."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from stgt_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class CaptionHead(nn.Module):
+    """Generation objective over the token logits of the Q-Former's decoder; holds no parameters.
+
+    Args:
+        loss: Config of the generation loss, None for ``dict(type='VTG')``.
+    """
+
+    def __init__(self, loss: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self.vtg = MODELS.build(loss or {'type': 'VTG'})
+
+    def loss(self, logits: Tensor, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Objective of a batch of captions.
+
+        Args:
+            logits: Output of ``QFormer.decode``, shape (B, L, vocab).
+            ids: Token ids of the captions, int64, shape (B, L).
+            mask: Boolean, shape (B, L); True = a token, False = padding.
+
+        Returns:
+            ``loss_vtg``.
+        """
+        return {'loss_vtg': self.vtg(logits, ids, mask)}

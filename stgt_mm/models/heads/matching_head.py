@@ -1,0 +1,135 @@
+"""Scores a clip that has read a text, and draws the negatives it is trained with."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from stgt_mm.functional.matching import matching_batch
+from stgt_mm.functional.negatives import sample_negatives
+from stgt_mm.functional.similarity import full_precision
+from stgt_mm.registry import MODELS
+
+
+class NegativeIndices(NamedTuple):
+    """The negatives of the local pairs, as rows of the gathered batch.
+
+    Attributes:
+        text_for_video: Row of another text for each local video, int64, shape (B,).
+        video_for_text: Row of another video for each local text, int64, shape (B,).
+        valid_text: Boolean, shape (B,); False = there is no other text, the index is 0 and must not count.
+        valid_video: Boolean, shape (B,); False = there is no other video.
+    """
+
+    text_for_video: Tensor
+    video_for_text: Tensor
+    valid_text: Tensor
+    valid_video: Tensor
+
+
+@MODELS.register_module()
+class MatchingHead(nn.Module):
+    """Match or no match, for each pair of clip and text that was fused by the Q-Former.
+
+    The order of calls in a training step::
+
+        pairs = contrastive_head.compare(query_embeddings, text_embeddings, video_ids, texts)
+        negatives = matching_head.sample(pairs.v2t, pairs.t2v, pairs.related, contrastive_head.temperature)
+        all_ids = gather_padded(ids, pad_id, pairs.counts)            # [G, L]
+        all_mask = gather_padded(mask, False, pairs.counts)
+        all_tokens = all_gather_with_grad(video_tokens, pairs.counts)  # [G, M, C]
+        # fuse and score: (tokens, ids), (tokens, all_ids[text_for_video]), (all_tokens[video_for_text], ids)
+        losses = matching_head.loss(positive, negative_text, negative_video, negatives)
+
+    Every rank fuses all B rows, also those without a negative: graphs stay equal and shapes static.
+
+    Args:
+        width: Width of the Q-Former, D.
+        hard_fraction: Share of the negatives drawn by similarity, in [0, 1]; the rest is drawn evenly. 1 is
+            the paper's; from scratch it may never leave the saddle at which all pairs are called no match,
+            0.5 does.
+        loss: Config of the matching loss, None for ``dict(type='VTM')``.
+
+    Raises:
+        ValueError: If ``hard_fraction`` is outside [0, 1].
+
+    Source: BLIP-2 section 3.1; mean over queries of a Linear as in LAVIS.
+    """
+
+    def __init__(self, width: int, hard_fraction: float = 1.0, loss: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        if not 0 <= hard_fraction <= 1:
+            raise ValueError(f'hard_fraction must lie in [0, 1], got {hard_fraction}.')
+        self.hard_fraction = hard_fraction
+        self.classifier = nn.Linear(width, 2)
+        self.vtm = MODELS.build(loss or {'type': 'VTM'})
+
+    def forward(self, queries: Tensor) -> Tensor:
+        """Scores pairs.
+
+        Args:
+            queries: Queries that have read the text, shape (..., Q, D).
+
+        Returns:
+            Logits for (no match, match), shape (..., 2), float32 or wider.
+        """
+        return full_precision(self.classifier(queries)).mean(dim=-2)
+
+    def sample(
+        self,
+        sim_v2t: Tensor,
+        sim_t2v: Tensor,
+        related: Tensor,
+        temperature: Tensor | float,
+        noise: Tensor | None = None,
+    ) -> NegativeIndices:
+        """Draws one negative text a video and one negative video a text from the global batch.
+
+        Args:
+            sim_v2t: Cosines of the local videos with all texts, shape (B, G).
+            sim_t2v: Cosines of the local texts with all videos, shape (B, G).
+            related: Boolean, shape (B, G); True where row and column share the video or the text: never a
+                negative.
+            temperature: Divisor of the cosines.
+            noise: Uniform numbers in [0, 1), shape (2, B, G), for texts and for videos; None draws them.
+
+        Returns:
+            Rows of the gathered batch and which of them count. No gradient, no wait for the device.
+        """
+        with torch.no_grad():
+            if noise is None:
+                noise = torch.rand(2, *sim_v2t.shape, device=sim_v2t.device)
+            texts, valid_text = sample_negatives(sim_v2t / temperature, related, noise[0], self.hard_fraction)
+            videos, valid_video = sample_negatives(
+                sim_t2v / temperature, related, noise[1], self.hard_fraction
+            )
+        return NegativeIndices(texts, videos, valid_text, valid_video)
+
+    def loss(
+        self, positive: Tensor, negative_text: Tensor, negative_video: Tensor, negatives: NegativeIndices
+    ) -> dict[str, Tensor]:
+        """Objective of positives and negatives.
+
+        Args:
+            positive: Logits of the true pairs, shape (B, 2).
+            negative_text: Logits of (own video, ``text_for_video``), shape (B, 2).
+            negative_video: Logits of (``video_for_text``, own text), shape (B, 2).
+            negatives: Output of :meth:`sample`.
+
+        Returns:
+            ``loss_vtm``; ``vtm_accuracy`` of the pairs of this rank that count, 0 if there are none (calling
+            everything no match gives 0.667); ``vtm_skipped``, the share of this rank's pairs that did not
+            count.
+        """
+        logits, labels, valid = matching_batch(
+            positive, negative_text, negative_video, negatives.valid_text, negatives.valid_video
+        )
+        with torch.no_grad():
+            right = (logits.argmax(dim=1) == labels) & valid
+            accuracy = right.sum() / valid.sum().clamp(min=1)
+            skipped = 1 - valid.float().mean()
+        return {
+            'loss_vtm': self.vtm(logits, labels, valid),
+            'vtm_accuracy': accuracy.float(),
+            'vtm_skipped': skipped,
+        }
