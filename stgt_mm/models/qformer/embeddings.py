@@ -1,0 +1,63 @@
+"""What enters the Q-Former: learnt queries, and words with their positions."""
+
+import torch
+from torch import Tensor, nn
+
+
+class QFormerEmbeddings(nn.Module):
+    """Query and text embeddings that share one LayerNorm.
+
+    Queries have no position: they are a set. Texts have learnt absolute positions and no segment embedding.
+
+    Args:
+        vocab_size: Tokens of the vocabulary, ``[DEC]`` included.
+        width: Width D.
+        num_queries: Queries Q.
+        max_positions: Longest text, in tokens.
+        dropout: Dropout after the LayerNorm.
+        eps: Epsilon of the LayerNorm.
+
+    Source: BLIP-2 (arXiv 2301.12597), section 3.1.
+    """
+
+    def __init__(
+        self, vocab_size: int, width: int, num_queries: int, max_positions: int, dropout: float, eps: float
+    ) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.empty(num_queries, width))
+        self.words = nn.Embedding(vocab_size, width)
+        self.positions = nn.Embedding(max_positions, width)
+        self.norm = nn.LayerNorm(width, eps=eps)
+        self.dropout = nn.Dropout(dropout)
+
+    def embed_queries(self, batch: int) -> Tensor:
+        """Returns the queries for a batch.
+
+        Args:
+            batch: Number of rows.
+
+        Returns:
+            Shape (batch, Q, D).
+        """
+        queries = self.norm(self.queries)
+        return self.dropout(queries.expand(batch, -1, -1))
+
+    def embed_text(self, ids: Tensor) -> Tensor:
+        """Returns the embedded tokens of texts.
+
+        Args:
+            ids: Token ids, shape (B, L).
+
+        Returns:
+            Shape (B, L, D).
+
+        Raises:
+            ValueError: If a text is longer than ``max_positions``.
+        """
+        length, longest = ids.shape[-1], self.positions.num_embeddings
+        if length > longest:
+            raise ValueError(
+                f'a text has {length} tokens, the Q-Former has positions for {longest}; '
+                "lower the tokenizer's max_length or raise max_positions."
+            )
+        return self.dropout(self.norm(self.words(ids) + self.positions.weight[:length]))

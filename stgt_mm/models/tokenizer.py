@@ -1,0 +1,237 @@
+"""BERT WordPiece with ``[DEC]``, from a vocabulary file or a Hugging Face name."""
+
+import heapq
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import WordPiece
+from torch import Tensor
+
+from stgt_mm.registry import TOKENIZERS
+
+# A batch of captions is too little work for threads, and threads make forked data workers print warnings.
+os.environ.setdefault('TOKENIZERS_PARALLELISM', 'false')
+
+SPECIAL_TOKENS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
+BUILD_COMMAND = 'python tools/dataset_converters/build_vocab.py ANNOTATION.jsonl vocab.txt'
+
+
+def _vocab_file(vocab: str) -> Path:
+    """Finds the vocabulary: a file as it is, a Hugging Face name through the hub's cache or the network."""
+    path = Path(vocab).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix or path.is_absolute() or vocab.count('/') > 1:
+        raise ValueError(f"there is no vocabulary file '{vocab}'. Make one with: {BUILD_COMMAND}")
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(vocab, 'vocab.txt'))
+    except Exception as error:
+        raise ValueError(
+            f"'{vocab}' is neither a file nor a Hugging Face repository whose vocab.txt can be had "
+            f'({type(error).__name__}: {str(error).splitlines()[0]}). Without network give the path of a '
+            f'vocab.txt; for a small vocabulary of your own: {BUILD_COMMAND}'
+        ) from error
+
+
+def _read_vocab(path: Path) -> dict[str, int]:
+    tokens = path.read_text(encoding='utf-8').splitlines()
+    vocab = {token: index for index, token in enumerate(tokens)}
+    if len(vocab) != len(tokens):
+        raise ValueError(
+            f'{path} lists {len(tokens) - len(vocab)} tokens twice. Make it anew: {BUILD_COMMAND}'
+        )
+    missing = [token for token in SPECIAL_TOKENS[:4] if token not in vocab]
+    if missing:
+        raise ValueError(f'{path} lacks {", ".join(missing)}. Make it anew: {BUILD_COMMAND}')
+    return vocab
+
+
+@TOKENIZERS.register_module()
+class WordPieceTokenizer:
+    """Turns captions into padded token ids: ``[CLS] words [SEP]``, cut on the right.
+
+    ``[DEC]``, with which a caption starts when it is to be generated, gets the last id. What has been encoded
+    is kept, so that captions seen again cost a dictionary look-up.
+
+    Args:
+        vocab: Path of a vocab.txt (one token a line), or the name of a Hugging Face repository that has one.
+        max_length: Most tokens of a text, ``[CLS]`` and ``[SEP]`` included.
+        lower_case: Whether the vocabulary is lower case.
+        cache_size: How many encoded texts are kept; the one unused for longest leaves first.
+
+    Attributes:
+        vocab_size: Number of tokens with ``[DEC]``.
+        pad_id: Id of ``[PAD]``.
+        cls_id: Id of ``[CLS]``.
+        sep_id: Id of ``[SEP]``.
+        dec_id: Id of ``[DEC]``.
+
+    Raises:
+        ValueError: If the vocabulary cannot be had or lacks a special token; the message names the cure.
+
+    Source: BERT (arXiv 1810.04805) for WordPiece, BLIP-2 (arXiv 2301.12597) for ``[DEC]``.
+    """
+
+    def __init__(
+        self, vocab: str, max_length: int = 32, lower_case: bool = True, cache_size: int = 200_000
+    ) -> None:
+        if max_length < 3:
+            raise ValueError(f'max_length is {max_length}; [CLS], one word and [SEP] need at least 3.')
+        if cache_size < 0:
+            raise ValueError(f'cache_size is {cache_size}; 0 keeps nothing, a negative one has no meaning.')
+        table = _read_vocab(_vocab_file(str(vocab)))
+        table.setdefault('[DEC]', len(table))
+        self.max_length = max_length
+        self.vocab_size = len(table)
+        self.pad_id, self.cls_id, self.sep_id, self.dec_id = (
+            table[token] for token in ('[PAD]', '[CLS]', '[SEP]', '[DEC]')
+        )
+        self._special = {table[token] for token in (*SPECIAL_TOKENS, '[DEC]') if token in table}
+        self._special.discard(table['[UNK]'])
+        self._cache: dict[str, np.ndarray] = {}
+        self._cache_size = cache_size
+        self._model = Tokenizer(WordPiece(table, unk_token='[UNK]', max_input_chars_per_word=100))
+        self._model.normalizer = normalizers.BertNormalizer(lowercase=lower_case)
+        self._model.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        self._model.post_processor = processors.BertProcessing(('[SEP]', self.sep_id), ('[CLS]', self.cls_id))
+        self._model.decoder = decoders.WordPiece()
+        self._model.enable_truncation(max_length)
+
+    def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        cache = self._cache
+        # Taking an entry out and putting it back makes it the youngest: a dict keeps the order of insertion.
+        known = {text: cache.pop(text) for text in dict.fromkeys(texts) if text in cache}
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        for text, encoding in zip(new, self._model.encode_batch(new)):
+            known[text] = np.array(encoding.ids, dtype=np.int64)
+        cache.update(known)
+        while len(cache) > self._cache_size:
+            del cache[next(iter(cache))]
+        return [known[text] for text in texts]
+
+    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Encodes texts and pads them to the longest of them.
+
+        Args:
+            texts: K captions.
+
+        Returns:
+            Token ids (K, L), long, and the mask (K, L), boolean, False where padded.
+
+        Raises:
+            ValueError: If ``texts`` is empty or a single string.
+        """
+        if isinstance(texts, str) or not len(texts):
+            raise ValueError(f'texts must be a list with at least one caption, got {texts!r}.')
+        rows = self._encode(texts)
+        lengths = np.array([len(row) for row in rows])
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
+        ids[mask] = np.concatenate(rows)
+        return torch.from_numpy(ids), torch.from_numpy(mask)
+
+    def decode(self, ids: Tensor | Sequence[int]) -> str | list[str]:
+        """Turns token ids back into text, up to the first ``[SEP]`` and without special tokens.
+
+        Args:
+            ids: Shape (L,) for one text or (K, L) for several.
+
+        Returns:
+            One text, or K texts.
+        """
+        values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
+        if values and isinstance(values[0], list):
+            return [self.decode(row) for row in values]
+        if self.sep_id in values:
+            values = values[: values.index(self.sep_id)]
+        return self._model.decode([value for value in values if value not in self._special])
+
+
+class _Merger:
+    """Words as lists of pieces, and the counts of neighbouring pieces, kept up to date while pieces merge."""
+
+    def __init__(self, words: Counter[str]) -> None:
+        self.words = words
+        self.pieces = {word: [word[0], *(f'##{c}' for c in word[1:])] for word in words}
+        self.used: Counter[str] = Counter()
+        self._pairs: Counter[tuple[str, str]] = Counter()
+        self._where: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for word in words:
+            self._count(word, words[word])
+        self._heap = [(-count, pair) for pair, count in self._pairs.items()]
+        heapq.heapify(self._heap)
+
+    def _count(self, word: str, change: int) -> set[tuple[str, str]]:
+        pieces = self.pieces[word]
+        pairs = list(pairwise(pieces))
+        for pair in pairs:
+            self._pairs[pair] += change
+            self._where[pair].add(word)
+        for piece in pieces:
+            self.used[piece] += change
+        return set(pairs)
+
+    def merge_next(self) -> bool:
+        """Merges the most frequent pair, of equals the first by the alphabet; False if none is left."""
+        while self._heap:
+            count, pair = heapq.heappop(self._heap)
+            if self._pairs[pair] == -count and count < 0:
+                break
+        else:
+            return False
+        merged = pair[0] + pair[1].removeprefix('##')
+        changed: set[tuple[str, str]] = set()
+        for word in self._where.pop(pair):
+            changed |= self._count(word, -self.words[word])
+            pieces, position = self.pieces[word], 0
+            while position < len(pieces) - 1:
+                if (pieces[position], pieces[position + 1]) == pair:
+                    pieces[position : position + 2] = [merged]
+                position += 1
+            changed |= self._count(word, self.words[word])
+        for other in changed:
+            heapq.heappush(self._heap, (-self._pairs[other], other))
+        return True
+
+
+def train_wordpiece(texts: Iterable[str], size: int, lower_case: bool = True) -> list[str]:
+    """Builds a WordPiece vocabulary from captions; the same captions in any order give the same list.
+
+    Frequent neighbours merge, as in byte-pair encoding, and a piece that no word needs any more leaves again:
+    a small set of captions gets one token a word and none for the way there. Letters and digits are always in.
+
+    Args:
+        texts: Captions.
+        size: Most tokens of the vocabulary; fewer come back when every word has become one token.
+        lower_case: Whether to lower-case the captions first.
+
+    Returns:
+        The tokens in the order of their ids: special tokens, single characters, then pieces by the alphabet.
+
+    Raises:
+        ValueError: If ``size`` has no room for the special tokens and the characters.
+    """
+    normalizer = normalizers.BertNormalizer(lowercase=lower_case)
+    split = pre_tokenizers.BertPreTokenizer()
+    words: Counter[str] = Counter()
+    for text in texts:
+        words.update(word for word, _ in split.pre_tokenize_str(normalizer.normalize_str(text)))
+    characters = sorted(set('abcdefghijklmnopqrstuvwxyz0123456789').union(*words))
+    fixed = [*SPECIAL_TOKENS, *characters, *(f'##{character}' for character in characters)]
+    if size < len(fixed):
+        raise ValueError(
+            f'size is {size}; the special tokens and characters of these texts take {len(fixed)}.'
+        )
+    merger, known = _Merger(words), set(fixed)
+    learnt: list[str] = []
+    while len(learnt) < size - len(fixed) and merger.merge_next():
+        learnt = sorted(piece for piece, count in merger.used.items() if count and piece not in known)
+    return fixed + learnt
