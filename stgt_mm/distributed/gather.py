@@ -65,7 +65,7 @@ def _gather_rows(x: Tensor, counts: Sequence[int]) -> Tensor:
 
 
 class _GatherWithGrad(torch.autograd.Function):
-    """Forward: concatenates the rows of all ranks. Backward: sums all gradients, keeps those of its own rows."""
+    """Forward: concatenates the rows of all ranks. Backward: sums all gradients, keeps those of own rows."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, counts: Sequence[int]) -> Tensor:

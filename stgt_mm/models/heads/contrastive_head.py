@@ -18,25 +18,23 @@ from stgt_mm.functional.similarity import (
 from stgt_mm.registry import MODELS
 
 
-class PairSimilarities(NamedTuple):
-    """The local pairs of a batch against the global batch.
+class Contrast(NamedTuple):
+    """The local pairs of a batch, compared with the global batch.
 
     Attributes:
+        losses: Objectives (``loss_*``) and diagnostics.
         v2t: Cosines of the local videos with all texts, max over queries, shape (B, G).
         t2v: Cosines of the local texts with all videos, max over queries, shape (B, G).
-        positives: Column of each row's own pair, int64, shape (B,).
         related: Boolean, shape (B, G); True where row and column share the video or the text.
-        queries: Local and gathered query embeddings, (B, Q, P) and (G, Q, P).
-        texts: Local and gathered text embeddings, (B, P) and (G, P).
-        counts: Rows on each rank; pass it to further gathers of the same batch.
+        temperature: Divisor of the cosines, 0-d.
+        counts: Rows on each rank; passed to further gathers of the same batch it saves them asking.
     """
 
+    losses: dict[str, Tensor]
     v2t: Tensor
     t2v: Tensor
-    positives: Tensor
     related: Tensor
-    queries: tuple[Tensor, Tensor]
-    texts: tuple[Tensor, Tensor]
+    temperature: Tensor
     counts: list[int]
 
 
@@ -109,13 +107,17 @@ class ContrastiveHead(nn.Module):
         cls = states[:, 0] if states.dim() == 3 else states
         return F.normalize(full_precision(self.text_proj(cls)), dim=-1)
 
-    def compare(
+    def similarity(self, queries: Tensor, texts: Tensor) -> Tensor:
+        """Cosines of clips (V, Q, P) with texts (K, P): the best of a clip's queries, shape (V, K)."""
+        return max_query_similarity(queries, texts)
+
+    def loss(
         self,
         queries: Tensor,
         texts: Tensor,
         video_ids: Sequence[str] | Tensor,
         text_keys: Sequence[str] | Tensor,
-    ) -> PairSimilarities:
+    ) -> Contrast:
         """Compares the local pairs with the global batch; all communication of the head is here.
 
         Args:
@@ -125,68 +127,28 @@ class ContrastiveHead(nn.Module):
             text_keys: B ids of the texts; best the texts themselves, so that equal strings are recognised.
 
         Returns:
-            Cosines and everything the objectives and the sampling of negatives need.
+            The cosines, and in ``losses``: ``loss_vtc`` (``alpha`` > 0) and ``loss_csal`` (``alpha`` < 1), weighted;
+            ``temperature``; with CSAL also ``target_diagonal``, the mean target mass on the own pairs of this rank:
+            1 is VTC's target, 1/G is uniform.
         """
         counts = row_counts(len(queries), queries.device)
-        all_queries = all_gather_with_grad(queries, counts)
-        all_texts = all_gather_with_grad(texts, counts)
+        positives = row_offset(counts) + torch.arange(len(queries), device=queries.device)
+        all_queries, all_texts = all_gather_with_grad(queries, counts), all_gather_with_grad(texts, counts)
         videos, all_videos = gather_ids(video_ids, queries.device, counts)
         keys, all_keys = gather_ids(text_keys, queries.device, counts)
-        return PairSimilarities(
-            v2t=max_query_similarity(queries, all_texts),
-            t2v=max_query_similarity(all_queries, texts).T,
-            positives=row_offset(counts) + torch.arange(len(queries), device=queries.device),
-            related=related_pairs(videos, keys, all_videos, all_keys),
-            queries=(queries, all_queries),
-            texts=(texts, all_texts),
-            counts=counts,
-        )
-
-    def pair_loss(self, pairs: PairSimilarities) -> dict[str, Tensor]:
-        """Objectives of a compared batch.
-
-        Args:
-            pairs: Output of :meth:`compare`.
-
-        Returns:
-            ``loss_vtc`` (``alpha`` > 0) and ``loss_csal`` (``alpha`` < 1), weighted; ``temperature``; with
-            CSAL also ``target_diagonal``, the mean target mass on the own pairs of this rank: 1 is VTC's
-            target, 1/G is uniform.
-        """
+        related = related_pairs(videos, keys, all_videos, all_keys)
         with torch.no_grad():
             self.temp.clamp_(*self.temperature_range)
         temperature = self.temperature
-        logits = pairs.v2t / temperature, pairs.t2v / temperature
-        out: dict[str, Tensor] = {}
+        v2t, t2v = self.similarity(queries, all_texts), self.similarity(all_queries, texts).T
+        logits = v2t / temperature, t2v / temperature
+        losses: dict[str, Tensor] = {}
         if self.alpha > 0:
-            out['loss_vtc'] = self.alpha * self.vtc(*logits, pairs.positives, pairs.related)
+            losses['loss_vtc'] = self.alpha * self.vtc(*logits, positives, related)
         if self.alpha < 1:
-            clips, all_clips = (mean_query_embedding(queries) for queries in pairs.queries)
-            targets = self.csal.targets(
-                cosine_matrix(clips, all_clips), cosine_matrix(*pairs.texts), pairs.positives
-            )
-            out['loss_csal'] = (1 - self.alpha) * self.csal(*logits, targets)
-            own = targets.detach().gather(1, pairs.positives.unsqueeze(1))
-            out['target_diagonal'] = own.mean()
-        out['temperature'] = temperature.detach().clone()
-        return out
-
-    def loss(
-        self,
-        queries: Tensor,
-        texts: Tensor,
-        video_ids: Sequence[str] | Tensor,
-        text_keys: Sequence[str] | Tensor,
-    ) -> dict[str, Tensor]:
-        """:meth:`compare` and :meth:`pair_loss` in one, for callers that need no negatives.
-
-        Args:
-            queries: Output of :meth:`project_queries`, shape (B, Q, P).
-            texts: Output of :meth:`project_text`, shape (B, P).
-            video_ids: B ids of the clips.
-            text_keys: B ids of the texts.
-
-        Returns:
-            See :meth:`pair_loss`.
-        """
-        return self.pair_loss(self.compare(queries, texts, video_ids, text_keys))
+            clips = cosine_matrix(mean_query_embedding(queries), mean_query_embedding(all_queries))
+            targets = self.csal.targets(clips, cosine_matrix(texts, all_texts), positives)
+            losses['loss_csal'] = (1 - self.alpha) * self.csal(*logits, targets)
+            losses['target_diagonal'] = targets.detach().gather(1, positives.unsqueeze(1)).mean()
+        losses['temperature'] = temperature.detach().clone()
+        return Contrast(losses, v2t, t2v, related, temperature.detach(), counts)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from stgt_mm.functional.matching import matching_batch
 from stgt_mm.functional.negatives import sample_negatives
 from stgt_mm.functional.similarity import full_precision
+from stgt_mm.models.heads.contrastive_head import Contrast
 from stgt_mm.registry import MODELS
 
 
@@ -33,11 +34,11 @@ class MatchingHead(nn.Module):
 
     The order of calls in a training step::
 
-        pairs = contrastive_head.compare(query_embeddings, text_embeddings, video_ids, texts)
-        negatives = matching_head.sample(pairs.v2t, pairs.t2v, pairs.related, contrastive_head.temperature)
-        all_ids = gather_padded(ids, pad_id, pairs.counts)            # [G, L]
-        all_mask = gather_padded(mask, False, pairs.counts)
-        all_tokens = all_gather_with_grad(video_tokens, pairs.counts)  # [G, M, C]
+        contrast = contrastive_head.loss(query_embeddings, text_embeddings, video_ids, texts)
+        negatives = matching_head.sample(contrast)
+        all_ids = gather_padded(ids, pad_id, contrast.counts)             # [G, L]
+        all_mask = gather_padded(mask, False, contrast.counts)
+        all_tokens = all_gather_with_grad(video_tokens, contrast.counts)  # [G, M, C]
         # fuse and score: (tokens, ids), (tokens, all_ids[text_for_video]), (all_tokens[video_for_text], ids)
         losses = matching_head.loss(positive, negative_text, negative_video, negatives)
 
@@ -75,34 +76,27 @@ class MatchingHead(nn.Module):
         """
         return full_precision(self.classifier(queries)).mean(dim=-2)
 
-    def sample(
-        self,
-        sim_v2t: Tensor,
-        sim_t2v: Tensor,
-        related: Tensor,
-        temperature: Tensor | float,
-        noise: Tensor | None = None,
-    ) -> NegativeIndices:
+    def sample(self, contrast: Contrast, noise: Tensor | None = None) -> NegativeIndices:
         """Draws one negative text a video and one negative video a text from the global batch.
 
+        A pair of the same video or the same text is never a negative.
+
         Args:
-            sim_v2t: Cosines of the local videos with all texts, shape (B, G).
-            sim_t2v: Cosines of the local texts with all videos, shape (B, G).
-            related: Boolean, shape (B, G); True where row and column share the video or the text: never a
-                negative.
-            temperature: Divisor of the cosines.
+            contrast: Output of :meth:`ContrastiveHead.loss`: B local rows, G columns.
             noise: Uniform numbers in [0, 1), shape (2, B, G), for texts and for videos; None draws them.
 
         Returns:
             Rows of the gathered batch and which of them count. No gradient, no wait for the device.
         """
-        with torch.no_grad():
-            if noise is None:
-                noise = torch.rand(2, *sim_v2t.shape, device=sim_v2t.device)
-            texts, valid_text = sample_negatives(sim_v2t / temperature, related, noise[0], self.hard_fraction)
-            videos, valid_video = sample_negatives(
-                sim_t2v / temperature, related, noise[1], self.hard_fraction
-            )
+        v2t, t2v = contrast.v2t.detach(), contrast.t2v.detach()
+        if noise is None:
+            noise = torch.rand(2, *v2t.shape, device=v2t.device)
+        texts, valid_text = sample_negatives(
+            v2t / contrast.temperature, contrast.related, noise[0], self.hard_fraction
+        )
+        videos, valid_video = sample_negatives(
+            t2v / contrast.temperature, contrast.related, noise[1], self.hard_fraction
+        )
         return NegativeIndices(texts, videos, valid_text, valid_video)
 
     def loss(
