@@ -1,1 +1,1 @@
-"""TODO-DOC."""
+"""The ideas of the method as pure functions of tensors: no mmengine, no transformers, no processes."""

@@ -1,1 +1,7 @@
-"""TODO-DOC."""
+"""Necks: from the tokens of the frames [B, T, 1+N, C] to video tokens [B, M, C]."""
+
+from stgt_mm.models.necks.cross_frame import CrossFrameNeck
+from stgt_mm.models.necks.mean_pool import MeanPoolNeck
+from stgt_mm.models.necks.stgt import STGT
+
+__all__ = ['STGT', 'CrossFrameNeck', 'MeanPoolNeck']

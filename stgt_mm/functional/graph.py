@@ -1,0 +1,160 @@
+"""The spatio-temporal graph: which tokens are linked, and how strong each link is (STGT, Eq. 6, 7 and 10).
+
+Legend: B batch, T frames, N tokens of a frame, C width, w frames that a frame sees (itself included).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class FrameGraph(NamedTuple):
+    """The links of the tokens of one frame to the tokens of the frames that it sees.
+
+    Attributes:
+        weights: Similarity W_s, shape [B, N, w*N], float32 (float64 for float64 tokens); None without weights.
+        linked: True where a link is kept, shape [B, N, w*N]; None when every pair is linked.
+    """
+
+    weights: Tensor | None
+    linked: Tensor | None
+
+
+def check_threshold(threshold: float) -> float:
+    """Returns the similarity threshold h if it has a meaning.
+
+    Args:
+        threshold: Smallest cosine that is a link. -1 links every pair of the band, 0 drops negative cosines.
+
+    Returns:
+        The threshold, as given.
+
+    Raises:
+        ValueError: If it is outside [-1, 1): from 1 on only rounding would decide which link stays.
+    """
+    if not -1 <= threshold < 1:
+        raise ValueError(
+            f'similarity threshold {threshold} is outside [-1, 1): a cosine is at most 1, so no link between '
+            'two tokens would be left. Use 0.1 to 0.9; -1 keeps every link of the band.'
+        )
+    return threshold
+
+
+def frame_window(frame: int, frames: int, band: int) -> tuple[int, int]:
+    """Returns the frames that one frame sees: first and one past the last.
+
+    Args:
+        frame: Index of the frame, in [0, frames).
+        frames: T.
+        band: How many frames are seen on each side; 1 in the paper.
+
+    Returns:
+        (first, stop), both in [0, frames].
+    """
+    return max(0, frame - band), min(frames, frame + band + 1)
+
+
+def band_mask(frames: int, nodes: int, band: int, device: torch.device | None = None) -> Tensor:
+    """Tells which pairs of tokens lie in the same or in adjacent frames.
+
+    Args:
+        frames: T.
+        nodes: N, tokens of a frame.
+        band: Frames on each side.
+        device: Where the mask is made.
+
+    Returns:
+        bool, shape [T*N, T*N], tokens ordered by frame.
+
+    Source: the spatio-temporal part of Eq. 7.
+    """
+    frame = torch.arange(frames, device=device).repeat_interleave(nodes)
+    return (frame[:, None] - frame[None, :]).abs() <= band
+
+
+def unit_tokens(tokens: Tensor) -> Tensor:
+    """Scales tokens to length 1, detached, at least in float32; a zero token stays zero.
+
+    Args:
+        tokens: shape [..., C].
+
+    Returns:
+        shape [..., C], float32 or float64.
+    """
+    tokens = tokens.detach()
+    return F.normalize(tokens if tokens.dtype == torch.float64 else tokens.float(), dim=-1)
+
+
+def dense_graph(tokens: Tensor, frames: int, threshold: float | None, band: int = 1) -> FrameGraph:
+    """Builds the graph over all tokens of the clip.
+
+    Args:
+        tokens: shape [B, T*N, C], ordered by frame.
+        frames: T.
+        threshold: h; None links every pair of tokens of the clip, without band.
+        band: Frames on each side.
+
+    Returns:
+        The graph, shapes [B, T*N, T*N]. A link is kept when its cosine is >= h inside the band; a token always
+        keeps the link to itself: rounding can put its own cosine below 1, and that of a zero token is 0.
+
+    Source: Eq. 6 (W_s, as cosine), Eq. 7 and 10 (adjacency); >= as in the authors' release.
+    """
+    with torch.autocast(tokens.device.type, enabled=False):
+        unit = unit_tokens(tokens)
+        weights = unit @ unit.transpose(-1, -2)
+    if threshold is None:
+        return FrameGraph(weights, None)
+    total = tokens.shape[1]
+    linked = (weights >= threshold) | (threshold <= -1)
+    linked = linked & band_mask(frames, total // frames, band, tokens.device)
+    return FrameGraph(weights, linked | torch.eye(total, dtype=torch.bool, device=tokens.device))
+
+
+def banded_graph(
+    tokens: Tensor, frames: int, threshold: float | None, band: int = 1
+) -> tuple[FrameGraph, ...]:
+    """Builds the same graph frame by frame; memory and time are linear in T.
+
+    Args:
+        tokens: shape [B, T*N, C], ordered by frame.
+        frames: T.
+        threshold: h; None keeps every link of the band.
+        band: Frames on each side.
+
+    Returns:
+        One graph a frame; its columns are the tokens of the frames ``frame_window`` names.
+    """
+    graphs = []
+    with torch.autocast(tokens.device.type, enabled=False):
+        unit = unit_tokens(tokens).unflatten(1, (frames, -1))
+        for frame in range(frames):
+            first, stop = frame_window(frame, frames, band)
+            weights = unit[:, frame] @ unit[:, first:stop].flatten(1, 2).transpose(-1, -2)
+            linked = None
+            if threshold is not None:
+                linked = (weights >= threshold) | (threshold <= -1)
+                nodes = unit.shape[2]
+                own = linked[:, :, (frame - first) * nodes : (frame - first + 1) * nodes]
+                own.diagonal(dim1=-2, dim2=-1).fill_(True)
+            graphs.append(FrameGraph(weights, linked))
+    return tuple(graphs)
+
+
+def graph_density(graphs: tuple[FrameGraph, ...], device: torch.device) -> Tensor:
+    """Computes the share of links kept among those the band allows.
+
+    Args:
+        graphs: One graph a frame.
+        device: Where the result is made when nothing was thresholded.
+
+    Returns:
+        0-d float32 tensor in (0, 1], on the device of the graph: reading it is left to the caller.
+    """
+    masks = [graph.linked for graph in graphs if graph.linked is not None]
+    if not masks:
+        return torch.ones((), device=device)
+    kept = torch.stack([mask.count_nonzero() for mask in masks]).sum()
+    return kept.float() / sum(mask.numel() for mask in masks)

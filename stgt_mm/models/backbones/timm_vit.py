@@ -1,0 +1,153 @@
+"""Any Vision Transformer of timm with a CLS token, applied to every frame."""
+
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from stgt_mm.models.backbones.weights import load_strictly, read_weights, weights_hash
+from stgt_mm.registry import MODELS
+
+
+@MODELS.register_module()
+class TimmViT(nn.Module):
+    """Image backbone of timm; the frames of all clips go through it as one batch.
+
+    Args:
+        model_name: Name in timm, e.g. 'eva_giant_patch14_clip_224': at depth 39 it is BLIP-2's ViT-g, C = 1408.
+        depth: Number of blocks that are kept from the front; None keeps all.
+        img_size: Side of the frames in pixels, int or (height, width).
+        frozen: No gradient, and eval mode even after ``train()``.
+        pretrained: Whether timm loads its published weights (needs the network or timm's cache).
+        checkpoint: Weights of this backbone: .safetensors or .pth, or ``package://stgt_mm/...`` for a file of
+            the package. Loaded strictly, but for blocks past ``depth`` and for heads, which are not used.
+        final_norm: Whether the final norm is applied to the tokens.
+        **timm_kwargs: Passed on to the timm model, e.g. patch_size, embed_dim, num_heads.
+
+    Attributes:
+        embed_dims: C.
+        grid_size: (Gh, Gw), N = Gh * Gw.
+
+    Raises:
+        ValueError: If timm does not know the model, it has no CLS token, or the weights do not fit.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        depth: int | None = None,
+        img_size: int | tuple[int, int] = 224,
+        frozen: bool = True,
+        pretrained: bool = False,
+        checkpoint: str | None = None,
+        final_norm: bool = False,
+        **timm_kwargs: Any,
+    ) -> None:
+        super().__init__()
+        if depth is not None and depth < 1:
+            raise ValueError(f'depth {depth} must be at least 1, or None for all blocks.')
+        if pretrained and checkpoint:
+            raise ValueError(f"pretrained=True and checkpoint='{checkpoint}' exclude each other: choose one.")
+        self.model_name = model_name
+        self.final_norm = final_norm
+        self.frozen = frozen
+        if depth is not None and not pretrained:
+            timm_kwargs['depth'] = depth
+        self.vit = _create(model_name, pretrained, img_size=img_size, num_classes=0, **timm_kwargs)
+        self._cut(depth)
+        if not hasattr(self.vit, 'cls_token') or self.vit.cls_token is None:
+            raise ValueError(f"'{model_name}' has no CLS token: choose a ViT that has one.")
+        self.embed_dims: int = self.vit.embed_dim
+        self.grid_size: tuple[int, int] = tuple(self.vit.patch_embed.grid_size)
+        self.img_size: tuple[int, int] = tuple(self.vit.patch_embed.img_size)
+        self.checkpoint = checkpoint
+        if checkpoint:
+            load_strictly(self.vit, self._used(read_weights(checkpoint)), checkpoint)
+        self.requires_grad_(not frozen)
+        self.train(not frozen)
+
+    def _cut(self, depth: int | None) -> None:
+        """Removes what the tokens do not pass: blocks past ``depth`` and, without final norm, the norms."""
+        if depth is not None:
+            if depth > len(self.vit.blocks):
+                raise ValueError(
+                    f"'{self.model_name}' has {len(self.vit.blocks)} blocks, depth {depth} is more."
+                )
+            self.vit.blocks = self.vit.blocks[:depth]
+        self.vit.fc_norm = nn.Identity()
+        if not self.final_norm:
+            self.vit.norm = nn.Identity()
+
+    def _used(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Drops the weights of the parts that ``_cut`` removed."""
+        unused = ['head.', 'fc_norm.'] + ([] if self.final_norm else ['norm.'])
+        kept = {}
+        for key, tensor in state.items():
+            block = key.split('.')[1] if key.startswith('blocks.') else '0'
+            past = block.isdigit() and int(block) >= len(self.vit.blocks)
+            if not past and not key.startswith(tuple(unused)):
+                kept[key] = tensor
+        return kept
+
+    @property
+    def vit_weights_hash(self) -> str:
+        """First 16 hex digits of the sha256 of the backbone's weights: reads all of them at each access."""
+        return weights_hash(self.vit)
+
+    def init_weights(self) -> None:
+        """Does nothing: weights are set by the constructor.
+
+        mmengine calls a method of this name on every child before training, and that of timm's models would
+        draw all weights anew.
+        """
+
+    def train(self, mode: bool = True) -> 'TimmViT':
+        """Sets the training mode; a frozen backbone stays in eval mode."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Computes the tokens of every frame.
+
+        Args:
+            video: normalised frames, shape [B, T, 3, H, W].
+
+        Returns:
+            shape [B, T, 1+N, C], CLS first, patches in row-major order, before the final norm unless
+            ``final_norm``; register tokens are dropped.
+
+        Raises:
+            ValueError: If the frames have another size than the backbone.
+        """
+        if video.ndim != 5 or tuple(video.shape[-2:]) != self.img_size:
+            height, width = self.img_size
+            raise ValueError(
+                f"'{self.model_name}' expects video [B, T, 3, {height}, {width}] but got {list(video.shape)}: "
+                'make img_size and the resize of the pipeline equal.'
+            )
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            ((patches, prefix),) = self.vit.forward_intermediates(
+                video.flatten(0, 1),
+                indices=1,
+                return_prefix_tokens=True,
+                norm=self.final_norm,
+                output_fmt='NLC',
+                intermediates_only=True,
+            )
+            return torch.cat([prefix[:, :1], patches], dim=1).unflatten(0, video.shape[:2])
+
+
+def _create(model_name: str, pretrained: bool, **kwargs: Any) -> nn.Module:
+    """Builds the timm model; only ``pretrained`` may touch the network, and says so when it cannot."""
+    if not timm.is_model(model_name):
+        close = ', '.join(timm.list_models(f'*{model_name.split("_")[0]}*')[:5])
+        raise ValueError(f"timm has no model '{model_name}'. Similar: {close or 'none'}.")
+    try:
+        return timm.create_model(model_name, pretrained=pretrained, **kwargs)
+    except (OSError, RuntimeError, ValueError) as error:
+        if not pretrained:
+            raise
+        raise RuntimeError(
+            f"timm could not load the published weights of '{model_name}' ({error}). Without network, download "
+            'them elsewhere and give the file as checkpoint=..., with pretrained=False.'
+        ) from error

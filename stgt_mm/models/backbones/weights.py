@@ -1,0 +1,104 @@
+"""Weight files of frozen backbones: where they are, how they are read, by what name they are known."""
+
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+PACKAGE_PREFIX = 'package://'
+
+
+def resolve_weights(location: str) -> Path:
+    """Returns the path of a weight file.
+
+    Args:
+        location: A path, or ``package://<package>/<path>`` for a file that ships inside a Python package.
+
+    Returns:
+        An existing file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    path = Path(location)
+    if location.startswith(PACKAGE_PREFIX):
+        package, _, inner = location[len(PACKAGE_PREFIX) :].partition('/')
+        path = Path(str(files(package))) / inner
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no weights at '{location}' (looked for {path}). Give the path of a .safetensors or .pth file, or "
+            f'{PACKAGE_PREFIX}<package>/<path> for one that ships with a package.'
+        )
+    return path
+
+
+def read_weights(location: str) -> dict[str, Tensor]:
+    """Reads a state dict without ever running code from the file.
+
+    Args:
+        location: As for ``resolve_weights``; .safetensors or a file of ``torch.save``. A dict with a key
+            'state_dict' or 'model' is unpacked.
+
+    Returns:
+        Names and tensors, on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file holds anything but tensors by name.
+    """
+    path = resolve_weights(location)
+    if path.suffix == '.safetensors':
+        return load_file(path)
+    content = torch.load(path, map_location='cpu', weights_only=True)
+    for wrapper in ('state_dict', 'model'):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(x, Tensor) for x in content.values()):
+        raise ValueError(f"'{location}' is not a state dict: it must map names to tensors.")
+    return content
+
+
+def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
+    """Loads a state dict and lists everything that does not fit before anything is changed.
+
+    Args:
+        module: Receives the weights.
+        state: Names and tensors.
+        source: Named in the message.
+
+    Raises:
+        ValueError: If keys are missing, unexpected or of another shape; each is listed.
+    """
+    own = module.state_dict()
+    problems = [f'missing: {key}' for key in own if key not in state]
+    problems += [f'unexpected: {key}' for key in state if key not in own]
+    problems += [
+        f'shape: {key} is {list(state[key].shape)} in the file, {list(own[key].shape)} in the model'
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if problems:
+        shown = '\n  '.join(problems[:40])
+        more = f'\n  and {len(problems) - 40} more' if len(problems) > 40 else ''
+        raise ValueError(f"the weights of '{source}' do not fit:\n  {shown}{more}")
+    module.load_state_dict(state)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """Computes a short name of the weights of a module.
+
+    Args:
+        module: Any module that is not on the meta device.
+
+    Returns:
+        The first 16 hex digits of the sha256 over names, types, shapes and bytes of its state dict.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)};'.encode())
+        data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(memoryview(data.numpy()))
+    return digest.hexdigest()[:16]

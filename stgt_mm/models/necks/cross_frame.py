@@ -1,0 +1,139 @@
+"""The paper's baseline: frames talk through one message token each (CCT), then a transformer over time (MIT)."""
+
+import torch
+from torch import Tensor, nn
+
+from stgt_mm.functional.position import resize_temporal
+from stgt_mm.models.layers import DropPath, SelfAttention, TransformerBlock, init_linear
+from stgt_mm.registry import MODELS
+
+
+class CrossFrameBlock(nn.Module):
+    """Cross-frame communication: the CLS tokens write a message that the last token of each frame receives.
+
+    Args:
+        embed_dims: C.
+        num_heads: H.
+        drop_path: Stochastic depth of all branches.
+
+    Source: X-CLIP's CCT as changed by the authors of STGT: the message is added to an appended token.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.message_fc = nn.Linear(embed_dims, embed_dims)
+        self.message_norm = nn.LayerNorm(embed_dims)
+        self.message_attn = SelfAttention(embed_dims, num_heads)
+        self.drop_path = DropPath(drop_path)
+        self.frame_block = TransformerBlock(embed_dims, num_heads, drop_path=drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps tokens [B, T, L, C], CLS first and the receiving token last, to the same shape."""
+        message = self.message_fc(x[:, :, 0])
+        message = message + self.drop_path(self.message_attn(self.message_norm(message)))
+        x = torch.cat([x[:, :, :-1], x[:, :, -1:] + message[:, :, None]], dim=2)
+        return self.frame_block(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class MultiFrameIntegration(nn.Module):
+    """Transformer over the frame tokens of a clip, averaged over time with the input added back.
+
+    Args:
+        embed_dims: C.
+        num_heads: H.
+        num_frames: T of the temporal embedding.
+        num_layers: Blocks.
+        temporal_resize: 'linear' or 'nearest', when a clip has another T.
+        temporal_init_std: Std of the temporal embedding at the start.
+
+    Source: X-CLIP's MIT, methods.md 3.2.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        num_frames: int,
+        num_layers: int,
+        temporal_resize: str,
+        temporal_init_std: float,
+    ) -> None:
+        super().__init__()
+        self.temporal_resize = temporal_resize
+        self.temporal_embed = nn.Parameter(torch.randn(num_frames, embed_dims) * temporal_init_std)
+        self.blocks = nn.Sequential(*(TransformerBlock(embed_dims, num_heads) for _ in range(num_layers)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps frame tokens [B, T, C] to one video token [B, C]."""
+        temporal = resize_temporal(self.temporal_embed, x.shape[1], self.temporal_resize)
+        return (x + self.blocks(x + temporal)).mean(dim=1)
+
+
+@MODELS.register_module()
+class CrossFrameNeck(nn.Module):
+    """CCT and MIT, one layer each: the baseline of the paper's ablation, which sees time in frame tokens only.
+
+    Args:
+        embed_dims: C.
+        num_heads: H; 16 at C = 1408.
+        num_frames: T of the temporal embedding; another T resizes it.
+        num_layers: Cross-frame blocks.
+        integration_layers: Blocks of the transformer over time.
+        drop_path: Stochastic depth of the cross-frame blocks.
+        temporal_resize: 'linear', or 'nearest' as in the release.
+        temporal_init_std: Std of the temporal embedding at the start.
+
+    Raises:
+        ValueError: If a count is below 1 or the tokens have another width.
+
+    Source: the paper's baseline; Section 3.5 of the project's notes on methods.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        num_heads: int,
+        num_frames: int = 8,
+        num_layers: int = 1,
+        integration_layers: int = 1,
+        drop_path: float = 0.0,
+        temporal_resize: str = 'linear',
+        temporal_init_std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        counts = dict(num_frames=num_frames, num_layers=num_layers, integration_layers=integration_layers)
+        for name, value in counts.items():
+            if value < 1:
+                raise ValueError(f'{name} {value} must be at least 1.')
+        self.embed_dims = embed_dims
+        self.video_token = nn.Parameter(torch.zeros(embed_dims))
+        self.blocks = nn.Sequential(
+            *(CrossFrameBlock(embed_dims, num_heads, drop_path) for _ in range(num_layers))
+        )
+        self.norm = nn.LayerNorm(embed_dims)
+        self.proj = nn.Parameter(torch.randn(embed_dims, embed_dims) * embed_dims**-0.5)
+        self.integration = MultiFrameIntegration(
+            embed_dims, num_heads, num_frames, integration_layers, temporal_resize, temporal_init_std
+        )
+        init_linear(self)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Turns the tokens of the frames into video tokens.
+
+        Args:
+            tokens: CLS first, shape [B, T, 1+N, C].
+
+        Returns:
+            shape [B, 1+N+1, C]: every token averaged over the frames, then the integrated video token.
+
+        Raises:
+            ValueError: If the tokens have another shape or width.
+        """
+        if tokens.ndim != 4 or tokens.shape[-1] != self.embed_dims:
+            raise ValueError(
+                f'CrossFrameNeck expects tokens [B, T, 1+N, {self.embed_dims}] but got {list(tokens.shape)}.'
+            )
+        extra = self.video_token.expand(*tokens.shape[:2], 1, -1).to(tokens.dtype)
+        x = self.blocks(torch.cat([tokens, extra], dim=2))
+        video = self.integration(self.norm(x[:, :, -1]) @ self.proj)
+        return torch.cat([x[:, :, :-1].mean(dim=1), video[:, None]], dim=1)
