@@ -1,0 +1,72 @@
+"""What a reader is."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+from stgt_mm.datasets.readers.errors import VideoReadError
+
+
+class BaseReader(ABC):
+    """One open video file; a context manager.
+
+    A subclass opens the file in its constructor, sets ``num_frames`` and implements ``_read`` and
+    ``close``. Open it in the process that uses it: FFmpeg's handles do not survive a fork.
+
+    Args:
+        path: Video file.
+        exact: Count frames by decoding the file once (right for every file; the count is remembered
+            for the life of the process). With ``False`` the packets are counted, which does not
+            decode, and is right for whole files only.
+
+    Raises:
+        VideoReadError: If the file is missing, is not a video, or no frame of it decodes.
+    """
+
+    num_frames: int
+
+    def __init__(self, path: str | os.PathLike, exact: bool = True) -> None:
+        self.path = os.fspath(path)
+        self.exact = exact
+        if not os.path.isfile(self.path):
+            raise VideoReadError(self.path, 'no such file')
+        if os.path.getsize(self.path) == 0:
+            raise VideoReadError(self.path, 'the file is empty')
+
+    def __len__(self) -> int:
+        return self.num_frames
+
+    def __enter__(self) -> 'BaseReader':
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def get(self, indices: Sequence[int]) -> np.ndarray:
+        """Decodes frames.
+
+        Args:
+            indices: Frame indices in ``[0, num_frames)``, in any order, repeats allowed.
+
+        Returns:
+            uint8 array [T, H, W, 3], RGB, turned the way the file says it is shown.
+
+        Raises:
+            IndexError: If an index is out of range.
+            VideoReadError: If a frame cannot be decoded.
+        """
+        indices = [int(i) for i in indices]
+        wrong = [i for i in indices if not 0 <= i < self.num_frames]
+        if wrong or not indices:
+            raise IndexError(f'indices {wrong or "[]"} of {self.path}, which has {self.num_frames} frames')
+        return self._read(indices)
+
+    @abstractmethod
+    def _read(self, indices: list[int]) -> np.ndarray:
+        """Returns the frames of valid indices, uint8 [T, H, W, 3]."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Releases the file; may be called twice."""

@@ -1,0 +1,66 @@
+"""Reader on decord, for files whose facts PyAV has confirmed."""
+
+import os
+
+import decord
+import numpy as np
+from decord.logging import QUIET, set_level
+
+from stgt_mm.datasets.readers.base import BaseReader
+from stgt_mm.datasets.readers.errors import VideoReadError
+from stgt_mm.datasets.readers.pyav import PyAVReader
+from stgt_mm.registry import READERS
+
+# Its FFmpeg writes to stderr what also comes as an exception.
+set_level(QUIET)
+
+
+@READERS.register_module(name='decord')
+class DecordReader(BaseReader):
+    """Decodes with decord, one thread.
+
+    decord believes the header: where that promises too many frames, it repeats the last ones or
+    never returns, with the interpreter lock held, and of several video streams it takes the largest.
+    So PyAV counts first, and a file on which the two disagree is refused before any frame is asked for.
+
+    Args:
+        path: Video file.
+        exact: See ``BaseReader``.
+
+    Raises:
+        VideoReadError: If the file is missing or not a video, if decord cannot open it, or if what
+            decord says about it is wrong.
+    """
+
+    def __init__(self, path: str | os.PathLike, exact: bool = True) -> None:
+        super().__init__(path, exact)
+        self._reader = None
+        with PyAVReader(self.path, exact) as checked:
+            self.facts = checked.facts
+        self.num_frames = self.facts.num_frames
+        if self.facts.num_streams > 1:
+            raise VideoReadError(
+                self.path, f'{self.facts.num_streams} video streams: decord may not take the first'
+            )
+        try:
+            self._reader = decord.VideoReader(self.path, num_threads=1)
+            claimed = len(self._reader)
+        except (decord.DECORDError, RuntimeError) as error:
+            raise VideoReadError(self.path, f'decord cannot open it ({_first_line(error)})') from error
+        if claimed != self.num_frames:
+            self.close()
+            raise VideoReadError(self.path, f'decord claims {claimed} frames, {self.num_frames} decode')
+
+    def _read(self, indices: list[int]) -> np.ndarray:
+        try:
+            return self._reader.get_batch(indices).asnumpy()
+        except (decord.DECORDError, RuntimeError) as error:
+            raise VideoReadError(self.path, f'decord cannot decode it ({_first_line(error)})') from error
+
+    def close(self) -> None:
+        """Releases the file; may be called twice."""
+        self._reader = None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,83 @@
+"""What is known about a file once it has been decoded, remembered within the process."""
+
+import os
+from bisect import bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass
+
+_LIMIT = 20_000
+_known: OrderedDict[tuple, 'VideoFacts'] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """Frame table of the first video stream.
+
+    Args:
+        pts: Time stamp of each frame in the order they are shown; its length is the frame count.
+        keyframes: Indices of the frames that decoding can start at, ascending, the first one 0.
+        num_streams: Number of video streams in the file.
+    """
+
+    pts: tuple[int | None, ...]
+    keyframes: tuple[int, ...]
+    num_streams: int
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return len(self.pts)
+
+    @property
+    def seekable(self) -> bool:
+        """Whether every frame can be told by its time stamp, and there is somewhere to jump to."""
+        if len(self.keyframes) < 2 or None in self.pts:
+            return False
+        return all(a < b for a, b in zip(self.pts, self.pts[1:]))
+
+    def keyframe_before(self, index: int) -> int:
+        """Returns the last keyframe at or before a frame.
+
+        Args:
+            index: Frame index.
+
+        Returns:
+            Index of the keyframe.
+        """
+        return self.keyframes[bisect_right(self.keyframes, index) - 1]
+
+
+def _key(path: str, exact: bool) -> tuple:
+    status = os.stat(path)
+    return os.path.abspath(path), status.st_size, status.st_mtime_ns, exact
+
+
+def recall(path: str, exact: bool) -> VideoFacts | None:
+    """Returns what this process knows about a file.
+
+    Args:
+        path: The file.
+        exact: Facts found by decoding (true) or from the container alone.
+
+    Returns:
+        The facts, or ``None`` when the file is new or has changed.
+    """
+    return _known.get(_key(path, exact))
+
+
+def remember(path: str, exact: bool, facts: VideoFacts) -> None:
+    """Keeps the facts about a file; the oldest of 20,000 files is forgotten.
+
+    Args:
+        path: The file.
+        exact: Whether the facts come from decoding.
+        facts: The facts.
+    """
+    _known[_key(path, exact)] = facts
+    while len(_known) > _LIMIT:
+        _known.popitem(last=False)
+
+
+def forget_all() -> None:
+    """Empties the memory, for tests and benchmarks."""
+    _known.clear()

@@ -1,0 +1,164 @@
+"""Reader on PyAV: exact on every file that FFmpeg opens, and the default."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+
+import av
+import numpy as np
+from av.stream import Disposition
+from av.video.reformatter import VideoReformatter
+
+from stgt_mm.datasets.readers import facts as memory
+from stgt_mm.datasets.readers.base import BaseReader
+from stgt_mm.datasets.readers.errors import VideoReadError
+from stgt_mm.datasets.readers.facts import VideoFacts
+from stgt_mm.registry import READERS
+
+# Decoded frames of a clip up to this size stay in memory, so that short clips are decoded once.
+_HOLD_BYTES = 128 * 2**20
+
+
+class _FrameMissingError(Exception):
+    """Decoding did not give the frame that the table promises."""
+
+
+@READERS.register_module(name='pyav')
+class PyAVReader(BaseReader):
+    """Decodes with PyAV (FFmpeg), one thread, first video stream.
+
+    Frames are those that the decoder gives before its first error: what is left of a truncated or
+    damaged file is read, and counted right. A stream that changes its size in the middle comes out
+    at the size of its first frame. Colours follow the matrix and range that the stream names;
+    pixels are taken as square.
+
+    Args:
+        path: Video file.
+        exact: See ``BaseReader``.
+
+    Raises:
+        VideoReadError: If the file is missing, is not a video, or no frame of it decodes.
+    """
+
+    def __init__(self, path: str | os.PathLike, exact: bool = True) -> None:
+        super().__init__(path, exact)
+        self._container = None
+        self._held: list[av.VideoFrame] = []
+        self.facts = memory.recall(self.path, exact) or self._find_facts()
+        self.num_frames = self.facts.num_frames
+
+    def close(self) -> None:
+        """Releases the file and the frames held; may be called twice."""
+        self._held = []
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def _open(self) -> None:
+        self.close()
+        try:
+            self._container = av.open(self.path, metadata_errors='ignore')
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise VideoReadError(self.path, f'not a video that FFmpeg can open ({_reason(error)})') from error
+        # A cover picture of a sound file is a video stream as well, of one picture.
+        streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            raise VideoReadError(self.path, 'no video stream')
+        self._num_streams = len(streams)
+        self._stream = streams[0]
+        self._stream.codec_context.thread_count = 1
+
+    def _find_facts(self) -> VideoFacts:
+        try:
+            self._open()
+            facts = self._decode_all() if self.exact else self._list_packets()
+        except BaseException:
+            self.close()
+            raise
+        memory.remember(self.path, self.exact, facts)
+        return facts
+
+    def _decode_all(self) -> VideoFacts:
+        pts, keyframes, room, why = [], [0], _HOLD_BYTES, 'no packet holds a frame'
+        try:
+            for index, frame in enumerate(self._container.decode(self._stream)):
+                pts.append(frame.pts)
+                if frame.key_frame and index:
+                    keyframes.append(index)
+                if room > 0:
+                    room -= sum(plane.buffer_size for plane in frame.planes)
+                    self._held.append(frame)
+                else:
+                    self._held.clear()
+        except av.FFmpegError as error:
+            why = _reason(error)
+        if not pts:
+            raise VideoReadError(self.path, f'no frame decodes ({why})')
+        return VideoFacts(tuple(pts), tuple(keyframes), self._num_streams)
+
+    def _list_packets(self) -> VideoFacts:
+        packets = []
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size and not packet.is_discard:
+                    packets.append((packet.pts, packet.is_keyframe))
+        except av.FFmpegError as error:
+            raise VideoReadError(self.path, f'the container is damaged ({_reason(error)})') from error
+        if not packets:
+            raise VideoReadError(self.path, 'no packet holds a frame')
+        if all(pts is not None for pts, _ in packets):
+            packets.sort(key=lambda packet: packet[0])
+        keyframes = [i for i, (_, key) in enumerate(packets) if key and i]
+        return VideoFacts(tuple(pts for pts, _ in packets), (0, *keyframes), self._num_streams)
+
+    def _read(self, indices: list[int]) -> np.ndarray:
+        wanted = sorted(set(indices))
+        if self._held:
+            frames = [self._held[i] for i in wanted]
+            arrays = dict(zip(wanted, _to_arrays(iter(frames))))
+        else:
+            arrays = self._read_file(wanted)
+        return np.stack([arrays[i] for i in indices])
+
+    def _read_file(self, wanted: list[int]) -> dict[int, np.ndarray]:
+        # Jumping is checked frame by frame against the table; where it does not fit, decode from the start.
+        for seek in (True, False) if self.facts.seekable else (False,):
+            self._open()
+            try:
+                return dict(zip(wanted, _to_arrays(self._walk(wanted, seek))))
+            except (_FrameMissingError, av.FFmpegError) as error:
+                why = _reason(error)
+        raise VideoReadError(self.path, f'{self.num_frames} frames were promised, but not all decode ({why})')
+
+    def _walk(self, wanted: list[int], seek: bool) -> Iterator[av.VideoFrame]:
+        """Yields the wanted frames (ascending), jumping to keyframes if ``seek``."""
+        pts, position = self.facts.pts, -1
+        frames = self._container.decode(self._stream)
+        for index in wanted:
+            key = self.facts.keyframe_before(index)
+            if seek and key > position + 1:
+                self._container.seek(pts[key], stream=self._stream)
+                frames = self._container.decode(self._stream)
+            for frame in frames:
+                if seek and frame.pts is None:
+                    raise _FrameMissingError('a frame has no time stamp')
+                position = bisect_right(pts, frame.pts) - 1 if seek else position + 1
+                if position >= index:
+                    break
+            if position != index or frame.pts != pts[index]:
+                raise _FrameMissingError(f'frame {index} is missing')
+            yield frame
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, 'strerror', None) or str(error) or type(error).__name__
+
+
+def _to_arrays(frames: Iterator[av.VideoFrame]) -> Iterator[np.ndarray]:
+    """Converts frames to RGB arrays [H, W, 3] of one size, turned as they are shown."""
+    # One converter for all frames, one thread: starting threads costs more than converting.
+    convert, size = VideoReformatter(), None
+    for frame in frames:
+        size = size or (frame.width, frame.height)
+        array = convert.reformat(frame, *size, format='rgb24', threads=1).to_ndarray()
+        yield np.rot90(array, round(frame.rotation / 90) % 4)

@@ -1,0 +1,144 @@
+"""Opening a video and taking frames from it, with fallback from reader to reader."""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+
+from stgt_mm.datasets.readers.base import BaseReader
+from stgt_mm.datasets.readers.errors import VideoReadError
+from stgt_mm.registry import READERS
+from stgt_mm.utils import did_you_mean
+
+# Best first; see docs/readers.md for the measurements behind the order.
+DEFAULT_ORDER = ('pyav', 'decord')
+
+fallback_counts: Counter = Counter()
+"""How often each reader failed on a file in this process: ``{'pyav': 2}``."""
+
+
+def available_readers() -> list[str]:
+    """Returns the names of the readers that can be used here.
+
+    Returns:
+        Registered names, in the order of ``DEFAULT_ORDER``, then others by name.
+    """
+    READERS.import_from_location()
+    known = set(READERS.module_dict)
+    return [n for n in DEFAULT_ORDER if n in known] + sorted(known - set(DEFAULT_ORDER))
+
+
+def reader_order(reader: str | Sequence[str] = 'auto') -> list[str]:
+    """Returns which readers are tried, first to last.
+
+    Args:
+        reader: ``'auto'`` for all that are installed, best first; a name for that one alone; a list
+            of names for those in that order.
+
+    Returns:
+        Names of readers.
+
+    Raises:
+        ValueError: If a reader is unknown or not installed here.
+    """
+    known = available_readers()
+    if reader == 'auto':
+        return [name for name in DEFAULT_ORDER if name in known]
+    names = [reader] if isinstance(reader, str) else list(reader)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"no reader is called '{name}' here. {did_you_mean(name, [*known, 'auto'])}")
+    if not names:
+        raise ValueError("reader is an empty list; use 'auto' or name at least one")
+    return names
+
+
+def _attempt(path: str, names: list[str], use: Callable[[BaseReader], object], exact: bool) -> object:
+    """Runs ``use`` on the first reader that manages; counts and logs those that do not."""
+    reasons = []
+    tries = [(name, flag) for name in names for flag in ((True,) if exact else (False, True))]
+    for name, flag in tries:
+        try:
+            result = use(READERS.module_dict[name](path, exact=flag))
+        except VideoReadError as error:
+            reasons.append(f'{name}: {error.why}')
+            fallback_counts[name] += 1
+            continue
+        if reasons:
+            failures = f'failures so far: {dict(fallback_counts)}'
+            print_log(f'{path} was read by {name} after {"; ".join(reasons)} ({failures})', logger='current')
+        return result
+    raise VideoReadError(path, '; '.join(dict.fromkeys(reasons)))
+
+
+def open_video(
+    path: str | os.PathLike, reader: str | Sequence[str] = 'auto', exact: bool = True
+) -> BaseReader:
+    """Opens a video with the first reader that can.
+
+    Args:
+        path: Video file.
+        reader: See ``reader_order``.
+        exact: See ``BaseReader``.
+
+    Returns:
+        A context manager with ``num_frames`` and ``get(indices)``.
+
+    Raises:
+        ValueError: If a reader is unknown or not installed here.
+        VideoReadError: If no reader can open the file.
+    """
+    return _attempt(os.fspath(path), reader_order(reader), lambda opened: opened, exact)
+
+
+def uniform_indices(num_frames: int, wanted: int) -> list[int]:
+    """Returns evenly spread frame indices, ``floor(i * num_frames / wanted)``.
+
+    A clip shorter than ``wanted`` repeats frames evenly, in order.
+
+    Args:
+        num_frames: Frames in the clip.
+        wanted: Frames to take.
+
+    Returns:
+        ``wanted`` ascending indices.
+    """
+    return [i * num_frames // wanted for i in range(wanted)]
+
+
+def read_frames(
+    path: str | os.PathLike,
+    num_frames: int = 8,
+    reader: str | Sequence[str] = 'auto',
+    indices_fn: Callable[[int], Sequence[int]] | None = None,
+    exact: bool = True,
+) -> np.ndarray:
+    """Reads frames of a video, whatever reader manages.
+
+    Args:
+        path: Video file.
+        num_frames: Frames to take, spread evenly (``uniform_indices``); not used with ``indices_fn``.
+        reader: See ``reader_order``.
+        indices_fn: Called with the true number of frames, returns the indices to read. An index past
+            the end gives the last frame. Called once for each reader that opens the file.
+        exact: See ``BaseReader``. With ``False``, a file that turns out damaged is read again exactly.
+
+    Returns:
+        uint8 array [T, H, W, 3], RGB, as displayed.
+
+    Raises:
+        ValueError: If ``num_frames`` is not positive, or a reader is unknown or not installed here.
+        VideoReadError: If no reader gives the frames; ``why`` has the reason of each.
+    """
+    if num_frames < 1:
+        raise ValueError(f'num_frames must be at least 1, got {num_frames}')
+
+    def take(opened: BaseReader) -> np.ndarray:
+        with opened:
+            count = opened.num_frames
+            indices = uniform_indices(count, num_frames) if indices_fn is None else indices_fn(count)
+            return opened.get([min(int(i), count - 1) for i in indices])
+
+    return _attempt(os.fspath(path), reader_order(reader), take, exact)
