@@ -206,7 +206,7 @@ def train_wordpiece(texts: Iterable[str], size: int, lower_case: bool = True) ->
     """Builds a WordPiece vocabulary from captions; the same captions in any order give the same list.
 
     Frequent neighbours merge, as in byte-pair encoding, and a piece that no word needs any more leaves again:
-    a small set of captions gets one token a word and none for the way there. Letters and digits are always in.
+    few captions get one token a word and none for the way there. Letters and digits are always in.
 
     Args:
         texts: Captions.
