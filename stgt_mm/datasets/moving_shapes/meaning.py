@@ -1,0 +1,148 @@
+"""What a Moving Shapes clip says: its objects, what they do, and how one fact of it changes.
+
+A :class:`Meaning` is complete: the caption is written from it and the clip is drawn from it. Two clips
+with equal meanings have captions that are true of both.
+"""
+
+from dataclasses import dataclass, replace
+
+COLOURS = ('red', 'green', 'blue', 'yellow', 'purple', 'white')
+SHAPES = ('circle', 'square', 'triangle', 'cross', 'ring')
+SIZES = ('small', 'big')
+DIRECTIONS = ('left', 'right', 'up', 'down')
+OPPOSITE = {'left': 'right', 'right': 'left', 'up': 'down', 'down': 'up', 'grow': 'shrink', 'shrink': 'grow'}
+ACTIONS = ('left', 'right', 'up', 'down', 'swell', 'contract', 'vanish')
+"""What an object does and undoes: it hops in a direction and back, swells, contracts, vanishes."""
+
+FAMILIES = ('move', 'turn', 'grow', 'recolour', 'order_one', 'order_two', 'duo', 'pass', 'number')
+SINGLE_FAMILIES = ('move', 'turn', 'grow', 'recolour', 'order_one')
+ORDER_KINDS = ('direction', 'turn', 'grow', 'recolour', 'order_one', 'order_two')
+"""Kinds of fact that no average over time can know."""
+STATE_KINDS = ('which', 'front', 'stop', 'number', 'size', 'colour', 'shape')
+"""Kinds of fact that single frames, or their average, can tell."""
+KINDS = ORDER_KINDS + STATE_KINDS
+
+_DIRECTION_SLOT = {'move': 0, 'duo': 0, 'pass': 0, 'number': 1}
+
+
+@dataclass(frozen=True)
+class Look:
+    """An object: a word each of :data:`COLOURS` and :data:`SHAPES`; ``size`` is '' when it is not said."""
+
+    colour: str
+    shape: str
+    size: str = ''
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Objects and what happens to them.
+
+    ``event`` by family:
+
+    - ``move``: (direction, 'steady' or 'stop'); 'stop' is a stop halfway
+    - ``turn``: (first direction, second direction), at a right angle
+    - ``grow``: ('grow' or 'shrink',)
+    - ``recolour``: (new colour,); the look has the old one
+    - ``order_one``: (first action, second action) of one object
+    - ``order_two``: (action of the first object, later action of the second object)
+    - ``duo``: (direction or 'grow' or 'shrink',) of the first object; the second stays as it is
+    - ``pass``: (direction, 'front' or 'behind') of the first object, past the second
+    - ``number``: ('two' or 'three', direction)
+    """
+
+    family: str
+    objects: tuple[Look, ...]
+    event: tuple[str, ...]
+
+    def key(self) -> str:
+        """Returns one string that is equal for equal meanings."""
+        looks = ['-'.join((look.size, look.colour, look.shape)).strip('-') for look in self.objects]
+        return '|'.join((self.family, *looks, *self.event))
+
+    @property
+    def num_objects(self) -> int:
+        """Number of objects in the clip."""
+        return {'two': 2, 'three': 3}[self.event[0]] if self.family == 'number' else len(self.objects)
+
+
+def reverse(meaning: Meaning) -> Meaning:
+    """Returns the meaning of the same clip played backwards; it always differs.
+
+    Actions of ``order_*`` are undone at the same pace and so look the same backwards; only their order
+    changes. A path to the right and then up is, backwards, a path down and then left.
+    """
+    family, objects, event = meaning.family, meaning.objects, meaning.event
+    if family == 'turn':
+        return replace(meaning, event=(OPPOSITE[event[1]], OPPOSITE[event[0]]))
+    if family == 'recolour':
+        return replace(meaning, objects=(replace(objects[0], colour=event[0]),), event=(objects[0].colour,))
+    if family == 'order_one':
+        return replace(meaning, event=event[::-1])
+    if family == 'order_two':
+        return replace(meaning, objects=objects[::-1], event=event[::-1])
+    slot = _DIRECTION_SLOT.get(family, 0)
+    flipped = OPPOSITE[event[slot]]
+    return replace(meaning, event=event[:slot] + (flipped,) + event[slot + 1 :])
+
+
+def order_kind(meaning: Meaning) -> str:
+    """Returns which of :data:`ORDER_KINDS` tells the meaning from its reverse."""
+    if meaning.family in ('turn', 'recolour', 'order_one', 'order_two'):
+        return meaning.family
+    is_size = meaning.event[0] in ('grow', 'shrink')
+    return 'grow' if is_size else 'direction'
+
+
+def kinds_of(meaning: Meaning) -> tuple[str, ...]:
+    """Returns the kinds of fact that :func:`change_fact` can change in a meaning."""
+    kinds = [order_kind(meaning), 'shape']
+    if meaning.family != 'recolour':
+        kinds.append('colour')
+    if meaning.family in ('order_two', 'duo'):
+        kinds.append('which')
+    if meaning.objects[0].size:
+        kinds.append('size')
+    kinds += {'move': ['stop'], 'pass': ['front'], 'number': ['number']}.get(meaning.family, [])
+    return tuple(kinds)
+
+
+def change_fact(meaning: Meaning, kind: str, rng) -> Meaning:
+    """Returns the meaning with one fact changed.
+
+    Args:
+        meaning: The true meaning.
+        kind: One of ``kinds_of(meaning)``. A kind of :data:`ORDER_KINDS` gives the reverse, because only
+            a clip and its reverse show the same frames.
+        rng: Numpy generator: chooses the object, and the new colour or shape.
+
+    Raises:
+        ValueError: If the meaning has no fact of that kind.
+    """
+    if kind not in kinds_of(meaning):
+        raise ValueError(f'{meaning.key()} has no fact of kind {kind!r}; it has {kinds_of(meaning)}')
+    event = meaning.event
+    if kind in ORDER_KINDS:
+        return reverse(meaning)
+    if kind == 'which':
+        return replace(meaning, objects=meaning.objects[::-1])
+    if kind == 'front':
+        return replace(meaning, event=(event[0], 'behind' if event[1] == 'front' else 'front'))
+    if kind == 'stop':
+        return replace(meaning, event=(event[0], 'steady' if event[1] == 'stop' else 'stop'))
+    if kind == 'number':
+        return replace(meaning, event=('three' if event[0] == 'two' else 'two', event[1]))
+    return _change_look(meaning, kind, rng)
+
+
+def _change_look(meaning: Meaning, kind: str, rng) -> Meaning:
+    looks = list(meaning.objects)
+    index = int(rng.integers(len(looks)))
+    if kind == 'size':
+        looks[index] = replace(looks[index], size='big' if looks[index].size == 'small' else 'small')
+        return replace(meaning, objects=tuple(looks))
+    words = COLOURS if kind == 'colour' else SHAPES
+    used = {getattr(look, kind) for look in looks}
+    free = [word for word in words if word not in used]
+    looks[index] = replace(looks[index], **{kind: free[int(rng.integers(len(free)))]})
+    return replace(meaning, objects=tuple(looks))
