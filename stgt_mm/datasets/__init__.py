@@ -1,1 +1,31 @@
-"""TODO-DOC."""
+"""Data sets, the order of their samples, batches of them, and a cache of frozen features."""
+
+from stgt_mm.datasets.choice_dataset import ChoiceDataset
+from stgt_mm.datasets.clip_dataset import ClipDataset
+from stgt_mm.datasets.collate import video_text_collate
+from stgt_mm.datasets.feature_cache import FeatureCache, FeatureCacheError
+from stgt_mm.datasets.feature_warming import prepare_feature_cache, warm_cache
+from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_records, write_records
+from stgt_mm.datasets.retrieval_dataset import RetrievalDataset
+from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, GroupBatchSampler, set_data_progress
+from stgt_mm.datasets.video_text_dataset import VideoTextDataset
+
+__all__ = [
+    'AnnotationError',
+    'ChoiceDataset',
+    'ClipDataset',
+    'EpochIndex',
+    'EpochSampler',
+    'FeatureCache',
+    'FeatureCacheError',
+    'GroupBatchSampler',
+    'MissingVideosError',
+    'RetrievalDataset',
+    'VideoTextDataset',
+    'prepare_feature_cache',
+    'read_records',
+    'set_data_progress',
+    'video_text_collate',
+    'warm_cache',
+    'write_records',
+]

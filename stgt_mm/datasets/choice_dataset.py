@@ -1,0 +1,76 @@
+"""A clip, its caption and one that differs in a fact: which of the two is true?"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stgt_mm.datasets.retrieval_dataset import RetrievalDataset
+from stgt_mm.registry import DATASETS
+
+KEYS = ('video', 'text', 'distractor', 'kind')
+
+
+@DATASETS.register_module()
+class ChoiceDataset(RetrievalDataset):
+    """Iterates over unique (video, direction of time) clips; the choices are attributes.
+
+    A line is ``{"video", "text" (true), "distractor" (false), "kind", "reverse"?}``; with ``reverse: true``
+    the clip is played backwards (the pipeline needs ``ReverseTime``).
+
+    Attributes:
+        videos: Record of each unique clip, V dicts with ``video``, ``video_id`` and, where it is so,
+            ``reverse``.
+        texts: All unique captions, true and false, K strings.
+        triples: For each line ``dict(video, true, false, kind)``: indices into ``videos`` and ``texts``, and
+            the kind of fact.
+
+    Args:
+        ann_file: JSON-lines file.
+        video_root: Folder that the ``video`` paths are relative to.
+        pipeline: Configs of transforms, ending in ``PackVideoText``.
+        **kwargs: See :class:`~stgt_mm.datasets.retrieval_dataset.RetrievalDataset`.
+
+    Raises:
+        ValueError: If a record is to be reversed and the pipeline has no ``ReverseTime``, or a distractor
+            equals its caption.
+    """
+
+    def __init__(
+        self,
+        ann_file: str | Path,
+        video_root: str | Path,
+        pipeline: Sequence[dict[str, Any]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(ann_file, video_root, pipeline, required=KEYS, **kwargs)
+        turns = any(type(step).__name__ == 'ReverseTime' for step in self.transforms)
+        if not turns and any(record.get('reverse', False) for record in self.records):
+            raise ValueError(
+                f"{self.ann_file} has records with reverse: true, which need dict(type='ReverseTime') after "
+                'LoadVideo.'
+            )
+
+    def _relate(self, records: list[dict[str, Any]]) -> None:
+        places: dict[str, int] = {}
+        self.triples: list[dict[str, Any]] = []
+        for record, clip in zip(records, self.clip_of, strict=True):
+            true, false = record['text'], record['distractor']
+            if true == false:
+                raise ValueError(
+                    f"{self.ann_file}: text and distractor of '{record['video']}' are both {true!r}. Change "
+                    'one.'
+                )
+            self.triples.append(
+                {
+                    'video': clip,
+                    'true': places.setdefault(true, len(places)),
+                    'false': places.setdefault(false, len(places)),
+                    'kind': str(record['kind']),
+                }
+            )
+        self.texts = list(places)
+        self.text_ids = [str(place) for place in range(len(places))]
+        relation: list[set[int]] = [set() for _ in places]
+        for triple in self.triples:
+            relation[triple['true']].add(triple['video'])
+        self.text_to_videos = [sorted(videos) for videos in relation]

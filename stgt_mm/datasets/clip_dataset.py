@@ -1,0 +1,215 @@
+"""What all data sets share: records, a pipeline, and the frames or cached tokens of a clip."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from stgt_mm.datasets.feature_cache import FeatureCache
+from stgt_mm.datasets.readers import VideoReadError
+from stgt_mm.datasets.records import check_videos, read_records
+from stgt_mm.registry import TRANSFORMS
+from stgt_mm.structures import VideoTextSample
+
+
+class ClipDataset(Dataset):
+    """Records of an annotation file and the way from a record to a sample.
+
+    Records are plain dicts in one list, about 1 KiB each; forked workers share its pages until they touch
+    them. A sample's randomness is a numpy Generator seeded by (seed, epoch, index). Epoch and seed come with
+    an index that is an :class:`~stgt_mm.datasets.samplers.EpochIndex`, so that workers that live for many
+    epochs need no message; a plain index means epoch 0 and the seed of the data set.
+
+    Attributes:
+        records: What is iterated over, a list of dicts.
+        clips: One record a unique (file, direction of time); what a feature cache holds.
+        clip_of: For each record, its index in ``clips``.
+        num_missing: Files that were not found and were skipped or kept.
+        feature_cache: The ``feature_cache`` option, or None.
+
+    Args:
+        ann_file: JSON-lines file, see :func:`~stgt_mm.datasets.records.read_records`.
+        video_root: Folder that the ``video`` paths are relative to.
+        pipeline: Configs of transforms, ending in ``PackVideoText``.
+        missing: What to do when some videos are absent: ``'error'``, ``'skip'`` or ``'keep'``.
+        seed: Seed of samples that are asked for by a plain index.
+        required: Keys that every line must have.
+        feature_cache: Off when None. Options of
+            :func:`~stgt_mm.datasets.feature_cache.prepare_feature_cache`: ``root`` and, optionally,
+            ``max_gib`` and ``dtype``.
+
+    Raises:
+        FileNotFoundError: If the annotation file or the videos are missing.
+        AnnotationError: If a line of the annotation file is wrong.
+        ValueError: If a random transform is to be cached.
+    """
+
+    def __init__(
+        self,
+        ann_file: str | Path,
+        video_root: str | Path,
+        pipeline: Sequence[dict[str, Any]],
+        missing: str = 'error',
+        seed: int = 0,
+        required: Sequence[str] = ('video', 'text'),
+        feature_cache: dict[str, Any] | None = None,
+    ) -> None:
+        self.ann_file = Path(ann_file)
+        self.video_root = Path(video_root)
+        self.seed = seed
+        self.transforms = [TRANSFORMS.build(dict(step)) for step in pipeline]
+        self.feature_cache = feature_cache
+        if feature_cache is not None:
+            self.check_cacheable()
+        records, self.num_missing = check_videos(read_records(ann_file, required), self.video_root, missing)
+        if self.num_missing:
+            print_log(
+                f'{self.num_missing} videos of {self.ann_file} are missing ({missing}).',
+                logger='current',
+                level=logging.WARNING,
+            )
+        self._set_records(records)
+        self._cache: FeatureCache | None = None
+
+    def _set_records(self, records: list[dict[str, Any]]) -> None:
+        self.records = records
+        self.clips, self.clip_of = unique_clips(records)
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Name and origin of the data, as mmengine's visualizer and logs want them."""
+        return {'dataset_type': type(self).__name__, 'ann_file': str(self.ann_file)}
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def path_of(self, record: dict[str, Any]) -> Path:
+        """Returns the file of a record."""
+        return self.video_root / record['video']
+
+    def rng_of(self, index: int) -> np.random.Generator:
+        """Returns the source of randomness of a sample.
+
+        Args:
+            index: Index of the record, perhaps an :class:`~stgt_mm.datasets.samplers.EpochIndex`.
+        """
+        seed = getattr(index, 'seed', self.seed)
+        return np.random.default_rng((seed, getattr(index, 'epoch', 0), int(index)))
+
+    def check_cacheable(self) -> None:
+        """Refuses to cache what differs from epoch to epoch.
+
+        Raises:
+            ValueError: If a transform is random or does not say whether it is.
+        """
+        for transform in self.transforms:
+            if getattr(transform, 'is_random', True):
+                raise ValueError(
+                    f'features cannot be cached behind {transform!r}, which is random (or lacks '
+                    "`is_random = False`). Use LoadVideo(sampling='uniform') and Resize, or "
+                    'feature_cache=None.'
+                )
+
+    def use_cache(self, cache: FeatureCache | None) -> None:
+        """Gives backbone tokens instead of frames from now on.
+
+        Args:
+            cache: A complete cache of ``clips``, or None to go back to frames.
+
+        Raises:
+            ValueError: If the cache has another number of clips or is not complete.
+        """
+        if cache is not None:
+            self.check_cacheable()
+            missing = len(cache.missing())
+            if cache.num_items != len(self.clips) or missing:
+                raise ValueError(
+                    f'the cache {cache.folder} holds {cache.num_items - missing} of {len(self.clips)} clips. '
+                    'Fill it with warm_cache first.'
+                )
+        self._cache = cache
+
+    def load_clip(self, clip: int) -> dict[str, Any]:
+        """Loads the frames of a clip without any text, whether a cache is in use or not.
+
+        Args:
+            clip: Index in ``clips``.
+
+        Returns:
+            A packed sample, ``inputs`` uint8 of shape (T, 3, H, W); ``sample_idx`` is ``clip``.
+
+        Raises:
+            VideoReadError: If the file cannot be decoded.
+        """
+        return self._run(self._start(self.clips[clip], clip, self.rng_of(clip)), self.transforms)
+
+    def _start(self, record: dict[str, Any], index: int, rng: np.random.Generator) -> dict[str, Any]:
+        return {
+            'record': record,
+            'rng': rng,
+            'sample_idx': int(index),
+            'video': str(self.path_of(record)),
+            'video_id': record['video_id'],
+        }
+
+    def _load(self, results: dict[str, Any], clip: int) -> dict[str, Any]:
+        """From ``results`` of a record to a packed sample, through the cache if there is one."""
+        if self._cache is None:
+            return self._run(results, self.transforms)
+        why = self._cache.broken.get(clip)
+        if why is not None:
+            raise VideoReadError(results['video'], why)
+        results['tokens'] = self._cache.read(clip)
+        return self._run(results, [step for step in self.transforms if not getattr(step, 'on_frames', True)])
+
+    @staticmethod
+    def _run(results: dict[str, Any], transforms: Sequence[Any]) -> dict[str, Any]:
+        for transform in transforms:
+            results = transform(results)
+        return results
+
+
+def unique_clips(records: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
+    """Finds the clips that records share.
+
+    Args:
+        records: Records with ``video``, ``video_id`` and, optionally, ``reverse``.
+
+    Returns:
+        The first record of each unique (video id, direction of time), in order of appearance; and for each
+        record the index of its clip.
+    """
+    places: dict[tuple[str, bool], int] = {}
+    clips: list[dict[str, Any]] = []
+    clip_of = []
+    for record in records:
+        key = (record['video_id'], bool(record.get('reverse', False)))
+        if key not in places:
+            places[key] = len(clips)
+            clips.append(record)
+        clip_of.append(places[key])
+    return clips, clip_of
+
+
+def broken_sample(record: dict[str, Any], index: int, error: VideoReadError) -> dict[str, Any]:
+    """Stands in for a clip that cannot be read, where the count of such clips is part of the result.
+
+    Args:
+        record: Record of the clip.
+        index: Its index in the data set.
+        error: What the readers said.
+
+    Returns:
+        A sample with ``inputs`` None and the reason in its meta information as ``broken``.
+    """
+    metainfo = {
+        'sample_idx': int(index),
+        'video': record['video'],
+        'video_id': record['video_id'],
+        'broken': str(error),
+    }
+    return {'inputs': None, 'data_samples': VideoTextSample(metainfo=metainfo)}

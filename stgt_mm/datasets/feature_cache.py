@@ -1,0 +1,230 @@
+"""Tokens of a frozen backbone on disk: computed once, read every epoch."""
+
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+VERSION = 1
+DTYPES = ('float16', 'float32')
+
+
+class FeatureCacheError(RuntimeError):
+    """A cache that must not be used; the message says what to do."""
+
+
+class FeatureCache:
+    """One array of features, an item a clip, with a checksum an item.
+
+    The folder ``root/<hash of key>`` holds ``features.npy`` and one index a writer, ``index-<writer>.json``,
+    replaced atomically after the data it speaks of is on disk: an item is there when an index says so, so
+    that an interrupted build goes on where it was. A folder whose files do not fit each other or the
+    arguments is emptied and begun anew; an item whose bytes do not fit its checksum is never given out.
+
+    Attributes:
+        folder: Where the files are.
+        broken: Items that cannot be computed, index -> reason.
+
+    Args:
+        root: Folder of all caches.
+        key: Everything that the features depend on, see
+            :func:`~stgt_mm.datasets.feature_warming.cache_key`.
+        num_items: Number of clips.
+        item_shape: Shape of an item, (T, 1 + N, C) for backbone tokens.
+        dtype: ``'float16'`` or ``'float32'``.
+        max_gib: Largest size on disk in GiB.
+        writer: Name of the process in the index; processes that fill one cache need different ones.
+
+    Raises:
+        ValueError: If the type is unknown or the cache would be larger than ``max_gib``.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        key: str,
+        num_items: int,
+        item_shape: Sequence[int],
+        dtype: str = 'float16',
+        max_gib: float = 20.0,
+        writer: str = '0',
+    ) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype='{dtype}' is unknown. Use one of {', '.join(DTYPES)}.")
+        self.num_items = num_items
+        self.item_shape = tuple(int(size) for size in item_shape)
+        self.dtype = np.dtype(dtype)
+        self.item_bytes = int(np.prod(self.item_shape)) * self.dtype.itemsize
+        gib = num_items * self.item_bytes / 2**30
+        if gib > max_gib:
+            raise ValueError(
+                f'features of {num_items} clips of shape {self.item_shape} in {dtype} take {gib:.1f} GiB, '
+                'more than '
+                f'max_gib={max_gib}. Raise feature_cache.max_gib, or set feature_cache=None.'
+            )
+        self.key = key
+        self.folder = Path(root) / hashlib.sha256(key.encode()).hexdigest()[:16]
+        self.writer = writer
+        self._mine: dict[int, int] = {}
+        self._mine_broken: dict[int, str] = {}
+        self._map: np.ndarray | None = None
+        self._open()
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / 'features.npy'
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            'version': VERSION,
+            'key': self.key,
+            'num_items': self.num_items,
+            'item_shape': list(self.item_shape),
+            'dtype': str(self.dtype),
+        }
+
+    def _open(self) -> None:
+        if not self._fits():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._create()
+        self.refresh()
+
+    def _fits(self) -> bool:
+        """Whether the files can be gone on with."""
+        try:
+            array = np.load(self._data, mmap_mode='r', allow_pickle=False)
+            whole = array.shape == (self.num_items, *self.item_shape) and array.dtype == self.dtype
+            heads = [self._read_index(path)['head'] for path in self._indices()]
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+        return whole and all(head == self._head() for head in heads)
+
+    def _create(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f'features.{self.writer}.partial'
+        with partial.open('wb') as file:
+            np.lib.format.write_array_header_1_0(
+                file,
+                {
+                    'descr': np.lib.format.dtype_to_descr(self.dtype),
+                    'fortran_order': False,
+                    'shape': (self.num_items, *self.item_shape),
+                },
+            )
+            file.truncate(file.tell() + self.num_items * self.item_bytes)
+        partial.replace(self._data)
+
+    def _indices(self) -> list[Path]:
+        return sorted(self.folder.glob('index-*.json'))
+
+    @staticmethod
+    def _read_index(path: Path) -> dict[str, Any]:
+        return json.loads(path.read_text(encoding='utf-8'))
+
+    def refresh(self) -> None:
+        """Takes up what other processes have written since."""
+        self._sums: dict[int, int] = {}
+        self.broken: dict[int, str] = {}
+        for path in self._indices():
+            index = self._read_index(path)
+            sums = {int(item): int(value) for item, value in index['sums'].items()}
+            broken = {int(item): str(why) for item, why in index['broken'].items()}
+            self._sums.update(sums)
+            self.broken.update(broken)
+            if path.name == f'index-{self.writer}.json':
+                self._mine, self._mine_broken = sums, broken
+        self._checked = np.zeros(self.num_items, dtype=bool)
+        self._map = None
+
+    def missing(self) -> list[int]:
+        """Returns the items that are neither there nor known as broken, in ascending order."""
+        return [item for item in range(self.num_items) if item not in self._sums and item not in self.broken]
+
+    def write(self, indices: Sequence[int], array: Tensor | np.ndarray) -> None:
+        """Stores items; when it returns they survive a crash.
+
+        Args:
+            indices: n item numbers.
+            array: Features, shape (n, *item_shape).
+
+        Raises:
+            ValueError: If the shape is wrong, or a value is not finite in the cache's type.
+        """
+        values = torch.as_tensor(array).detach().cpu().numpy().astype(self.dtype, order='C')
+        if values.shape != (len(indices), *self.item_shape):
+            raise ValueError(
+                f'features of shape {values.shape} do not fit {len(indices)} items of {self.item_shape}.'
+            )
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"features are not finite as {self.dtype}. Use feature_cache.dtype='float32' if they are "
+                'larger '
+                'than 65504; otherwise the backbone gives NaN or infinity.'
+            )
+        start = self._data.stat().st_size - self.num_items * self.item_bytes
+        with self._data.open('r+b') as file:
+            for item, value in zip(indices, values, strict=True):
+                file.seek(start + int(item) * self.item_bytes)
+                file.write(value.tobytes())
+                self._mine[int(item)] = zlib.crc32(value)
+            file.flush()
+            os.fsync(file.fileno())
+        self._write_index()
+
+    def mark_broken(self, index: int, why: str) -> None:
+        """Notes that an item cannot be computed.
+
+        Args:
+            index: Item number.
+            why: The reason, given to whoever asks for the item.
+        """
+        self._mine_broken[int(index)] = why
+        self._write_index()
+
+    def _write_index(self) -> None:
+        path = self.folder / f'index-{self.writer}.json'
+        partial = path.with_suffix('.partial')
+        with partial.open('w', encoding='utf-8') as file:
+            json.dump({'head': self._head(), 'sums': self._mine, 'broken': self._mine_broken}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        self._sums.update(self._mine)
+        self.broken.update(self._mine_broken)
+        self._checked[list(self._mine)] = False
+
+    def read(self, index: int) -> Tensor:
+        """Gives an item.
+
+        Args:
+            index: Item number.
+
+        Returns:
+            A copy in the cache's type, shape ``item_shape``.
+
+        Raises:
+            FeatureCacheError: If the item is not there or its bytes have changed since they were written.
+        """
+        if index not in self._sums:
+            raise FeatureCacheError(f'item {index} is not in {self.folder}. Fill the cache first.')
+        if self._map is None:
+            self._map = np.load(self._data, mmap_mode='r', allow_pickle=False)
+        value = np.array(self._map[index])
+        if not self._checked[index]:
+            if zlib.crc32(value) != self._sums[index]:
+                raise FeatureCacheError(
+                    f'item {index} of {self._data} is damaged. Remove the folder: rm -r {self.folder}'
+                )
+            self._checked[index] = True
+        return torch.from_numpy(value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, '_map': None}

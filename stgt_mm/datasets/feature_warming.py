@@ -1,0 +1,218 @@
+"""Filling a feature cache: what it depends on, and the pass over the clips."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine import dist
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample
+from stgt_mm.datasets.collate import video_text_collate
+from stgt_mm.datasets.feature_cache import FeatureCache
+from stgt_mm.datasets.readers import VideoReadError
+
+Progress = Callable[[int, int], None]
+
+
+def module_fingerprint(module: nn.Module) -> str:
+    """Names a module by its structure, parameters and buffers.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256(repr(module).encode())
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
+        value = tensor.detach().cpu().contiguous()
+        digest.update(f'{name} {tuple(value.shape)} {value.dtype}'.encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def cache_key(dataset: ClipDataset, *modules: nn.Module) -> str:
+    """Says everything that the features of a data set depend on.
+
+    Args:
+        dataset: Its files (path, size, time of change), directions of time and transforms count.
+        *modules: The backbone and whatever prepares its input.
+
+    Returns:
+        A short text; another file, transform or weight gives another.
+    """
+    digest = hashlib.sha256()
+    for clip in dataset.clips:
+        path = dataset.path_of(clip)
+        facts = path.stat() if path.is_file() else None
+        stamp = (facts.st_size, facts.st_mtime_ns) if facts else None
+        digest.update(f'{path.resolve()} {stamp} {bool(clip.get("reverse", False))}\n'.encode())
+    on_frames = [repr(step) for step in dataset.transforms if getattr(step, 'on_frames', True)]
+    digest.update('\n'.join(on_frames).encode())
+    prints = ' '.join(module_fingerprint(module) for module in modules)
+    return f'{digest.hexdigest()} {prints}'
+
+
+def log_progress(what: str, every: float = 10.0) -> Progress:
+    """Makes a progress function that logs a line with the time left.
+
+    Args:
+        what: What is being done.
+        every: Seconds between two lines.
+
+    Returns:
+        A function of (items done, items in all).
+    """
+    start = last = time.monotonic()
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < every and done < total:
+            return
+        last = now
+        left = (now - start) / max(done, 1) * (total - done)
+        print_log(f'{what}: {done}/{total}, {left:.0f} s left', logger='current')
+
+    return report
+
+
+class _MissingClips(Dataset):
+    """The clips that a cache lacks, with their frames."""
+
+    def __init__(self, dataset: ClipDataset, indices: list[int]) -> None:
+        self.dataset = dataset
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        clip = self.indices[place]
+        try:
+            return self.dataset.load_clip(clip)
+        except VideoReadError as error:
+            return broken_sample(self.dataset.clips[clip], clip, error)
+
+
+@torch.no_grad()
+def _tokens(backbone: nn.Module, preprocess: nn.Module, batch: dict[str, Any]) -> Tensor:
+    return backbone(preprocess(batch)['inputs']['video'])
+
+
+def warm_cache(
+    dataset: ClipDataset,
+    backbone: nn.Module,
+    preprocess: nn.Module,
+    cache: FeatureCache,
+    batch_size: int = 16,
+    num_workers: int = 0,
+    progress: Progress | None = None,
+    shard: tuple[int, int] = (0, 1),
+) -> None:
+    """Computes what a cache lacks; stopped and called again, it goes on where it was.
+
+    Args:
+        dataset: Whose clips are meant.
+        backbone: Frozen; video (B, T, 3, H, W) -> tokens (B, T, 1 + N, C).
+        preprocess: The data preprocessor: collated batch -> ``inputs['video']``, normalised, on the device.
+        cache: What is filled; clips that cannot be read are marked as broken in it.
+        batch_size: Clips at once.
+        num_workers: Processes that decode.
+        progress: Called with (items done, items in all).
+        shard: (rank, processes): this process computes every n-th of the missing clips.
+    """
+    todo = cache.missing()[shard[0] :: shard[1]]
+    loader = DataLoader(
+        _MissingClips(dataset, todo), batch_size, num_workers=num_workers, collate_fn=video_text_collate
+    )
+    was_training = backbone.training
+    backbone.eval()
+    done = 0
+    for batch in loader:
+        broken = batch.pop('broken', [])
+        for sample in broken:
+            cache.mark_broken(sample.sample_idx, sample.broken)
+        samples = batch['data_samples']
+        if samples:
+            cache.write([sample.sample_idx for sample in samples], _tokens(backbone, preprocess, batch))
+        done += len(samples) + len(broken)
+        if progress is not None:
+            progress(done, len(todo))
+    backbone.train(was_training)
+
+
+def _item_shape(dataset: ClipDataset, backbone: nn.Module, preprocess: nn.Module) -> tuple[int, ...]:
+    """Shape of the tokens of a clip, from the first one that can be read."""
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        for clip in range(len(dataset.clips)):
+            try:
+                batch = video_text_collate([dataset.load_clip(clip)])
+            except VideoReadError:
+                continue
+            return tuple(_tokens(backbone, preprocess, batch).shape[1:])
+    finally:
+        backbone.train(was_training)
+    raise VideoReadError(str(dataset.video_root), f'none of {len(dataset.clips)} clips can be read')
+
+
+def prepare_feature_cache(
+    dataset: ClipDataset,
+    backbone: nn.Module,
+    preprocess: nn.Module,
+    batch_size: int = 16,
+    num_workers: int = 0,
+) -> FeatureCache | None:
+    """Makes, fills and puts to use the cache that a data set asks for; every process calls it.
+
+    Call it before the data loader starts its workers.
+
+    Args:
+        dataset: A data set with ``feature_cache=dict(root=..., max_gib=20.0, dtype='float16')``, or None for
+            off.
+        backbone: Frozen backbone, with its final weights.
+        preprocess: The model's data preprocessor.
+        batch_size: Clips at once.
+        num_workers: Processes that decode.
+
+    Returns:
+        The cache, None if the data set asks for none.
+
+    Raises:
+        ValueError: If the backbone is trained, or the pipeline is random.
+    """
+    if dataset.feature_cache is None:
+        return None
+    if any(parameter.requires_grad for parameter in backbone.parameters()):
+        raise ValueError(
+            'features of a backbone in training cannot be cached: frozen=True or feature_cache=None.'
+        )
+    dataset.check_cacheable()
+    rank, world = dist.get_dist_info()
+    key = cache_key(dataset, backbone, preprocess)
+    shape = _item_shape(dataset, backbone, preprocess)
+
+    def make() -> FeatureCache:
+        return FeatureCache(
+            key=key, num_items=len(dataset.clips), item_shape=shape, writer=str(rank), **dataset.feature_cache
+        )
+
+    cache = make() if rank == 0 else None
+    dist.barrier()
+    cache = cache or make()
+    if cache.missing():
+        progress = log_progress(f'Features of {dataset.ann_file.name}') if rank == 0 else None
+        dist.barrier()
+        warm_cache(dataset, backbone, preprocess, cache, batch_size, num_workers, progress, (rank, world))
+    dist.barrier()
+    cache.refresh()
+    dataset.use_cache(cache)
+    return cache

@@ -1,0 +1,44 @@
+"""Which frames of a clip are looked at."""
+
+import numpy as np
+
+SAMPLINGS = ('uniform', 'headtail')
+
+
+def sample_frame_indices(
+    total: int, count: int, sampling: str = 'uniform', rng: np.random.Generator | None = None
+) -> np.ndarray:
+    """Chooses frames of a clip.
+
+    ``uniform`` takes frame floor(i * total / count); ``headtail`` draws half of the frames from the first
+    half of the clip and half from the second, without repetition. A clip shorter than ``count`` gives all its
+    frames and then repeats the last.
+
+    Source: STGT appendix (8 frames), authors' release (``sampling='headtail'``).
+
+    Args:
+        total: Frames of the clip, at least 1.
+        count: Frames wanted, at least 1.
+        sampling: ``'uniform'`` or ``'headtail'``.
+        rng: Needed for ``'headtail'``.
+
+    Returns:
+        Sorted indices in [0, total), int64 of shape (count,).
+
+    Raises:
+        ValueError: If a number is below 1, the sampling is unknown or ``rng`` is lacking.
+    """
+    if total < 1 or count < 1:
+        raise ValueError(f'{count} frames of {total} cannot be taken: both numbers must be at least 1.')
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling='{sampling}' is unknown. Use one of {', '.join(SAMPLINGS)}.")
+    if total < count:
+        return np.minimum(np.arange(count), total - 1)
+    if sampling == 'uniform':
+        return np.arange(count) * total // count
+    if rng is None:
+        raise ValueError("sampling='headtail' draws at random: pass `rng`, or use sampling='uniform'.")
+    middle = total // 2
+    head = rng.choice(middle, size=count // 2, replace=False)
+    tail = middle + rng.choice(total - middle, size=count - count // 2, replace=False)
+    return np.sort(np.concatenate([head, tail])).astype(np.int64)

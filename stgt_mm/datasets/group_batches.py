@@ -1,0 +1,207 @@
+"""Batches made of groups of clips of the same look, planned for an epoch at once."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Easy records first.
+
+    Args:
+        key: Key of a record that holds its difficulty, a number.
+        max_value: Largest difficulty of an easy record.
+        until: Share of the training, in [0, 1], in which only easy records are used.
+
+    Raises:
+        ValueError: If ``until`` is out of range.
+    """
+
+    key: str = 'objects'
+    max_value: float = 1
+    until: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.until <= 1:
+            raise ValueError(f'curriculum until={self.until} is a share of the training: between 0 and 1.')
+
+    def select(self, records: Sequence[dict[str, Any]]) -> np.ndarray:
+        """Returns the indices of the easy records.
+
+        Args:
+            records: Records with ``key``.
+
+        Raises:
+            ValueError: If a record lacks the key.
+        """
+        for record in records:
+            if self.key not in record:
+                raise ValueError(
+                    f"curriculum.key='{self.key}' is not in the record of '{record['video']}', which has: "
+                    f'{", ".join(record)}.'
+                )
+        return np.flatnonzero([record[self.key] <= self.max_value for record in records])
+
+    def batches(self, epoch: int, per_epoch: int, max_epochs: int) -> int:
+        """Returns how many batches of an epoch, its first ones, hold easy records only.
+
+        Args:
+            epoch: From 0.
+            per_epoch: Batches an epoch.
+            max_epochs: Epochs of the training.
+        """
+        return int(np.clip(round((self.until * max_epochs - epoch) * per_epoch), 0, per_epoch))
+
+
+class GroupPlan:
+    """What batches are made from.
+
+    Args:
+        records: Records with ``video_id`` and, where they belong to a group, ``group``.
+        batch_size: Samples a step, over all processes.
+        group_size: Samples of a group in a batch.
+        group_fraction: Share of the batch made of groups, in [0, 1].
+        curriculum: Which records are easy; None without one.
+
+    Raises:
+        ValueError: If a number is out of range, there are no groups, or there are too few records.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[dict[str, Any]],
+        batch_size: int,
+        group_size: int,
+        group_fraction: float,
+        curriculum: Curriculum | None,
+    ) -> None:
+        if group_size < 2:
+            raise ValueError(f'group_size={group_size}: a group has at least 2 clips.')
+        if not 0 <= group_fraction <= 1:
+            raise ValueError(f'group_fraction={group_fraction} is a share of the batch: between 0 and 1.')
+        if len(records) < batch_size:
+            raise ValueError(
+                f'{len(records)} records cannot fill a batch of {batch_size} (all processes together). '
+                'Lower train_dataloader.batch_size.'
+            )
+        self.records = records
+        self.batch_size = batch_size
+        self.group_size = group_size
+        self.groups_per_batch = int(group_fraction * batch_size / group_size + 1e-9)
+        if group_fraction > 0 and self.groups_per_batch == 0:
+            raise ValueError(
+                f'group_fraction={group_fraction} of a batch of {batch_size} is less than one group of '
+                f'{group_size}. '
+                'Raise batch_size or group_fraction, or set group_fraction=0.'
+            )
+        names: dict[Any, int] = {}
+        self.videos = [names.setdefault(record['video_id'], len(names)) for record in records]
+        self.all = np.arange(len(records))
+        self.easy = self.all if curriculum is None else curriculum.select(records)
+        if not len(self.easy):
+            raise ValueError(f'no record has {curriculum.key} <= {curriculum.max_value}: raise max_value.')
+        for pool in (self.all, self.easy):
+            if self.groups_per_batch and not self.chunks(pool, np.random.default_rng(0)):
+                raise ValueError(
+                    "no two clips share a `group`, and group_fraction > 0. Write 'group' into the records, "
+                    'or set '
+                    'group_fraction=0.'
+                )
+
+    def chunks(self, pool: np.ndarray, rng: np.random.Generator) -> list[list[int]]:
+        """Cuts the groups of a pool into pieces of at most ``group_size`` different videos.
+
+        Args:
+            pool: Indices of records.
+            rng: Decides the order, and who stands together in a group larger than ``group_size``.
+
+        Returns:
+            Pieces of at least two records each, in random order.
+        """
+        groups: dict[Any, list[int]] = {}
+        taken: set[tuple[Any, int]] = set()
+        for index in rng.permutation(pool).tolist():
+            group = self.records[index].get('group')
+            if group is None or (group, self.videos[index]) in taken:
+                continue
+            taken.add((group, self.videos[index]))
+            groups.setdefault(group, []).append(index)
+        size = self.group_size
+        cut = [group[at : at + size] for group in groups.values() for at in range(0, len(group), size)]
+        cut = [piece for piece in cut if len(piece) > 1]
+        return [cut[place] for place in rng.permutation(len(cut))]
+
+
+def plan_batches(plan: GroupPlan, count: int, easy: int, rng: np.random.Generator) -> list[list[int]]:
+    """Makes the batches of an epoch.
+
+    Args:
+        plan: What they are made from.
+        count: Batches of the epoch.
+        easy: How many of them, the first, hold easy records only.
+        rng: Source of all draws.
+
+    Returns:
+        ``count`` lists of ``plan.batch_size`` indices.
+    """
+    return [*_fill(plan, plan.easy, easy, rng), *_fill(plan, plan.all, count - easy, rng)]
+
+
+def _fill(plan: GroupPlan, pool: np.ndarray, count: int, rng: np.random.Generator) -> list[list[int]]:
+    """Batches from one pool: groups first, then singles of the records that no group has used."""
+    if count < 1:
+        return []
+    pieces: list[list[int]] = []
+    wanted = count * plan.groups_per_batch
+    while len(pieces) < wanted:
+        pieces.extend(plan.chunks(pool, rng))
+    used = {index for piece in pieces[:wanted] for index in piece}
+    singles = _Singles(plan, pool, used, rng)
+    batches = []
+    for step in range(count):
+        chosen = pieces[step * plan.groups_per_batch : (step + 1) * plan.groups_per_batch]
+        batch, videos = _join(plan, chosen)
+        singles.complete(batch, videos)
+        batches.append(batch)
+    return batches
+
+
+def _join(plan: GroupPlan, pieces: list[list[int]]) -> tuple[list[int], set[int]]:
+    """Puts pieces one behind the other, each video once."""
+    batch: list[int] = []
+    videos: set[int] = set()
+    for index in (index for piece in pieces for index in piece):
+        if plan.videos[index] not in videos:
+            videos.add(plan.videos[index])
+            batch.append(index)
+    return batch, videos
+
+
+class _Singles:
+    """An endless stream of records: first those not used in groups, then all, reshuffled each time."""
+
+    def __init__(self, plan: GroupPlan, pool: np.ndarray, used: set[int], rng: np.random.Generator) -> None:
+        self.plan = plan
+        self.pool = pool
+        self.rng = rng
+        self.distinct = len({plan.videos[index] for index in pool.tolist()})
+        self.queue = deque(index for index in rng.permutation(pool).tolist() if index not in used)
+
+    def complete(self, batch: list[int], videos: set[int]) -> None:
+        """Fills a batch; a video that is in it already waits for a later one, unless no other is left."""
+        waiting: list[int] = []
+        while len(batch) < self.plan.batch_size:
+            if not self.queue:
+                self.queue.extend(self.rng.permutation(self.pool).tolist())
+            index = self.queue.popleft()
+            video = self.plan.videos[index]
+            if video in videos and len(videos) < self.distinct:
+                waiting.append(index)
+                continue
+            videos.add(video)
+            batch.append(index)
+        self.queue.extendleft(reversed(waiting))

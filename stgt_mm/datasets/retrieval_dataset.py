@@ -1,0 +1,85 @@
+"""Unique videos to encode once, and the texts that belong to them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample
+from stgt_mm.datasets.readers import VideoReadError
+from stgt_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class RetrievalDataset(ClipDataset):
+    """Iterates over unique videos; the captions and the relation are attributes.
+
+    Several lines with one ``text_id`` are one caption that fits several videos; several lines with one video
+    are several captions of it. Nothing assumes a diagonal. Evaluation never substitutes a clip: an unreadable
+    one stops it, or, with ``collect_broken``, comes as a sample without frames.
+
+    Attributes:
+        videos: Record of each unique video, V dicts with ``video`` and ``video_id``.
+        texts: Captions, K strings as written in the file.
+        text_ids: Their ids.
+        text_to_videos: For each caption the indices of its videos in ``videos``.
+
+    Args:
+        ann_file: JSON-lines file.
+        video_root: Folder that the ``video`` paths are relative to.
+        pipeline: Configs of transforms, ending in ``PackVideoText``.
+        collect_broken: Whether a clip that cannot be read becomes a sample with ``inputs`` None and the
+            reason in the meta information as ``broken``, instead of an error.
+        **kwargs: See :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
+    """
+
+    def __init__(
+        self,
+        ann_file: str | Path,
+        video_root: str | Path,
+        pipeline: Sequence[dict[str, Any]],
+        collect_broken: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault('missing', 'keep' if collect_broken else 'error')
+        self.collect_broken = collect_broken
+        super().__init__(ann_file, video_root, pipeline, **kwargs)
+
+    def _set_records(self, records: list[dict[str, Any]]) -> None:
+        super()._set_records(records)
+        self._relate(records)
+        self.videos = self.records = self.clips
+        self.clip_of = list(range(len(self.clips)))
+
+    def _relate(self, records: list[dict[str, Any]]) -> None:
+        places: dict[str, int] = {}
+        self.texts: list[str] = []
+        self.text_ids: list[str] = []
+        self.text_to_videos: list[list[int]] = []
+        for record, clip in zip(records, self.clip_of, strict=True):
+            place = places.setdefault(record['text_id'], len(places))
+            if place == len(self.texts):
+                self.texts.append(record['text'])
+                self.text_ids.append(record['text_id'])
+                self.text_to_videos.append([])
+            self.text_to_videos[place].append(clip)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Loads a video, without any text.
+
+        Args:
+            index: Index in ``videos``.
+
+        Returns:
+            ``inputs``: uint8 (T, 3, H, W), or cached tokens (T, 1 + N, C), or None for a broken clip when
+            ``collect_broken``; ``data_samples``.
+
+        Raises:
+            VideoReadError: If the clip cannot be read, unless ``collect_broken``.
+        """
+        record = self.records[index]
+        try:
+            return self._load(self._start(record, index, self.rng_of(index)), self.clip_of[index])
+        except VideoReadError as error:
+            if not self.collect_broken:
+                raise
+            return broken_sample({**record, 'video': str(self.path_of(record))}, index, error)

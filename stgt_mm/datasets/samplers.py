@@ -1,0 +1,203 @@
+"""The order of samples: a function of (seed, epoch), the same whatever the number of processes, resumable."""
+
+from collections.abc import Iterator, Sized
+from typing import Any
+
+import numpy as np
+from mmengine import dist
+from torch.utils.data import DataLoader, Sampler
+
+from stgt_mm.datasets.group_batches import Curriculum, GroupPlan, plan_batches
+from stgt_mm.registry import DATA_SAMPLERS
+
+
+class EpochIndex(int):
+    """An index that says in which epoch and under which seed it was drawn.
+
+    Workers get it with the index, so that a sample's randomness needs no state that workers would have to
+    share.
+
+    Args:
+        index: Index of a record.
+        epoch: Epoch, from 0.
+        seed: Seed of the run.
+    """
+
+    def __new__(cls, index: int, epoch: int, seed: int) -> 'EpochIndex':
+        """Makes the index; see the class."""
+        self = super().__new__(cls, index)
+        self.epoch = epoch
+        self.seed = seed
+        return self
+
+    def __reduce__(self) -> tuple[type, tuple[int, int, int]]:
+        return EpochIndex, (int(self), self.epoch, self.seed)
+
+
+@DATA_SAMPLERS.register_module()
+class EpochSampler(Sampler):
+    """Goes through a data set once an epoch, shuffled by (seed, epoch) or in order.
+
+    Process r of W takes every W-th index beginning at r, so that step s of W processes with batch b is step s
+    of one process with batch W * b. In training (``shuffle=True``) the last ``len % W`` indices of an epoch
+    are left out, for all processes must take as many steps; in evaluation nothing is left out and nothing
+    occurs twice.
+
+    Attributes:
+        epoch: The epoch to be gone through next.
+        start: Samples of this process already done in that epoch.
+
+    Args:
+        dataset: Anything with a length.
+        shuffle: True for training, False for evaluation.
+        seed: Of the order and of the samples; None takes one that all processes agree on.
+        rank: Of this process; found out if None.
+        world_size: Number of processes; found out if None.
+    """
+
+    def __init__(
+        self,
+        dataset: Sized,
+        shuffle: bool = True,
+        seed: int | None = None,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        found_rank, found_world = dist.get_dist_info()
+        self.dataset = dataset
+        self.shuffle = shuffle
+        self.seed = dist.sync_random_seed() if seed is None else seed
+        self.rank = found_rank if rank is None else rank
+        self.world_size = found_world if world_size is None else world_size
+        self.epoch = 0
+        self.start = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch to go through next; the place in it is kept if it is the epoch set already.
+
+        Args:
+            epoch: From 0.
+        """
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.start = 0
+
+    def set_progress(self, epoch: int, batches_done: int, batch_size: int) -> None:
+        """Makes the next pass give only what is left of an epoch.
+
+        Args:
+            epoch: The epoch that was interrupted.
+            batches_done: Steps taken in it.
+            batch_size: Samples a step and process.
+
+        Raises:
+            ValueError: If a number is negative.
+        """
+        if min(epoch, batches_done, batch_size) < 0:
+            raise ValueError(f'progress cannot be negative: {(epoch, batches_done, batch_size)}.')
+        self.epoch = epoch
+        self.start = batches_done * batch_size
+
+    def __iter__(self) -> Iterator[EpochIndex]:
+        start, self.start = self.start, 0
+        for index in self._order()[start:]:
+            yield EpochIndex(int(index), self.epoch, self.seed)
+
+    def _order(self) -> np.ndarray:
+        size = len(self.dataset)
+        if not self.shuffle:
+            return np.arange(self.rank, size, self.world_size)
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(size)
+        return order[: size - size % self.world_size][self.rank :: self.world_size]
+
+    def __len__(self) -> int:
+        """Samples of this process in a whole epoch."""
+        size = len(self.dataset)
+        if self.shuffle:
+            return size // self.world_size
+        return len(range(self.rank, size, self.world_size))
+
+
+@DATA_SAMPLERS.register_module()
+class GroupBatchSampler(Sampler):
+    """Batches that hold groups of clips of the same look, and a curriculum.
+
+    Records say to which ``group`` they belong: clips that differ in one fact. A share of each batch is made
+    of whole groups, the rest of single samples; no video occurs twice in a batch as long as there are enough
+    videos. In an epoch of the full set each record occurs about once. The batch of a step, over all
+    processes, is that of a single process with a batch W times as large. Epoch, seed and place are those of
+    ``sampler``.
+
+    Args:
+        sampler: :class:`EpochSampler` with ``shuffle=True`` over a data set with ``records``.
+        batch_size: Samples a step and process, b.
+        group_size: Samples of a group in a batch; larger groups are cut up.
+        group_fraction: Share of the batch made of groups, in [0, 1].
+        curriculum: ``dict(key='objects', max_value=1, until=0.25)``: during that share of ``max_epochs`` only
+            records with ``record[key] <= max_value`` are used. None for no curriculum.
+        max_epochs: Epochs of the training; needed with a curriculum.
+
+    Raises:
+        ValueError: If an option is out of range or the records cannot fill it.
+    """
+
+    def __init__(
+        self,
+        sampler: EpochSampler,
+        batch_size: int,
+        group_size: int = 4,
+        group_fraction: float = 0.5,
+        curriculum: dict[str, Any] | None = None,
+        max_epochs: int | None = None,
+    ) -> None:
+        records = getattr(sampler.dataset, 'records', None)
+        if records is None or not getattr(sampler, 'shuffle', False):
+            raise ValueError(
+                "GroupBatchSampler needs sampler=dict(type='EpochSampler', shuffle=True) over a "
+                'VideoTextDataset.'
+            )
+        if curriculum is not None and not max_epochs:
+            raise ValueError('a curriculum needs max_epochs: the number of epochs of the whole training.')
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.curriculum = None if curriculum is None else Curriculum(**curriculum)
+        self.plan = GroupPlan(
+            records, batch_size * sampler.world_size, group_size, group_fraction, self.curriculum
+        )
+
+    def __iter__(self) -> Iterator[list[EpochIndex]]:
+        sampler = self.sampler
+        start, sampler.start = sampler.start // self.batch_size, 0
+        easy = 0
+        if self.curriculum is not None:
+            easy = self.curriculum.batches(sampler.epoch, len(self), self.max_epochs)
+        rng = np.random.default_rng((sampler.seed, sampler.epoch))
+        for batch in plan_batches(self.plan, len(self), easy, rng)[start:]:
+            mine = batch[sampler.rank :: sampler.world_size]
+            yield [EpochIndex(index, sampler.epoch, sampler.seed) for index in mine]
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch, the same in every epoch."""
+        return len(self.plan.records) // self.plan.batch_size
+
+
+def set_data_progress(dataloader: DataLoader, epoch: int, batches_done: int) -> None:
+    """Makes the next pass over a training loader give only the batches that an interrupted epoch has left.
+
+    Args:
+        dataloader: With an :class:`EpochSampler`, alone or below a :class:`GroupBatchSampler`.
+        epoch: The epoch that was interrupted, from 0.
+        batches_done: Steps taken in it.
+
+    Raises:
+        ValueError: If the loader's sampler cannot do it.
+    """
+    batches = dataloader.batch_sampler
+    sampler = getattr(batches, 'sampler', None)
+    if not hasattr(sampler, 'set_progress'):
+        raise ValueError(
+            f'{type(sampler).__name__} cannot go on in the middle of an epoch. Use '
+            "train_dataloader.sampler=dict(type='EpochSampler', shuffle=True)."
+        )
+    sampler.set_progress(epoch, batches_done, batches.batch_size)

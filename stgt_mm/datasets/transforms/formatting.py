@@ -1,0 +1,93 @@
+"""The last steps of a pipeline: words made plain, everything packed for the model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmcv.transforms import BaseTransform
+
+from stgt_mm.functional.text_cleaning import clean_caption
+from stgt_mm.registry import TRANSFORMS
+from stgt_mm.structures import VideoTextSample
+
+META_KEYS = ('sample_idx', 'video', 'video_id', 'text', 'text_id', 'num_frames', 'frame_indices', 'replaced')
+
+
+@TRANSFORMS.register_module()
+class CleanText(BaseTransform):
+    """Cleans ``results['text']`` with :func:`~stgt_mm.functional.text_cleaning.clean_caption`.
+
+    The data preprocessor does the same to every caption; cleaning twice changes nothing.
+
+    Args:
+        max_words: Words kept.
+
+    Raises:
+        ValueError: If ``max_words`` is below 1.
+    """
+
+    is_random = False
+    on_frames = False
+
+    def __init__(self, max_words: int = 50) -> None:
+        clean_caption('', max_words)
+        self.max_words = max_words
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Cleans the text, where there is one.
+
+        Args:
+            results: ``text``, str, optional.
+
+        Returns:
+            The same dict.
+        """
+        if 'text' in results:
+            results['text'] = clean_caption(results['text'], self.max_words)
+        return results
+
+    def __repr__(self) -> str:
+        return f'CleanText(max_words={self.max_words})'
+
+
+@TRANSFORMS.register_module()
+class PackVideoText(BaseTransform):
+    """Ends a pipeline: ``inputs`` for the model and a :class:`~stgt_mm.structures.VideoTextSample`.
+
+    Args:
+        extra_keys: Keys of the record, besides the usual ones, that go into the sample's meta information,
+            for example ``('question', 'answer')``.
+    """
+
+    is_random = False
+    on_frames = False
+
+    def __init__(self, extra_keys: Sequence[str] = ()) -> None:
+        self.extra_keys = tuple(extra_keys)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Packs.
+
+        Args:
+            results: ``tokens`` (T, 1 + N, C) from the feature cache, or ``frames`` (T, 3, H, W); the keys of
+                the meta information; ``record``.
+
+        Returns:
+            ``inputs``, contiguous, and ``data_samples``.
+
+        Raises:
+            KeyError: If the record lacks one of ``extra_keys``.
+        """
+        metainfo = {key: results[key] for key in META_KEYS if key in results}
+        for key in self.extra_keys:
+            if key not in results['record']:
+                raise KeyError(
+                    f"extra_keys names '{key}', which the record of {results['video']} does not have. It "
+                    'has: '
+                    f'{", ".join(results["record"])}.'
+                )
+            metainfo[key] = results['record'][key]
+        inputs = results['tokens'] if 'tokens' in results else results['frames']
+        return {'inputs': inputs.contiguous(), 'data_samples': VideoTextSample(metainfo=metainfo)}
+
+    def __repr__(self) -> str:
+        return f'PackVideoText(extra_keys={self.extra_keys})'

@@ -1,0 +1,104 @@
+"""From a video file to a clip of a few frames."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+
+from stgt_mm.datasets.frame_sampling import SAMPLINGS, sample_frame_indices
+from stgt_mm.datasets.readers import read_frames
+from stgt_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadVideo(BaseTransform):
+    """Reads the frames of ``results['video']``.
+
+    Adds ``frames`` (uint8, shape (T, 3, H, W)), ``num_frames`` (true number of frames of the file) and
+    ``frame_indices`` (the frames that were taken).
+
+    Args:
+        num_frames: Frames to take, T.
+        sampling: ``'uniform'`` (test) or ``'headtail'`` (training), see
+            :func:`~stgt_mm.datasets.frame_sampling.sample_frame_indices`.
+        reader: Name of the reader, ``'auto'`` for the default with its fallbacks.
+        exact: Whether frames are counted by decoding; with False a sound file may be read by its header,
+            faster.
+
+    Raises:
+        ValueError: If ``num_frames`` is below 1 or the sampling is unknown.
+    """
+
+    def __init__(
+        self, num_frames: int = 8, sampling: str = 'uniform', reader: str = 'auto', exact: bool = True
+    ) -> None:
+        if num_frames < 1:
+            raise ValueError(f'num_frames={num_frames}: a clip needs at least 1 frame.')
+        if sampling not in SAMPLINGS:
+            raise ValueError(f"sampling='{sampling}' is unknown. Use one of {', '.join(SAMPLINGS)}.")
+        self.num_frames = num_frames
+        self.sampling = sampling
+        self.reader = reader
+        self.exact = exact
+
+    @property
+    def is_random(self) -> bool:
+        """Whether two passes over one file may differ."""
+        return self.sampling != 'uniform'
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Reads the clip.
+
+        Args:
+            results: ``video`` (path) and ``rng`` (numpy Generator).
+
+        Returns:
+            The same dict with ``frames``, ``num_frames`` and ``frame_indices``.
+
+        Raises:
+            VideoReadError: If no reader can decode the file.
+        """
+        # Each reader that is tried must draw the same frames, so that a fallback changes nothing.
+        seed = int(results['rng'].integers(2**63))
+        total, indices = 0, np.empty(0, dtype=np.int64)
+
+        def choose(count: int) -> list[int]:
+            nonlocal total, indices
+            total = count
+            indices = sample_frame_indices(count, self.num_frames, self.sampling, np.random.default_rng(seed))
+            return indices.tolist()
+
+        frames = read_frames(results['video'], reader=self.reader, indices_fn=choose, exact=self.exact)
+        results['frames'] = torch.from_numpy(frames).permute(0, 3, 1, 2)
+        results['num_frames'] = total
+        results['frame_indices'] = tuple(indices.tolist())
+        return results
+
+    def __repr__(self) -> str:
+        options = (self.num_frames, self.sampling, self.reader, self.exact)
+        return f'LoadVideo(num_frames, sampling, reader, exact = {options})'
+
+
+@TRANSFORMS.register_module()
+class ReverseTime(BaseTransform):
+    """Plays a clip backwards if its record says ``reverse: true``; follows ``LoadVideo``."""
+
+    is_random = False
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Turns the sampled frames round.
+
+        Args:
+            results: ``frames`` (T, 3, H, W), ``frame_indices`` and ``record``.
+
+        Returns:
+            The same dict, both in reverse order where the record asks for it.
+        """
+        if results['record'].get('reverse', False):
+            results['frames'] = results['frames'].flip(0)
+            results['frame_indices'] = results['frame_indices'][::-1]
+        return results
+
+    def __repr__(self) -> str:
+        return 'ReverseTime()'

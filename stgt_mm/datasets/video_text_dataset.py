@@ -1,0 +1,85 @@
+"""Pairs of a clip and a caption, for training."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+
+from stgt_mm.datasets.clip_dataset import ClipDataset
+from stgt_mm.datasets.readers import VideoReadError
+from stgt_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class VideoTextDataset(ClipDataset):
+    """One sample a (video, text) line.
+
+    A file that cannot be decoded is replaced by another sample, drawn from the sample's own generator; what
+    was replaced stands in the meta information as ``replaced``, a list of (path, reason), so that the
+    training process can count it, and is logged once a file and worker.
+
+    Args:
+        ann_file: JSON-lines file.
+        video_root: Folder that the ``video`` paths are relative to.
+        pipeline: Configs of transforms, ending in ``PackVideoText``.
+        missing: ``'error'`` stops when files are missing, ``'skip'`` trains without them.
+        max_retries: Samples tried in place of one that cannot be decoded; 0 stops at the first.
+        **kwargs: See :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
+
+    Raises:
+        ValueError: If ``max_retries`` is negative.
+    """
+
+    def __init__(
+        self,
+        ann_file: str | Path,
+        video_root: str | Path,
+        pipeline: list[dict[str, Any]],
+        missing: str = 'error',
+        max_retries: int = 5,
+        **kwargs: Any,
+    ) -> None:
+        if max_retries < 0:
+            raise ValueError(f'max_retries={max_retries}: use 0 to stop at the first unreadable file.')
+        super().__init__(ann_file, video_root, pipeline, missing=missing, **kwargs)
+        self.max_retries = max_retries
+        self._reported: set[str] = set()
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Loads a pair.
+
+        Args:
+            index: Index of the record, perhaps an :class:`~stgt_mm.datasets.samplers.EpochIndex`.
+
+        Returns:
+            ``inputs``: uint8 (T, 3, H, W), or cached tokens (T, 1 + N, C); ``data_samples``.
+
+        Raises:
+            VideoReadError: If the file and ``max_retries`` others cannot be decoded.
+        """
+        rng = self.rng_of(index)
+        chosen = int(index)
+        replaced: list[tuple[str, str]] = []
+        while True:
+            record = self.records[chosen]
+            results = self._start(record, index, rng)
+            results['text'], results['text_id'] = record['text'], record['text_id']
+            if replaced:
+                results['replaced'] = list(replaced)
+            try:
+                return self._load(results, self.clip_of[chosen])
+            except VideoReadError as error:
+                replaced.append((results['video'], str(error)))
+                self._report(results['video'], error)
+                if len(replaced) > self.max_retries:
+                    raise VideoReadError(
+                        results['video'], f'{error} ({len(replaced)} unreadable files in a row)'
+                    ) from error
+            chosen = int(rng.integers(len(self.records)))
+
+    def _report(self, video: str, error: VideoReadError) -> None:
+        if video in self._reported:
+            return
+        self._reported.add(video)
+        print_log(f'Skipped: {error}', logger='current', level=logging.WARNING)
