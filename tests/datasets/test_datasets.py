@@ -5,8 +5,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from stgt_mm.datasets import ChoiceDataset, EpochSampler, RetrievalDataset, VideoTextDataset,
-video_text_collate from stgt_mm.datasets.readers import VideoReadError, write_video
+from stgt_mm.datasets import (
+    ChoiceDataset,
+    EpochSampler,
+    RetrievalDataset,
+    VideoTextDataset,
+    video_text_collate,
+)
+from stgt_mm.datasets.readers import VideoReadError, write_video
 from stgt_mm.registry import DATASETS
 
 TEST_PIPELINE = [
@@ -29,8 +35,9 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp('clips')
     for clip in range(4):
         levels = np.linspace(40 * clip, 40 * clip + 100, 12).astype(np.uint8)
-        write_video(folder / f'v{clip}.mp4', np.broadcast_to(levels[:, None, None, None], (12, 32, 48, 3)),
-        12)
+        write_video(
+            folder / f'v{clip}.mp4', np.broadcast_to(levels[:, None, None, None], (12, 32, 48, 3)), 12
+        )
     (folder / 'bad.mp4').write_text('no video')
     return folder
 
@@ -134,8 +141,14 @@ def test_all_broken_batch_has_no_inputs(root, tmp_path):
 def test_choice_reverses_time(root, tmp_path):
     rows = [
         {'video': 'v2.mp4', 'text': 'gets light', 'distractor': 'gets dark', 'kind': 'order'},
-        {'video': 'v2.mp4', 'text': 'gets dark', 'distractor': 'gets light', 'kind': 'order', 'reverse':
-        True}, {'video': 'v2.mp4', 'text': 'gets light', 'distractor': 'stays', 'kind': 'rest'},
+        {
+            'video': 'v2.mp4',
+            'text': 'gets dark',
+            'distractor': 'gets light',
+            'kind': 'order',
+            'reverse': True,
+        },
+        {'video': 'v2.mp4', 'text': 'gets light', 'distractor': 'stays', 'kind': 'rest'},
     ]
     data = DATASETS.build(
         dict(
@@ -165,8 +178,10 @@ def test_choice_needs_reverse_time(root, tmp_path):
 
 def test_unequal_clips_are_an_error(root, tmp_path):
     small, large = (
-        RetrievalDataset(annotate(tmp_path, pairs('v0')), root, [*TEST_PIPELINE[:2], resize,
-        TEST_PIPELINE[3]])[0] for resize in (dict(type='Resize', size=8), dict(type='Resize', size=(8, 12)))
+        RetrievalDataset(
+            annotate(tmp_path, pairs('v0')), root, [*TEST_PIPELINE[:2], resize, TEST_PIPELINE[3]]
+        )[0]
+        for resize in (dict(type='Resize', size=8), dict(type='Resize', size=(8, 12)))
     )
     with pytest.raises(ValueError, match='Resize'):
         video_text_collate([small, large])
