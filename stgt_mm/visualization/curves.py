@@ -1,0 +1,94 @@
+"""Loss and recall curves as PNG files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
+
+RECALL_KEYS = ('t2v/Rmean', 'v2t/Rmean', 't2v/R1', 'v2t/R1', 'sim_t2v/R1', 'sim_v2t/R1')
+
+
+def plot_curves(
+    series: Series, path: str | Path, title: str = '', xlabel: str = 'step', ylabel: str = ''
+) -> Path:
+    """Draws curves into a PNG file, without a display.
+
+    Args:
+        series: For each name the x and the y values, equally many.
+        path: File to write; folders are made.
+        title: Above the picture.
+        xlabel: Below the x axis.
+        ylabel: Beside the y axis.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If there is no curve or one has unequal numbers of x and y.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not series:
+        raise ValueError(f'no curve to draw into {path}: the log holds none of the asked-for values.')
+    figure = Figure(figsize=(7, 4), dpi=120, layout='constrained')
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, (x, y) in series.items():
+        if len(x) != len(y):
+            raise ValueError(f"curve '{name}' has {len(x)} x values and {len(y)} y values.")
+        axes.plot(x, y, label=name, marker='o' if len(x) < 30 else None, markersize=3, linewidth=1.2)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path
+
+
+def read_scalars(path: str | Path) -> dict[str, tuple[list[float], list[float]]]:
+    """Reads the scalars that mmengine logs (``vis_data/scalars.json``, one JSON object a line).
+
+    Args:
+        path: The file. A last line that was cut off (a killed run) is passed over.
+
+    Returns:
+        For each name the steps and the values, in order; a step that was logged again (a resumed run) counts
+        once, with its last value.
+    """
+    values: dict[str, dict[float, float]] = {}
+    for line in Path(path).read_text(encoding='utf-8').splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        step = entry.get('step', entry.get('iter'))
+        if step is None:
+            continue
+        for name, value in entry.items():
+            if name not in ('step', 'iter') and isinstance(value, (int, float)):
+                values.setdefault(name, {})[step] = value
+    return {name: (sorted(own), [own[step] for step in sorted(own)]) for name, own in values.items()}
+
+
+def plot_run(scalars: str | Path, folder: str | Path) -> list[Path]:
+    """Draws the loss curves and the recall curves of a run.
+
+    Args:
+        scalars: The run's ``scalars.json``.
+        folder: Where to put ``loss.png`` and ``recall.png``; a kind that was not logged is left out.
+
+    Returns:
+        The files written.
+    """
+    logged = read_scalars(scalars)
+    losses = {name: logged[name] for name in sorted(logged) if name == 'loss' or name.startswith('loss_')}
+    recalls = {name: logged[name] for name in RECALL_KEYS if name in logged}
+    files = []
+    if losses:
+        files.append(plot_curves(losses, Path(folder) / 'loss.png', 'Training losses', ylabel='loss'))
+    if recalls:
+        files.append(plot_curves(recalls, Path(folder) / 'recall.png', 'Validation recall', ylabel='percent'))
+    return files
