@@ -22,6 +22,8 @@ class DecordReader(BaseReader):
     decord believes the header: where that promises too many frames, it repeats the last ones or
     never returns, with the interpreter lock held, and of several video streams it takes the largest.
     So PyAV counts first, and a file on which the two disagree is refused before any frame is asked for.
+    Its jumps to a keyframe give wrong frames where pictures before that keyframe are stored after it
+    (open GOP), so a file with several keyframes is decoded from the start.
 
     Args:
         path: Video file.
@@ -53,9 +55,24 @@ class DecordReader(BaseReader):
 
     def _read(self, indices: list[int]) -> np.ndarray:
         try:
-            return self._reader.get_batch(indices).asnumpy()
+            single = len(self.facts.keyframes) == 1
+            frames = self._reader.get_batch(indices).asnumpy() if single else self._walk(indices)
         except (decord.DECORDError, RuntimeError) as error:
             raise VideoReadError(self.path, f'decord cannot decode it ({_first_line(error)})') from error
+        if frames.shape[-1] != 3:
+            raise VideoReadError(
+                self.path, f'decord gives padded rows, shape {frames.shape}, for so narrow a video'
+            )
+        return frames
+
+    def _walk(self, indices: list[int]) -> np.ndarray:
+        self._reader.seek(0)
+        wanted, arrays = set(indices), {}
+        for index in range(max(indices) + 1):
+            frame = self._reader.next()
+            if index in wanted:
+                arrays[index] = frame.asnumpy()
+        return np.stack([arrays[i] for i in indices])
 
     def close(self) -> None:
         """Releases the file; may be called twice."""

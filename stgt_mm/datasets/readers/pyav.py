@@ -2,7 +2,7 @@
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import av
 import numpy as np
@@ -19,6 +19,10 @@ from stgt_mm.registry import READERS
 _HOLD_BYTES = 128 * 2**20
 
 
+# Starting converter threads costs ten times what converting a small frame does; older PyAV has none.
+_ONE_THREAD = {'threads': 1} if 'threads' in (VideoReformatter.reformat.__doc__ or '') else {}
+
+
 class _FrameMissingError(Exception):
     """Decoding did not give the frame that the table promises."""
 
@@ -29,7 +33,7 @@ class PyAVReader(BaseReader):
 
     Frames are those that the decoder gives before its first error: what is left of a truncated or
     damaged file is read, and counted right. A stream that changes its size in the middle comes out
-    at the size of its first frame. Colours follow the matrix and range that the stream names;
+    at the size of the first frame taken. Colours follow the matrix and range that the stream names;
     pixels are taken as square.
 
     Args:
@@ -113,12 +117,14 @@ class PyAVReader(BaseReader):
 
     def _read(self, indices: list[int]) -> np.ndarray:
         wanted = sorted(set(indices))
-        if self._held:
-            frames = [self._held[i] for i in wanted]
-            arrays = dict(zip(wanted, _to_arrays(iter(frames))))
-        else:
-            arrays = self._read_file(wanted)
+        arrays = self._read_held(wanted) if self._held else self._read_file(wanted)
         return np.stack([arrays[i] for i in indices])
+
+    def _read_held(self, wanted: list[int]) -> dict[int, np.ndarray]:
+        try:
+            return dict(zip(wanted, _to_arrays(self._held[i] for i in wanted)))
+        except (av.FFmpegError, ValueError) as error:
+            raise VideoReadError(self.path, f'no conversion to RGB ({_reason(error)})') from error
 
     def _read_file(self, wanted: list[int]) -> dict[int, np.ndarray]:
         # Jumping is checked frame by frame against the table; where it does not fit, decode from the start.
@@ -126,7 +132,7 @@ class PyAVReader(BaseReader):
             self._open()
             try:
                 return dict(zip(wanted, _to_arrays(self._walk(wanted, seek))))
-            except (_FrameMissingError, av.FFmpegError) as error:
+            except (_FrameMissingError, av.FFmpegError, ValueError) as error:
                 why = _reason(error)
         raise VideoReadError(self.path, f'{self.num_frames} frames were promised, but not all decode ({why})')
 
@@ -154,11 +160,10 @@ def _reason(error: BaseException) -> str:
     return getattr(error, 'strerror', None) or str(error) or type(error).__name__
 
 
-def _to_arrays(frames: Iterator[av.VideoFrame]) -> Iterator[np.ndarray]:
-    """Converts frames to RGB arrays [H, W, 3] of one size, turned as they are shown."""
-    # One converter for all frames, one thread: starting threads costs more than converting.
-    convert, size = VideoReformatter(), None
+def _to_arrays(frames: Iterable[av.VideoFrame]) -> Iterator[np.ndarray]:
+    """Converts frames to RGB arrays [H, W, 3], sized and turned like the first of them."""
+    convert, size, turns = VideoReformatter(), None, 0
     for frame in frames:
-        size = size or (frame.width, frame.height)
-        array = convert.reformat(frame, *size, format='rgb24', threads=1).to_ndarray()
-        yield np.rot90(array, round(frame.rotation / 90) % 4)
+        if size is None:
+            size, turns = (frame.width, frame.height), round(frame.rotation / 90) % 4
+        yield np.rot90(convert.reformat(frame, *size, format='rgb24', **_ONE_THREAD).to_ndarray(), turns)
