@@ -127,9 +127,9 @@ class ContrastiveHead(nn.Module):
             text_keys: B ids of the texts; best the texts themselves, so that equal strings are recognised.
 
         Returns:
-            The cosines, and in ``losses``: ``loss_vtc`` (``alpha`` > 0) and ``loss_csal`` (``alpha`` < 1), weighted;
-            ``temperature``; with CSAL also ``target_diagonal``, the mean target mass on the own pairs of this rank:
-            1 is VTC's target, 1/G is uniform.
+            The cosines, and in ``losses``: ``loss_vtc`` (``alpha`` > 0) and ``loss_csal`` (``alpha`` < 1),
+            both weighted; ``temperature``; with CSAL also ``target_diagonal``, the mean target mass on
+            the own pairs of this rank: 1 is VTC's target, 1/G is uniform.
         """
         counts = row_counts(len(queries), queries.device)
         positives = row_offset(counts) + torch.arange(len(queries), device=queries.device)

@@ -1,0 +1,51 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from stgt_mm.distributed import (
+    all_gather_with_grad,
+    gather_ids,
+    gather_no_grad,
+    gather_padded,
+    global_count,
+    global_mean,
+    row_counts,
+    row_offset,
+    stable_ids,
+)
+
+
+def test_gathers_are_the_identity():
+    x = torch.randn(3, 2, requires_grad=True)
+    assert all_gather_with_grad(x) is x and gather_no_grad(x) is x and gather_padded(x, 0) is x
+    assert row_counts(3, 'cpu') == [3] and row_offset([3]) == 0
+    ids, all_ids = gather_ids(['a', 'b', 'c'])
+    assert ids is all_ids
+
+
+def test_global_mean_ignores_what_is_not_valid_even_if_not_finite():
+    values = torch.tensor([1.0, float('nan'), 3.0], requires_grad=True)
+    mean = global_mean(values, torch.tensor([True, False, True]))
+    mean.backward()
+    assert mean.item() == 2 and values.grad.tolist() == [0.5, 0, 0.5]
+    assert global_count(torch.tensor([True, False, True])).item() == 2
+    assert global_mean(values.detach()[:1]).item() == 1
+
+
+def test_stable_ids_are_equal_in_another_process():
+    names = ['video/1', 'vidéo', '']
+    code = f'from stgt_mm.distributed import stable_ids; print(stable_ids({names!r}).tolist())'
+    out = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True, env={'PYTHONHASHSEED': '3'}
+    )
+    assert out.stdout.strip() == str(stable_ids(names).tolist())
+    assert len(set(stable_ids(names).tolist())) == 3
+
+
+def test_stable_ids_take_int64_and_refuse_the_rest():
+    ids = torch.tensor([3, 4])
+    assert stable_ids(ids) is ids
+    with pytest.raises(ValueError, match=r'float32 of shape \(2,\)'):
+        stable_ids(ids.float())
