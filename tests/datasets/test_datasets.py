@@ -16,17 +16,17 @@ from stgt_mm.datasets.readers import VideoReadError, write_video
 from stgt_mm.registry import DATASETS
 
 TEST_PIPELINE = [
-    dict(type='LoadVideo', num_frames=4),
-    dict(type='ReverseTime'),
-    dict(type='Resize', size=16),
-    dict(type='PackVideoText'),
+    {'type': 'LoadVideo', 'num_frames': 4},
+    {'type': 'ReverseTime'},
+    {'type': 'Resize', 'size': 16},
+    {'type': 'PackVideoText'},
 ]
 TRAIN_PIPELINE = [
-    dict(type='LoadVideo', num_frames=4, sampling='headtail'),
-    dict(type='RandomResizedCrop', size=16),
-    dict(type='RandAugment'),
-    dict(type='CleanText'),
-    dict(type='PackVideoText'),
+    {'type': 'LoadVideo', 'num_frames': 4, 'sampling': 'headtail'},
+    {'type': 'RandomResizedCrop', 'size': 16},
+    {'type': 'RandAugment'},
+    {'type': 'CleanText'},
+    {'type': 'PackVideoText'},
 ]
 
 
@@ -122,7 +122,7 @@ def test_evaluation_never_substitutes(root, tmp_path):
     path = annotate(tmp_path, rows)
     with pytest.raises(FileNotFoundError, match='1 of 3'):
         RetrievalDataset(path, root, TEST_PIPELINE)
-    with pytest.raises(VideoReadError, match='bad.mp4'):
+    with pytest.raises(VideoReadError, match='bad'):
         RetrievalDataset(annotate(tmp_path, rows[:2], 'two.jsonl'), root, TEST_PIPELINE)[1]
     data = RetrievalDataset(path, root, TEST_PIPELINE, collect_broken=True)
     batch = video_text_collate([data[index] for index in range(3)])
@@ -151,12 +151,12 @@ def test_choice_reverses_time(root, tmp_path):
         {'video': 'v2.mp4', 'text': 'gets light', 'distractor': 'stays', 'kind': 'rest'},
     ]
     data = DATASETS.build(
-        dict(
-            type='ChoiceDataset',
-            ann_file=annotate(tmp_path, rows),
-            video_root=root,
-            pipeline=TEST_PIPELINE,
-        )
+        {
+            'type': 'ChoiceDataset',
+            'ann_file': annotate(tmp_path, rows),
+            'video_root': root,
+            'pipeline': TEST_PIPELINE,
+        }
     )
     assert len(data) == 2 and data.texts == ['gets light', 'gets dark', 'stays']
     assert data.triples == [
@@ -181,7 +181,7 @@ def test_unequal_clips_are_an_error(root, tmp_path):
         RetrievalDataset(
             annotate(tmp_path, pairs('v0')), root, [*TEST_PIPELINE[:2], resize, TEST_PIPELINE[3]]
         )[0]
-        for resize in (dict(type='Resize', size=8), dict(type='Resize', size=(8, 12)))
+        for resize in ({'type': 'Resize', 'size': 8}, {'type': 'Resize', 'size': (8, 12)})
     )
     with pytest.raises(ValueError, match='Resize'):
         video_text_collate([small, large])
@@ -189,4 +189,4 @@ def test_unequal_clips_are_an_error(root, tmp_path):
 
 def test_unknown_transform_key_names_it(root, tmp_path):
     with pytest.raises(TypeError, match='sise'):
-        VideoTextDataset(annotate(tmp_path, pairs('v0')), root, [dict(type='Resize', sise=3)])
+        VideoTextDataset(annotate(tmp_path, pairs('v0')), root, [{'type': 'Resize', 'sise': 3}])

@@ -1,0 +1,78 @@
+"""A picture of clips: a row of frames each, its words below."""
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+MARGIN = 8
+LINE = 1.35
+
+
+def contact_sheet(
+    clips: Sequence[Tensor | np.ndarray],
+    texts: Sequence[str],
+    path: str | Path,
+    frame_width: int = 160,
+    font_size: int = 14,
+) -> Path:
+    """Draws clips as rows of frames with their captions.
+
+    Small frames are enlarged without smoothing, so that what is seen is what the model gets.
+
+    Args:
+        clips: n clips, uint8, shape (T, 3, H, W); T, H and W may differ.
+        texts: n texts; line breaks are kept, long lines wrapped.
+        path: Picture to write; its folder is made.
+        frame_width: Pixels of a frame on the sheet.
+        font_size: Pixels of a letter.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: If the numbers differ, there is nothing to draw, or a clip is not uint8 (T, 3, H, W).
+    """
+    if len(clips) != len(texts) or not clips:
+        raise ValueError(f'{len(clips)} clips and {len(texts)} texts: give as many, and at least one.')
+    font = ImageFont.load_default(size=font_size)
+    frames = [_frames(clip, frame_width) for clip in clips]
+    width = max(sum(frame.width + 2 for frame in row) for row in frames) + 2 * MARGIN
+    columns = max(20, int((width - 2 * MARGIN) / (0.55 * font_size)))
+    words = [_wrap(text, columns) for text in texts]
+    line = round(font_size * LINE)
+    heights = [row[0].height + MARGIN // 2 + line * len(text) + MARGIN for row, text in zip(frames, words)]
+    sheet = Image.new('RGB', (width, sum(heights) + MARGIN), 'white')
+    draw = ImageDraw.Draw(sheet)
+    top = MARGIN
+    for row, text, height in zip(frames, words, heights, strict=True):
+        left = MARGIN
+        for frame in row:
+            sheet.paste(frame, (left, top))
+            left += frame.width + 2
+        draw.text(
+            (MARGIN, top + row[0].height + MARGIN // 2), '\n'.join(text), fill='black', font=font, spacing=2
+        )
+        top += height
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+    return path
+
+
+def _frames(clip: Tensor | np.ndarray, width: int) -> list[Image.Image]:
+    array = np.asarray(clip)
+    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[1] != 3 or 0 in array.shape:
+        raise ValueError(f'a clip must be uint8 (T, 3, H, W), not {array.dtype} {array.shape}.')
+    pictures = [Image.fromarray(np.ascontiguousarray(frame.transpose(1, 2, 0))) for frame in array]
+    height = max(1, round(array.shape[2] * width / array.shape[3]))
+    enlarge = width > array.shape[3]
+    method = Image.Resampling.NEAREST if enlarge else Image.Resampling.BICUBIC
+    return [picture.resize((width, height), method) for picture in pictures]
+
+
+def _wrap(text: str, columns: int) -> list[str]:
+    return [part for line in text.split('\n') for part in (textwrap.wrap(line, columns) or [''])]

@@ -1,0 +1,50 @@
+"""Makes an annotation file (JSON lines) for videos of your own.
+
+Three forms are understood:
+  table.csv   with the columns video,caption
+  list.json   [{"video" or "file": ..., "caption": a text or a list of texts}, ...]
+  folder/     clip.mp4 beside clip.txt, one caption a line
+
+Example:
+  python tools/dataset_converters/custom.py captions.csv data/mine/train.jsonl --video-root data/mine/videos
+"""
+
+import argparse
+import sys
+
+from stgt_mm.datasets.custom_annotations import records_from
+from stgt_mm.datasets.records import check_videos, read_records, write_records
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('source', help='a .csv file, a .json file or a folder')
+    parser.add_argument('out', help='annotation file to write (.jsonl)')
+    parser.add_argument(
+        '--video-root', help='folder of the videos: says now, not later, whether they are there'
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Converts, checks and says what to do next."""
+    args = parse_args()
+    try:
+        records = records_from(args.source)
+        if args.video_root is not None:
+            check_videos(records, args.video_root)
+        count = write_records(records, args.out)
+        read_records(args.out)
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    videos = len({record['video'] for record in records})
+    print(f"Wrote {count} captions of {videos} videos to {args.out}. Use it as a config's ann_file.")
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

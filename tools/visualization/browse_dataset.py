@@ -1,0 +1,102 @@
+"""Draws what the model is fed: frames after all transforms, the texts below.
+
+Example:
+  python tools/visualization/browse_dataset.py configs/retrieval/custom_tiny.py --split train --out sheet.png
+"""
+
+import argparse
+import sys
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config, DictAction
+
+from stgt_mm.datasets import ClipDataset, EpochIndex
+from stgt_mm.registry import DATASETS
+from stgt_mm.visualization.contact_sheet import contact_sheet
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--split', choices=('train', 'val', 'test'), default='train', help='which data loader'
+    )
+    parser.add_argument('--num', type=int, default=8, help='number of clips')
+    parser.add_argument('--epoch', type=int, default=0, help='epoch whose random choices are shown')
+    parser.add_argument(
+        '--shuffle', action='store_true', help='clips from all over, instead of the first ones'
+    )
+    parser.add_argument('--out', default='contact_sheet.png', help='picture to write')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='key=value overrides of the config'
+    )
+    return parser.parse_args()
+
+
+def build(cfg: Config, split: str) -> ClipDataset:
+    """Builds the data set of a split.
+
+    Args:
+        cfg: Config with ``<split>_dataloader``.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+
+    Raises:
+        ValueError: If the config has no such loader.
+    """
+    loader = cfg.get(f'{split}_dataloader')
+    if loader is None:
+        raise ValueError(f'the config has no {split}_dataloader. Choose another --split.')
+    if isinstance(loader, (list, tuple)):
+        loader = loader[0]
+    return DATASETS.build(loader['dataset'])
+
+
+def texts_of(dataset: ClipDataset, sample: Any, index: int) -> str:
+    """Returns the lines below a clip: what it is, then its captions.
+
+    Args:
+        dataset: Where the sample is from.
+        sample: Its :class:`~stgt_mm.structures.VideoTextSample`.
+        index: Its index.
+    """
+    frames = ', '.join(map(str, sample.frame_indices))
+    head = f'[{index}] {sample.video_id}, frames {frames} of {sample.num_frames}'
+    if 'text' in sample:
+        return f'{head}\n{sample.text}'
+    relation = zip(dataset.texts, dataset.text_to_videos, strict=True)
+    captions = [text for text, videos in relation if index in videos]
+    more = f' (+ {len(captions) - 3} more)' if len(captions) > 3 else ''
+    return '\n'.join([head, *captions[:3]]) + more
+
+
+def main() -> int:
+    """Builds the data set and draws the sheet."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    try:
+        dataset = build(cfg, args.split)
+        order = np.arange(len(dataset))
+        if args.shuffle:
+            order = np.random.default_rng(args.epoch).permutation(order)
+        seed = (cfg.get('randomness') or {}).get('seed') or 0
+        clips, texts = [], []
+        for index in order[: args.num].tolist():
+            sample = dataset[EpochIndex(index, args.epoch, seed)]
+            clips.append(sample['inputs'])
+            texts.append(texts_of(dataset, sample['data_samples'], index))
+        path = contact_sheet(clips, texts, args.out)
+    except (ValueError, OSError, RuntimeError, KeyError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    print(f'{len(clips)} of {len(dataset)} {args.split} clips: {path}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
