@@ -1,5 +1,29 @@
 """Models: backbones, necks, Q-Former, heads, losses and the aligners that assemble them."""
 
-from stgt_mm.models import backbones, heads, losses, necks, qformer
+from stgt_mm.models.aligners import VideoFeatures, VideoTextAligner
+from stgt_mm.models.backbones import TimmViT
+from stgt_mm.models.data_preprocessor import VideoTextDataPreprocessor
+from stgt_mm.models.heads import CaptionHead, ContrastiveHead, MatchingHead
+from stgt_mm.models.losses import CSAL, VTC, VTG, VTM
+from stgt_mm.models.necks import STGT, CrossFrameNeck, MeanPoolNeck
+from stgt_mm.models.qformer import QFormer
+from stgt_mm.models.tokenizer import WordPieceTokenizer
 
-__all__ = ['backbones', 'heads', 'losses', 'necks', 'qformer']
+__all__ = [
+    'CSAL',
+    'STGT',
+    'VTC',
+    'VTG',
+    'VTM',
+    'CaptionHead',
+    'ContrastiveHead',
+    'CrossFrameNeck',
+    'MatchingHead',
+    'MeanPoolNeck',
+    'QFormer',
+    'TimmViT',
+    'VideoFeatures',
+    'VideoTextAligner',
+    'VideoTextDataPreprocessor',
+    'WordPieceTokenizer',
+]

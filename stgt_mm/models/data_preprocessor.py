@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from stgt_mm.datasets.text_cleaning import clean_caption
+from stgt_mm.functional.text_cleaning import clean_caption
 from stgt_mm.registry import MODELS, TOKENIZERS
 
 CLIP_MEAN = (122.771, 116.746, 104.094)

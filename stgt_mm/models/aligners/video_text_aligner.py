@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from stgt_mm.distributed import all_gather_with_grad, gather_padded
-from stgt_mm.models.heads import PairSimilarities
+from stgt_mm.models.heads import Contrast
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 
@@ -190,16 +190,16 @@ class VideoTextAligner(BaseModel):
         tokens = self.extract_tokens(inputs)
         keys_values = self.qformer.project_video(tokens)
         queries, cache = self.qformer.encode_video(keys_values)
-        pairs = self.contrastive_head.compare(
+        contrast = self.contrastive_head.loss(
             self.contrastive_head.project_queries(queries),
             self.contrastive_head.project_text(self.qformer.encode_text(ids, mask)),
             [sample.video_id for sample in data_samples],
             [sample.text for sample in data_samples],
         )
-        losses = self.contrastive_head.pair_loss(pairs)
+        losses = dict(contrast.losses)
         if self.matching_head is not None:
             noise = inputs.get('negative_noise')
-            losses.update(self._matching_loss(tokens, keys_values, ids, mask, pairs, noise))
+            losses.update(self._matching_loss(tokens, keys_values, ids, mask, contrast, noise))
         if self.caption_head is not None:
             losses.update(self._caption_loss(cache, ids, mask))
         density = getattr(self.neck, 'graph_density', None)
@@ -213,24 +213,23 @@ class VideoTextAligner(BaseModel):
         keys_values: Any,
         ids: Tensor,
         mask: Tensor,
-        pairs: PairSimilarities,
+        contrast: Contrast,
         noise: Tensor | None,
     ) -> dict[str, Tensor]:
         """Scores (video, own text), (video, wrong text) and (wrong video, text); the first two share their keys."""
-        temperature = self.contrastive_head.temperature
-        negatives = self.matching_head.sample(pairs.v2t, pairs.t2v, pairs.related, temperature, noise)
+        negatives = self.matching_head.sample(contrast, noise)
         pad = self.data_preprocessor.tokenizer.pad_id
-        all_ids = gather_padded(ids, pad, pairs.counts)
-        all_mask = gather_padded(mask, False, pairs.counts)
+        all_ids = gather_padded(ids, pad, contrast.counts)
+        all_mask = gather_padded(mask, False, contrast.counts)
         longer = all_ids.shape[1] - ids.shape[1]
         own_ids, own_mask = nn.functional.pad(ids, (0, longer), value=pad), nn.functional.pad(mask, (0, longer))
         pair_ids = torch.stack([own_ids, all_ids[negatives.text_for_video]], dim=1)  # [B, 2, L]
         pair_mask = torch.stack([own_mask, all_mask[negatives.text_for_video]], dim=1)
         same_video = self.matching_head(self.qformer.fuse(keys_values, pair_ids, pair_mask))  # [B, 2, 2]
-        if len(pairs.counts) == 1:
+        if len(contrast.counts) == 1:
             wrong_videos = self.qformer.select_videos(keys_values, negatives.video_for_text)
         else:
-            all_tokens = all_gather_with_grad(tokens, pairs.counts)
+            all_tokens = all_gather_with_grad(tokens, contrast.counts)
             wrong_videos = self.qformer.project_video(all_tokens[negatives.video_for_text])
         wrong_video = self.matching_head(self.qformer.fuse(wrong_videos, ids[:, None], mask[:, None]))
         return self.matching_head.loss(same_video[:, 0], same_video[:, 1], wrong_video[:, 0], negatives)

@@ -1,0 +1,96 @@
+"""Moving Shapes: made by ``python tools/dataset_converters/moving_shapes.py data/moving_shapes``."""
+
+from stgt_mm.datasets import ChoiceDataset, RetrievalDataset, VideoTextDataset, video_text_collate
+from stgt_mm.datasets.samplers import EpochSampler, GroupBatchSampler
+from stgt_mm.datasets.transforms import LoadVideo, PackVideoText, Resize, ReverseTime
+from stgt_mm.engine.loops import RetrievalLoop
+from stgt_mm.evaluation import RetrievalMetric
+
+data_root = 'data/moving_shapes'
+num_frames = 8
+# No flip and no reversal: captions name directions and orders.
+pipeline = [
+    dict(type=LoadVideo, num_frames=num_frames, sampling='uniform'),
+    dict(type=ReverseTime),
+    dict(type=Resize, size=48),
+    dict(type=PackVideoText),
+]
+# The backbone is frozen and nothing above is random: its tokens are computed once.
+feature_cache = dict(root=f'{data_root}/cache')
+
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=1,
+    persistent_workers=True,
+    dataset=dict(
+        type=VideoTextDataset,
+        ann_file=f'{data_root}/train.jsonl',
+        video_root=data_root,
+        pipeline=pipeline,
+        feature_cache=feature_cache,
+    ),
+    sampler=dict(type=EpochSampler, shuffle=True),
+    batch_sampler=dict(
+        type=GroupBatchSampler,
+        group_size=4,
+        group_fraction=0.5,
+        curriculum=dict(key='objects', max_value=1, until=0.2),
+        max_epochs=20,
+    ),
+    collate_fn=dict(type=video_text_collate),
+)
+val_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    dataset=dict(
+        type=RetrievalDataset,
+        ann_file=f'{data_root}/val.jsonl',
+        video_root=data_root,
+        pipeline=pipeline,
+        feature_cache=feature_cache,
+    ),
+    sampler=dict(type=EpochSampler, shuffle=False),
+    collate_fn=dict(type=video_text_collate),
+)
+test_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    dataset=dict(
+        type=RetrievalDataset,
+        ann_file=f'{data_root}/test.jsonl',
+        video_root=data_root,
+        pipeline=pipeline,
+    ),
+    sampler=dict(type=EpochSampler, shuffle=False),
+    collate_fn=dict(type=video_text_collate),
+)
+choices = dict(
+    backwards=dict(
+        batch_size=32,
+        num_workers=1,
+        dataset=dict(
+            type=ChoiceDataset,
+            ann_file=f'{data_root}/backwards.jsonl',
+            video_root=data_root,
+            pipeline=pipeline,
+        ),
+        sampler=dict(type=EpochSampler, shuffle=False),
+        collate_fn=dict(type=video_text_collate),
+    ),
+    one_fact=dict(
+        batch_size=32,
+        num_workers=1,
+        dataset=dict(
+            type=ChoiceDataset,
+            ann_file=f'{data_root}/one_fact.jsonl',
+            video_root=data_root,
+            pipeline=pipeline,
+        ),
+        sampler=dict(type=EpochSampler, shuffle=False),
+        collate_fn=dict(type=video_text_collate),
+    ),
+)
+val_evaluator = dict(type=RetrievalMetric)
+test_evaluator = dict(type=RetrievalMetric)
+val_cfg = dict(type=RetrievalLoop, rerank_k=32, score_fusion='calibrated', calibrate=True)
+test_cfg = dict(type=RetrievalLoop, rerank_k=32, score_fusion='calibrated', choices=choices)
