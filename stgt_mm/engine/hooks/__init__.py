@@ -1,1 +1,17 @@
-"""TODO-DOC."""
+"""Hooks: checkpoints, alignment stages, the feature cache, the metrics file, progress, time budget."""
+
+from stgt_mm.engine.hooks.alignment_stage_hook import AlignmentStageHook
+from stgt_mm.engine.hooks.checkpoint_hook import VideoTextCheckpointHook
+from stgt_mm.engine.hooks.feature_cache_hook import FeatureCacheHook
+from stgt_mm.engine.hooks.metrics_file_hook import MetricsFileHook
+from stgt_mm.engine.hooks.progress_hook import ProgressHook
+from stgt_mm.engine.hooks.time_budget_hook import TimeBudgetHook
+
+__all__ = [
+    'AlignmentStageHook',
+    'FeatureCacheHook',
+    'MetricsFileHook',
+    'ProgressHook',
+    'TimeBudgetHook',
+    'VideoTextCheckpointHook',
+]

@@ -1,0 +1,126 @@
+"""What the command-line tools share: the environment of the process and errors for people.
+
+Import this before torch: OpenMP reads its environment when it loads.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+# waiting threads that spin nearly double a step when two cores are shared
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+EXIT_USER_ERROR = 2
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that every tool with a config has.
+
+    Args:
+        parser: Parser of the tool.
+    """
+    parser.add_argument('config', help='config file, e.g. configs/moving_shapes/stgt_tiny.py')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        action='extend',
+        metavar='KEY=VALUE',
+        help='settings to override, e.g. model.neck.type=CrossFrameNeck train_dataloader.batch_size=16',
+    )
+    parser.add_argument('--traceback', action='store_true', help='show where in the code an error arose')
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of tools that run a model.
+
+    Args:
+        parser: Parser of the tool.
+    """
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints, default work_dirs/<config name>')
+    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none')
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_run_config(args: argparse.Namespace) -> Any:
+    """Loads the config of a run and applies the common options.
+
+    Args:
+        args: Parsed options.
+
+    Returns:
+        The config, with ``work_dir`` and ``launcher`` set.
+    """
+    from stgt_mm.config import load_config, parse_overrides
+
+    sys.path.insert(0, os.getcwd())  # a module of the user's own is imported from where the tool is started
+    cfg = load_config(args.config, parse_overrides(args.cfg_options))
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(args.config).stem)
+    cfg.launcher = args.launcher
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return cfg
+
+
+def build_runner(cfg: Any) -> Any:
+    """Builds the runner that a config names.
+
+    Args:
+        cfg: The config.
+
+    Returns:
+        The runner.
+
+    Raises:
+        KeyError: If ``runner_type`` is unknown.
+    """
+    from stgt_mm.config import resolve_type
+
+    runner_cls = resolve_type(cfg.get('runner_type', 'VideoTextRunner'), ('runner_type',))
+    return runner_cls.from_cfg(cfg)
+
+
+def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
+    """Runs a tool; an error that its user can mend becomes one message.
+
+    Args:
+        main: The tool, called with its arguments.
+        argv: Arguments, by default those of the process.
+
+    Returns:
+        Exit status: 0, or 2 after an error that the user can mend.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        main(arguments)
+    except Exception as error:
+        if not _is_for_user(error) or '--traceback' in arguments:
+            traceback.print_exc()
+            return EXIT_USER_ERROR if _is_for_user(error) else 1
+        print(f'\nerror: {_message(error)}', file=sys.stderr)
+        print('(--traceback shows where in the code)', file=sys.stderr)
+        return EXIT_USER_ERROR
+    return 0
+
+
+def _is_for_user(error: Exception) -> bool:
+    from stgt_mm.datasets.readers import VideoReadError
+    from stgt_mm.engine.errors import CheckpointSpaceError, NonFiniteLossError
+
+    kinds = (ValueError, KeyError, FileNotFoundError, ImportError, VideoReadError, CheckpointSpaceError)
+    return isinstance(error, (*kinds, NonFiniteLossError)) and not isinstance(error, UnicodeError)
+
+
+def _message(error: Exception) -> str:
+    # str(KeyError) is the repr of its argument; an OSError built with an errno starts with it
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        return str(error.strerror)
+    return str(error) or type(error).__name__

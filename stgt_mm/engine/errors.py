@@ -1,0 +1,13 @@
+"""Errors of the engine that a user can act on; the tools print them without a traceback."""
+
+
+class NonFiniteLossError(RuntimeError):
+    """The objective or its gradient stopped being a number; nothing was updated or saved after it."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint cannot be read, or does not fit the model or the configuration."""
+
+
+class CheckpointSpaceError(OSError):
+    """The disk is full; the previous checkpoint is untouched."""

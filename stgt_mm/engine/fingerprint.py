@@ -1,0 +1,104 @@
+"""Which part of a configuration decides what training computes, and how two of them differ."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from stgt_mm.registry import HOOKS
+
+_SECTIONS = (
+    'model',
+    'data_preprocessor',
+    'optim_wrapper',
+    'param_scheduler',
+    'train_cfg',
+    'train_dataloader',
+)
+_IGNORED = {
+    'ann_file', 'video_root', 'data_root', 'data_prefix', 'cache_dir', 'checkpoint', 'vocab', 'init_cfg',
+    'num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory', 'timeout', 'val_interval',
+    'val_begin', 'dynamic_intervals', '_scope_',
+}  # fmt: skip
+_IGNORED_ENDINGS = ('_file', '_files', '_root', '_dir', '_path')
+
+
+def training_fingerprint(cfg: Mapping[str, Any], world_size: int) -> dict[str, str]:
+    """Flattens what decides the course of training: model, optimizer, schedule, data, seed, processes.
+
+    Paths, workers, logging, hooks (but those with ``changes_training``) and validation are left out.
+
+    Args:
+        cfg: The whole configuration.
+        world_size: Number of processes.
+
+    Returns:
+        ``{dotted key: value as text}``.
+    """
+    flat: dict[str, str] = {'processes': str(world_size)}
+    for section in _SECTIONS:
+        if cfg.get(section) is not None:
+            _flatten(section, cfg[section], flat)
+    _flatten('randomness.seed', (cfg.get('randomness') or {}).get('seed'), flat)
+    scale = cfg.get('auto_scale_lr') or {}
+    if scale.get('enable', False):
+        _flatten('auto_scale_lr', scale, flat)
+    hooks = [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]
+    for hook in hooks:
+        if isinstance(hook, Mapping) and _changes_training(hook.get('type')):
+            _flatten(f'hook.{_type_name(hook["type"])}', hook, flat)
+    return flat
+
+
+def fingerprint_hash(fingerprint: Mapping[str, str]) -> str:
+    """Hashes a fingerprint.
+
+    Args:
+        fingerprint: From :func:`training_fingerprint`.
+
+    Returns:
+        SHA-256 as hex digits.
+    """
+    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
+
+
+def describe_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Lists the keys in which two fingerprints differ.
+
+    Args:
+        old: Fingerprint in the checkpoint.
+        new: Fingerprint of the present configuration.
+
+    Returns:
+        Lines ``key: old -> new``.
+    """
+    keys = sorted(set(old) | set(new))
+    absent = '(not set)'
+    return [
+        f'{key}: {old.get(key, absent)} -> {new.get(key, absent)}'
+        for key in keys
+        if old.get(key) != new.get(key)
+    ]
+
+
+def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key not in _IGNORED and not str(key).endswith(_IGNORED_ENDINGS):
+                _flatten(f'{prefix}.{key}', item, flat)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            _flatten(f'{prefix}.{index}', item, flat)
+    elif prefix.endswith('.type'):
+        flat[prefix] = _type_name(value)
+    else:
+        flat[prefix] = repr(value)
+
+
+def _type_name(value: Any) -> str:
+    return str(getattr(value, '__name__', value)).rsplit('.', 1)[-1]
+
+
+def _changes_training(kind: Any) -> bool:
+    cls = HOOKS.get(kind) if isinstance(kind, str) else kind
+    return getattr(cls, 'changes_training', False)

@@ -1,0 +1,84 @@
+"""Which alignment objective the present epoch trains with."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.hooks import Hook
+
+from stgt_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class AlignmentStageHook(Hook):
+    """Sets ``contrastive_head.alpha`` from the epoch alone, so that resuming needs no state.
+
+    Args:
+        stages: ``(epochs, alpha)`` of each stage; alpha 1 trains VTC, 0 CSAL, between them both. The last
+            one stays.
+
+    Raises:
+        ValueError: If a stage has no epoch or its alpha is outside [0, 1].
+
+    Note:
+        Source: STGT Eq. 21 and section 4.1: alpha is 1 in the first 12 epochs, then 0.
+    """
+
+    changes_training = True
+
+    def __init__(self, stages: Sequence[tuple[int, float]] = ((12, 1.0), (6, 0.0))):
+        self.stages = [(int(epochs), float(alpha)) for epochs, alpha in stages]
+        if not self.stages or any(epochs < 1 or not 0 <= alpha <= 1 for epochs, alpha in self.stages):
+            raise ValueError(f'stages={stages}: each is (epochs >= 1, alpha in [0, 1]).')
+
+    def alpha(self, epoch: int) -> float:
+        """Gives alpha of an epoch.
+
+        Args:
+            epoch: Index of the epoch, from 0.
+
+        Returns:
+            Alpha.
+        """
+        for epochs, alpha in self.stages:
+            if epoch < epochs:
+                return alpha
+            epoch -= epochs
+        return self.stages[-1][1]
+
+    def before_train(self, runner: Any) -> None:
+        """Checks the model and says if the stages do not add up to the training.
+
+        Args:
+            runner: The runner.
+
+        Raises:
+            ValueError: If the model has no ``contrastive_head.alpha``.
+        """
+        head = getattr(_bare(runner.model), 'contrastive_head', None)
+        if not hasattr(head, 'alpha'):
+            raise ValueError(
+                'AlignmentStageHook needs a model with contrastive_head.alpha, '
+                f'which {type(_bare(runner.model)).__name__} has not.'
+            )
+        total = sum(epochs for epochs, _ in self.stages)
+        if total != runner.max_epochs:
+            runner.logger.warning(
+                f'AlignmentStageHook: stages of {total} epochs, max_epochs={runner.max_epochs}'
+            )
+        head.alpha = self.alpha(runner.epoch)
+
+    def before_train_epoch(self, runner: Any) -> None:
+        """Sets alpha.
+
+        Args:
+            runner: The runner.
+        """
+        head = _bare(runner.model).contrastive_head
+        alpha = self.alpha(runner.epoch)
+        if alpha != head.alpha:
+            runner.logger.info(f'Epoch {runner.epoch + 1}: alpha goes from {head.alpha} to {alpha}')
+        head.alpha = alpha
+
+
+def _bare(model: Any) -> Any:
+    return getattr(model, 'module', model)

@@ -1,0 +1,148 @@
+"""Every step's numbers in a file that curves are drawn from."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+
+from stgt_mm.engine.checkpoint import write_text
+from stgt_mm.registry import HOOKS
+
+FILE_NAME = 'metrics.jsonl'
+
+
+@HOOKS.register_module()
+class MetricsFileHook(Hook):
+    """Appends one JSON line a step to ``metrics.jsonl`` in the work_dir, and one a validation.
+
+    A step: ``{"step": 120, "epoch": 3, "lr": ..., "grad_norm": ..., "loss": ..., "loss_vtc": ..., ...}`` with
+    all losses and diagnostics, step and epoch from 1. A validation: ``{"step": 120, "epoch": 3,
+    "val/t2v/R1": ...}``.
+    A resumed run first drops the lines of steps that it will do again.
+
+    Args:
+        flush_interval: Steps between writes; the numbers stay on the device until then.
+
+    Raises:
+        ValueError: If the interval is not positive.
+    """
+
+    priority = 'BELOW_NORMAL'
+
+    def __init__(self, flush_interval: int = 20):
+        if flush_interval < 1:
+            raise ValueError(f'flush_interval={flush_interval}: at least 1.')
+        self.flush_interval = flush_interval
+        self._records: list[dict[str, Any]] = []
+        self._path = Path(FILE_NAME)
+
+    def before_train(self, runner: Any) -> None:
+        """Starts the file, or cuts it back to the step that is resumed.
+
+        Args:
+            runner: The runner.
+        """
+        self._path = Path(runner.work_dir) / FILE_NAME
+        if is_main_process():
+            kept = [
+                json.dumps(record) for record in read_metrics(self._path) if _is_done(record, runner.iter)
+            ]
+            write_text(self._path, ''.join(f'{line}\n' for line in kept))
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        """Records a step.
+
+        Args:
+            runner: The runner.
+            batch_idx: Index of the batch in the epoch.
+            data_batch: The batch.
+            outputs: Losses and diagnostics, 0-d tensors or numbers.
+        """
+        record = {'step': runner.iter + 1, 'epoch': runner.epoch + 1}
+        scalars = runner.message_hub.log_scalars
+        for key in ('lr', 'grad_norm'):
+            if f'train/{key}' in scalars:
+                record[key] = scalars[f'train/{key}'].current()
+        for key, value in (outputs or {}).items():
+            record[key] = value.detach() if isinstance(value, torch.Tensor) else value
+        self._records.append(record)
+        if len(self._records) >= self.flush_interval:
+            self._flush()
+
+    def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Records a validation.
+
+        Args:
+            runner: The runner.
+            metrics: Its results.
+        """
+        record = {'step': runner.iter, 'epoch': runner.epoch}
+        record.update({f'val/{key}': value for key, value in (metrics or {}).items()})
+        self._records.append(record)
+        self._flush()
+
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Writes what belongs before a checkpoint, so that a resumed run has no gap.
+
+        Args:
+            runner: The runner.
+            checkpoint: The checkpoint.
+        """
+        self._flush()
+
+    def after_train(self, runner: Any) -> None:
+        """Writes the rest.
+
+        Args:
+            runner: The runner.
+        """
+        self._flush()
+
+    def _flush(self) -> None:
+        records, self._records = self._records, []
+        if not records or not is_main_process():
+            return
+        lines = [json.dumps({key: _number(value) for key, value in record.items()}) for record in records]
+        with open(self._path, 'a', encoding='utf-8') as file:
+            file.write(''.join(f'{line}\n' for line in lines))
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """Reads a metrics file; a last line that a kill cut off is left out.
+
+    Args:
+        path: ``metrics.jsonl``.
+
+    Returns:
+        One dict a line, empty if there is no file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding='utf-8').splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def _is_done(record: dict[str, Any], step: int) -> bool:
+    validation = any(key.startswith('val/') for key in record)
+    # a validation at the very step that is resumed is done again
+    return record['step'] < step if validation else record['step'] <= step
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        value = value.detach().float().mean().item()
+    if hasattr(value, 'item'):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,71 @@
+"""Starting several processes, with GPUs or without."""
+
+import os
+import subprocess
+from typing import Any
+
+import torch
+import torch.distributed as torch_dist
+from mmengine.dist import is_distributed
+
+LAUNCHERS = ('none', 'pytorch', 'slurm')
+
+
+def init_distributed(launcher: str) -> None:
+    """Joins the process group when there is no GPU; with GPUs mmengine does it.
+
+    mmengine selects a GPU for each process without asking whether there is one.
+
+    Args:
+        launcher: ``'none'``, ``'pytorch'`` (torchrun) or ``'slurm'``.
+
+    Raises:
+        ValueError: If the launcher's variables are absent, or there are more processes than GPUs.
+    """
+    if launcher == 'none' or is_distributed():
+        return
+    if launcher == 'slurm':
+        _adopt_slurm_variables()
+    absent = [name for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR') if name not in os.environ]
+    if absent:
+        raise ValueError(
+            f'--launcher {launcher}: {", ".join(absent)} not set. Start through tools/dist_train.sh CONFIG '
+            'GPUS or tools/slurm_train.sh, which run one process a GPU.'
+        )
+    gpus = torch.cuda.device_count()
+    if gpus == 0:
+        torch_dist.init_process_group('gloo')
+    elif int(os.environ['LOCAL_RANK']) >= gpus:
+        raise ValueError(
+            f'process {os.environ["LOCAL_RANK"]} of this machine has no GPU: {gpus} available. '
+            f'Start at most {gpus} processes a machine.'
+        )
+
+
+def _adopt_slurm_variables() -> None:
+    if 'SLURM_PROCID' not in os.environ:
+        raise ValueError('--launcher slurm outside a Slurm job: start it through tools/slurm_train.sh.')
+    os.environ['RANK'] = os.environ['SLURM_PROCID']
+    os.environ['WORLD_SIZE'] = os.environ['SLURM_NTASKS']
+    os.environ['LOCAL_RANK'] = os.environ.get('SLURM_LOCALID', '0')
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        command = ['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']]
+        hosts = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        os.environ['MASTER_ADDR'] = hosts.split()[0]
+
+
+def wrapper_options(options: dict[str, Any] | None, find_unused: bool) -> dict[str, Any] | None:
+    """Completes the options of the distributed wrapper for a machine without GPU.
+
+    Args:
+        options: ``model_wrapper_cfg`` of the config.
+        find_unused: ``find_unused_parameters`` of the config.
+
+    Returns:
+        Options with ``device_ids=None`` on the CPU, unchanged with GPUs.
+    """
+    if torch.cuda.is_available():
+        return options
+    defaults = {'device_ids': None, 'broadcast_buffers': False, 'find_unused_parameters': find_unused}
+    return {**defaults, **(options or {})}

@@ -1,0 +1,258 @@
+"""Training by epochs that can stop after any step and go on as if it had not."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.runner import EpochBasedTrainLoop
+from torch import nn
+
+from stgt_mm.datasets.samplers import set_data_progress
+from stgt_mm.engine.errors import NonFiniteLossError
+from stgt_mm.engine.optim import AutocastOptimWrapper
+from stgt_mm.registry import LOOPS
+
+_NAMED_VIDEOS = 64
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Mixes the seed of a step from what identifies it.
+
+    Args:
+        seed: Seed of the run.
+        step: Global step.
+        rank: Index of the process.
+
+    Returns:
+        A 63-bit integer.
+    """
+    state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds torch (all devices), numpy and random.
+
+    Args:
+        seed: Up to 63 bits.
+    """
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+def batch_videos(batch: Any) -> list[str]:
+    """Names the videos of a batch.
+
+    Args:
+        batch: A collated batch with ``data_samples``, or anything else.
+
+    Returns:
+        ``video_id`` or else ``video`` of each sample, empty if the batch does not tell.
+    """
+    samples = batch.get('data_samples') if isinstance(batch, dict) else None
+    names = []
+    for sample in samples or []:
+        name = getattr(sample, 'video_id', None) or getattr(sample, 'video', None)
+        if name is not None:
+            names.append(str(name))
+    return names
+
+
+@LOOPS.register_module()
+class ResumableEpochLoop(EpochBasedTrainLoop):
+    """Epochs whose every step is seeded by its number, so that no random state has to be saved.
+
+    With an ``EpochSampler`` a resumed epoch starts at the batch where it stopped; with another sampler
+    ``set_epoch(epoch)`` is called and the batches that were seen are loaded and thrown away. A loss that is
+    not finite stops the run before the update.
+
+    Args:
+        runner: The runner.
+        dataloader: Data loader or its config.
+        max_epochs: Epochs to train.
+        val_begin: First epoch (from 1) that is followed by a validation.
+        val_interval: Epochs between validations.
+        dynamic_intervals: ``(epoch, interval)`` pairs that change ``val_interval`` on the way.
+
+    Raises:
+        ValueError: If the data loader has no batch.
+    """
+
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: Any,
+        max_epochs: int,
+        val_begin: int = 1,
+        val_interval: int = 1,
+        dynamic_intervals: list[tuple[int, int]] | None = None,
+    ):
+        super().__init__(runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals)
+        if len(self.dataloader) == 0:
+            raise ValueError(
+                'the training data loader has no batch: fewer samples than batch_size with drop_last?'
+            )
+        self._seed = runner.seed
+        self._resumed_between_epochs = False
+        self._last_losses: dict[str, Any] = {}
+
+    def restore(self, epoch: int, step: int) -> None:
+        """Sets the position from a checkpoint.
+
+        Args:
+            epoch: Epochs that are complete.
+            step: Steps that are done since the start of training.
+        """
+        self._epoch, self._iter = epoch, step
+        # the checkpoint of an epoch is written before its validation, which may not have happened
+        self._resumed_between_epochs = epoch > 0 and self.start_batch == 0
+
+    def reseed(self, seed: int) -> None:
+        """Takes the seed of a resumed run that had drawn its own.
+
+        Args:
+            seed: Seed of the run.
+        """
+        self._seed = seed
+        for sampler in self._samplers():
+            if hasattr(sampler, 'seed'):
+                sampler.seed = seed
+
+    @property
+    def start_batch(self) -> int:
+        """Batches of the present epoch that are done."""
+        return self._iter - self._epoch * len(self.dataloader)
+
+    def run(self) -> nn.Module:
+        """Trains.
+
+        Returns:
+            The model.
+
+        Raises:
+            NonFiniteLossError: If the loss or the norm of the gradient is not finite.
+            ValueError: If the optimizer wrapper does not guard its updates.
+        """
+        self._check_wrapper()
+        self.runner.call_hook('before_train')
+        model = getattr(self.runner.model, 'module', self.runner.model)
+        handle = model.register_forward_hook(self._remember_losses)
+        try:
+            if self._resumed_between_epochs:
+                self._validate_if_due()
+            while self._epoch < self._max_epochs and not self.stop_training:
+                if self.run_epoch():
+                    self._validate_if_due()
+        finally:
+            handle.remove()
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _check_wrapper(self) -> None:
+        if not isinstance(self.runner.optim_wrapper, AutocastOptimWrapper):
+            kind = type(self.runner.optim_wrapper).__name__
+            raise ValueError(
+                f"optim_wrapper.type='{kind}' would apply a loss that is not finite; use "
+                'AutocastOptimWrapper or a subclass (dtype=None is full precision).'
+            )
+
+    def _validate_if_due(self) -> None:
+        self._decide_current_val_interval()
+        due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
+        if self.runner.val_loop is not None and self._epoch >= self.val_begin and due:
+            self.runner.val_loop.run()
+
+    def run_epoch(self) -> bool:
+        """Trains one epoch, or what is left of it.
+
+        Returns:
+            False if a hook stopped training before the end of the epoch.
+        """
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        start = self.start_batch
+        seed_everything(self._step_seed())
+        batches = self._batches_from(start)
+        for index in range(start, len(self.dataloader)):
+            seed_everything(self._step_seed())
+            self.run_iter(index, next(batches))
+            if self.stop_training and index + 1 < len(self.dataloader):
+                return False
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+        return True
+
+    def _step_seed(self) -> int:
+        return step_seed(self._seed, self._iter, self.runner.rank)
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Trains one step.
+
+        Args:
+            idx: Index of the batch in the epoch.
+            data_batch: The batch.
+
+        Raises:
+            NonFiniteLossError: With the videos of the batch and the component that went bad.
+        """
+        try:
+            super().run_iter(idx, data_batch)
+        except NonFiniteLossError as error:
+            raise NonFiniteLossError(self._describe(error, data_batch)) from error
+
+    def _remember_losses(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, dict):
+            self._last_losses = output
+
+    def _describe(self, error: Exception, batch: Any) -> str:
+        parts = {key: _total(value) for key, value in self._last_losses.items() if 'loss' in key}
+        bad = [f'{key}={value}' for key, value in parts.items() if not np.isfinite(value)]
+        good = [f'{key}={value:.4g}' for key, value in parts.items() if np.isfinite(value)]
+        videos = batch_videos(batch)
+        where = f'epoch {self._epoch + 1}, process {self.runner.rank}'
+        shown = ', '.join(videos[:_NAMED_VIDEOS]) or 'unknown (the batch carries no data_samples)'
+        return (
+            f'stopped at step {self._iter + 1} ({where}): {error}.\n'
+            f'  went bad: {", ".join(bad) or self._bad_gradients()}\n'
+            f'  still fine: {", ".join(good) or "none"}\n'
+            f'  videos of the batch: {shown}\n'
+            'No update was made from this batch and no checkpoint was written after it. Look at these clips '
+            '(tools/visualization/browse_dataset.py), lower the learning rate or set optim_wrapper.clip_grad.'
+        )
+
+    def _bad_gradients(self) -> str:
+        model = getattr(self.runner.model, 'module', self.runner.model)
+        names = [
+            name
+            for name, parameter in model.named_parameters()
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+        ]
+        return f'the gradient of {len(names)} parameters, first {", ".join(names[:3])}'
+
+    def _samplers(self) -> list[Any]:
+        batch_sampler = self.dataloader.batch_sampler
+        inner = getattr(batch_sampler, 'sampler', None)
+        return [item for item in (batch_sampler, self.dataloader.sampler, inner) if item is not None]
+
+    def _batches_from(self, start: int) -> Iterator[Any]:
+        if hasattr(getattr(self.dataloader.batch_sampler, 'sampler', None), 'set_progress'):
+            set_data_progress(self.dataloader, self._epoch, start)
+            return iter(self.dataloader)
+        for sampler in self._samplers():
+            if hasattr(sampler, 'set_epoch'):
+                sampler.set_epoch(self._epoch)
+                break
+        batches = iter(self.dataloader)
+        if start:
+            self.runner.logger.info(f'Going past {start} batches of the epoch that were seen before')
+        for _ in range(start):
+            next(batches)
+        return batches
+
+
+def _total(value: Any) -> float:
+    tensors = value if isinstance(value, (list, tuple)) else [value]
+    return float(sum(tensor.detach().float().mean() for tensor in tensors))

@@ -1,0 +1,339 @@
+"""The runner: mmengine's, with checkpoints that survive a kill and say what does not fit."""
+
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import mmengine
+import torch
+from mmengine.device import get_device
+from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from stgt_mm.config import resolve_type
+from stgt_mm.engine.checkpoint import (
+    keep_plain,
+    read_checkpoint,
+    resume_candidates,
+    to_plain,
+    write_checkpoint,
+)
+from stgt_mm.engine.errors import CheckpointError
+from stgt_mm.engine.fingerprint import describe_changes, fingerprint_hash, training_fingerprint
+from stgt_mm.engine.launcher import init_distributed, wrapper_options
+from stgt_mm.engine.weights import frozen_parts, load_weights, trained_state
+from stgt_mm.registry import RUNNERS
+from stgt_mm.version import __version__
+
+_NOT_RESUMED = ('cfg', 'loop_stage', 'dataset_meta', 'eta', 'epoch', 'iter', 'max_epochs', 'max_iters')
+
+
+@RUNNERS.register_module()
+class VideoTextRunner(Runner):
+    """Trains and tests from a config; see :class:`mmengine.runner.Runner` for the arguments.
+
+    A checkpoint is a dict of plain values: ``meta`` (epoch, iter, config text, fingerprint of the training),
+    ``state_dict`` (trained parameters and buffers), ``frozen`` (source and hash of each frozen part that is
+    left out), ``optimizer``, ``param_schedulers`` and ``message_hub``. The position inside an epoch follows
+    from ``iter``.
+    """
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Sets the process group up, without a GPU if there is none.
+
+        Args:
+            env_cfg: ``env_cfg`` of the config.
+        """
+        init_distributed(self.launcher)
+        super().setup_env(env_cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
+        """Moves the model to its device and wraps it if there are several processes.
+
+        Args:
+            model_wrapper_cfg: Options of the wrapper, or None.
+            model: The model.
+
+        Returns:
+            The model, wrapped or not.
+        """
+        if self.distributed:
+            find_unused = self.cfg.get('find_unused_parameters', False)
+            model_wrapper_cfg = wrapper_options(model_wrapper_cfg, find_unused)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
+        """Registers the hooks that every run has.
+
+        Args:
+            hooks: Replacements by name (``runtime_info``, ``timer``, ``logger``, ``param_scheduler``,
+                ``checkpoint``, ``metrics_file``, ``progress``); None removes one.
+        """
+        defaults: dict[str, Any] = {
+            'runtime_info': {'type': 'RuntimeInfoHook'},
+            'timer': {'type': 'IterTimerHook'},
+            'logger': {'type': 'LoggerHook', 'interval': 50},
+            'param_scheduler': {'type': 'ParamSchedulerHook'},
+            'metrics_file': {'type': 'MetricsFileHook'},
+            'progress': {'type': 'ProgressHook'},
+            'checkpoint': {'type': 'VideoTextCheckpointHook'},
+        }
+        defaults.update(hooks or {})
+        for hook in defaults.values():
+            if hook is not None:
+                self.register_hook(hook)
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """Builds a data loader; functions in it are found by their names in our registry too.
+
+        Args:
+            dataloader: A loader or its config.
+            seed: Seed of sampler and workers.
+            diff_rank_seed: Whether each process has a seed of its own.
+
+        Returns:
+            The loader.
+        """
+        if isinstance(dataloader, dict):
+            dataloader = copy.deepcopy(dataloader)
+            for key in ('collate_fn', 'worker_init_fn'):
+                if isinstance(dataloader.get(key), dict):
+                    dataloader[key]['type'] = resolve_type(dataloader[key]['type'], (key,))
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    @property
+    def bare_model(self) -> nn.Module:
+        """The model without the wrapper of distributed training."""
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def fingerprint(self) -> dict[str, str]:
+        """Returns what of the config decides the course of training, flattened."""
+        return training_fingerprint(self.cfg.to_dict(), self.world_size)
+
+    @master_only
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool = True,
+        backend_args: dict[str, Any] | None = None,
+        save_frozen: bool = False,
+    ) -> None:
+        """Writes a checkpoint in one step: a file of that name is always whole.
+
+        Args:
+            out_dir: Folder.
+            filename: Name in the folder.
+            file_client_args: Must be None: checkpoints are local files.
+            save_optimizer: Keep the optimizer's state, without which training cannot resume.
+            save_param_scheduler: Keep the schedules' state.
+            meta: More entries for ``meta``; ``epoch`` and ``iter`` override the present ones.
+            by_epoch: Called at the end of an epoch (before it is counted) and not of an iteration.
+            backend_args: Must be None: checkpoints are local files.
+            save_frozen: Keep the weights of frozen parts and not just their source and hash.
+
+        Raises:
+            CheckpointSpaceError: If the disk is full; a file that stood there is kept.
+            ValueError: If a remote storage is asked for.
+        """
+        if file_client_args or backend_args:
+            raise ValueError(
+                'checkpoints are written to local folders only; drop file_client_args and backend_args.'
+            )
+        model = self.bare_model
+        parts = {} if save_frozen else self._frozen_parts()
+        checkpoint: dict[str, Any] = {
+            'meta': self._checkpoint_meta(dict(meta or {}), by_epoch),
+            'state_dict': trained_state(model, parts),
+            'frozen': to_plain(parts),
+            'message_hub': {'runtime_info': self._resumable_info()},
+        }
+        if save_optimizer:
+            checkpoint['optimizer'] = to_plain(self.optim_wrapper.state_dict())
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint['param_schedulers'] = [to_plain(item.state_dict()) for item in self.param_schedulers]
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        write_checkpoint(checkpoint, Path(out_dir) / filename)
+
+    def _checkpoint_meta(self, meta: dict[str, Any], by_epoch: bool) -> dict[str, Any]:
+        meta.setdefault('epoch', self.epoch + 1 if by_epoch else self.epoch)
+        meta.setdefault('iter', self.iter if by_epoch else self.iter + 1)
+        fingerprint = self.fingerprint()
+        meta.update(
+            cfg=self.cfg.pretty_text,
+            fingerprint=fingerprint,
+            fingerprint_sha256=fingerprint_hash(fingerprint),
+            seed=self.seed,
+            experiment_name=self.experiment_name,
+            time=time.strftime('%Y-%m-%d %H:%M:%S'),
+            mmengine_version=mmengine.__version__,
+            stgt_mm_version=__version__,
+            torch_version=str(torch.__version__),
+        )
+        return to_plain(meta)
+
+    def _frozen_parts(self) -> dict[str, dict[str, str]]:
+        # frozen weights do not change, and hashing a billion of them takes seconds
+        if not hasattr(self, '_frozen_parts_cache'):
+            self._frozen_parts_cache = frozen_parts(self.bare_model)
+        return self._frozen_parts_cache
+
+    def _resumable_info(self) -> dict[str, Any]:
+        info = {key: value for key, value in self.message_hub.runtime_info.items() if key not in _NOT_RESUMED}
+        return keep_plain(info)
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = 'cpu',
+        strict: bool | None = None,
+        revise_keys: list[Any] | None = None,
+    ) -> dict[str, Any]:
+        """Loads weights, accounting for every key.
+
+        Args:
+            filename: A ``.pth`` or ``.safetensors`` file.
+            map_location: Where tensors go.
+            strict: Stop on keys that are missing or unexpected; None takes ``load_strict`` of the config,
+                true by default.
+            revise_keys: Must be None; use a converter.
+
+        Returns:
+            The checkpoint.
+
+        Raises:
+            CheckpointError: If the file is not whole or does not fit the model.
+            ValueError: If ``revise_keys`` is given.
+        """
+        if revise_keys:
+            raise ValueError(
+                'revise_keys is not supported; convert the checkpoint with tools/model_converters.'
+            )
+        checkpoint = read_checkpoint(filename, map_location)
+        self._apply_weights(checkpoint, str(filename), strict)
+        return checkpoint
+
+    def _apply_weights(self, checkpoint: dict[str, Any], name: str, strict: bool | None) -> None:
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        strict = self.cfg.get('load_strict', True) if strict is None else strict
+        for line in load_weights(self.bare_model, checkpoint, name, strict):
+            self.logger.warning(line)
+        self._has_loaded = True
+        self.logger.info(f'Loaded the weights of {name}')
+
+    def load_or_resume(self) -> None:
+        """Loads weights or goes on with a run, as ``load_from`` and ``resume`` of the config say."""
+        if self._has_loaded:
+            return
+        if not self._resume:
+            if self._load_from is not None:
+                self.load_checkpoint(self._load_from)
+        elif self._load_from is not None:
+            self.resume(self._load_from)
+        else:
+            newest = self._newest_whole_checkpoint()
+            if newest is None:
+                self.logger.warning(f'--resume: no checkpoint in {self.work_dir} yet, training starts anew.')
+            else:
+                self.resume(newest)
+
+    def _newest_whole_checkpoint(self) -> str | None:
+        chosen: list[Any] = [None, None]
+        if is_main_process():
+            chosen = self._search_work_dir()
+        broadcast_object_list(chosen)  # all processes go on from the same file
+        if chosen[1] is not None:
+            raise CheckpointError(chosen[1])
+        return chosen[0]
+
+    def _search_work_dir(self) -> list[str | None]:
+        candidates = resume_candidates(self.work_dir)
+        for candidate in candidates:
+            try:
+                if 'optimizer' in read_checkpoint(candidate):
+                    return [str(candidate), None]
+                reason = 'it holds no optimizer state'
+            except CheckpointError as error:
+                reason = str(error)
+            self.logger.warning(f'!!! CHECKPOINT LEFT OUT: {candidate}: {reason} Trying the one before it.')
+        if candidates:
+            names = ', '.join(candidate.name for candidate in candidates)
+            return [
+                None,
+                f'none of the checkpoints in {self.work_dir} can be resumed: {names}. '
+                'Start without --resume.',
+            ]
+        return [None, None]
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = 'default',
+    ) -> None:
+        """Goes on with a training where a checkpoint left it, in the middle of an epoch as well.
+
+        Args:
+            filename: The checkpoint.
+            resume_optimizer: Restore the optimizer.
+            resume_param_scheduler: Restore the schedules.
+            map_location: Where tensors go, by default the device of the model.
+
+        Raises:
+            CheckpointError: If it was saved under another configuration, cannot be resumed or does not fit.
+        """
+        location = get_device() if map_location == 'default' else map_location
+        checkpoint = read_checkpoint(filename, location)
+        self._check_same_training(checkpoint, filename)
+        self._apply_weights(checkpoint, str(filename), strict=True)
+        meta = checkpoint['meta']
+        self.train_loop.restore(meta['epoch'], meta['iter'])
+        self._restore_seed(meta['seed'])
+        for key, value in checkpoint['message_hub']['runtime_info'].items():
+            self.message_hub.update_info(key, value)
+        if resume_optimizer:
+            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+            self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+        if resume_param_scheduler and self.param_schedulers is not None:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+            for scheduler, state in zip(self.param_schedulers, checkpoint['param_schedulers']):
+                scheduler.load_state_dict(state)
+        self.logger.info(f'Resumed {filename} at epoch {self.epoch}, step {self.iter}')
+
+    def _check_same_training(self, checkpoint: dict[str, Any], filename: str) -> None:
+        meta = checkpoint.get('meta') or {}
+        absent = [key for key in ('epoch', 'iter', 'fingerprint', 'seed') if key not in meta]
+        if absent or 'optimizer' not in checkpoint:
+            raise CheckpointError(
+                f'{filename} holds weights only, training cannot go on from it. Resume from an epoch_*.pth '
+                'or iter_*.pth of the run, or start a new training from these weights with '
+                '--cfg-options load_from=PATH.'
+            )
+        changes = describe_changes(meta['fingerprint'], self.fingerprint())
+        if changes:
+            lines = '\n'.join(f'  {change}' for change in changes)
+            raise CheckpointError(
+                f'{filename} was saved under another configuration (checkpoint -> now):\n{lines}\n'
+                'Resume with the configuration of the run (a copy lies in its work_dir), or start a new '
+                'training from its weights: another --work-dir and --cfg-options load_from=PATH, without '
+                '--resume.'
+            )
+
+    def _restore_seed(self, seed: int) -> None:
+        # a run without a fixed seed drew one: the samplers and the steps go on with the same
+        if seed != self.seed:
+            self._randomness_cfg.update(seed=seed)
+            self.set_randomness(**self._randomness_cfg)
+            self.train_loop.reseed(seed)

@@ -1,0 +1,175 @@
+"""What of a model goes into a checkpoint, and loading that says exactly what does not fit."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from stgt_mm.engine.errors import CheckpointError
+
+_MISMATCH = re.compile(
+    r'size mismatch for (\S+): .*shape (torch\.Size\(\[.*?\]\)) from.*is (torch\.Size\(\[.*?\]\))'
+)
+_LISTED = 12
+
+
+def frozen_parts(model: nn.Module) -> dict[str, dict[str, str]]:
+    """Names the frozen parts of a model by where they came from and a hash.
+
+    A model may answer itself with a method of this name; else every outermost module whose attribute
+    ``frozen`` is true and none of whose parameters is trained counts as one part.
+
+    Args:
+        model: Unwrapped model.
+
+    Returns:
+        ``{prefix: {'source': ..., 'sha256': ...}}``; ``prefix`` is the module's dotted name.
+    """
+    if hasattr(model, 'frozen_parts'):
+        return model.frozen_parts()
+    parts: dict[str, dict[str, str]] = {}
+    for name, module in model.named_modules():
+        inside = any(name == prefix or name.startswith(f'{prefix}.') for prefix in parts)
+        if inside or not name or not _is_frozen(module):
+            continue
+        source = getattr(module, 'checkpoint', None) or type(module).__name__
+        parts[name] = {'source': str(source), 'sha256': state_hash(module)}
+    return parts
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    if getattr(module, 'frozen', False) is not True:
+        return False
+    parameters = list(module.parameters())
+    return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
+
+
+def state_hash(module: nn.Module) -> str:
+    """Hashes all parameters and buffers of a module.
+
+    Args:
+        module: Any module.
+
+    Returns:
+        SHA-256 over names, types, shapes and bytes, as hex digits.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def is_under(key: str, prefixes: Iterable[str]) -> bool:
+    """Tells whether a dotted key lies under one of the prefixes.
+
+    Args:
+        key: Key of a state dict.
+        prefixes: Dotted module names.
+
+    Returns:
+        True if it does.
+    """
+    return any(key.startswith(f'{prefix}.') for prefix in prefixes)
+
+
+def trained_state(model: nn.Module, parts: Iterable[str]) -> dict[str, torch.Tensor]:
+    """Collects what a checkpoint holds: parameters and buffers outside the frozen parts.
+
+    Args:
+        model: Unwrapped model.
+        parts: Prefixes of the frozen parts; empty keeps everything.
+
+    Returns:
+        State dict on the CPU.
+    """
+    parts = list(parts)
+    state = model.state_dict()
+    return {key: value.detach().cpu() for key, value in state.items() if not is_under(key, parts)}
+
+
+def load_weights(model: nn.Module, checkpoint: dict[str, Any], name: str, strict: bool = True) -> list[str]:
+    """Loads a checkpoint into a model and accounts for every key.
+
+    Args:
+        model: Unwrapped model.
+        checkpoint: As :func:`stgt_mm.engine.checkpoint.read_checkpoint` gives it.
+        name: What to call the checkpoint in messages.
+        strict: Missing, unexpected and mis-shaped keys stop; else missing and unexpected ones are returned.
+
+    Returns:
+        Lines that describe what did not fit, empty when all did.
+
+    Raises:
+        CheckpointError: If a key does not fit and ``strict`` is set, if a shape differs, or if a frozen part is
+            not the one the checkpoint was trained on.
+    """
+    state = {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
+    frozen = checkpoint.get('frozen') or {}
+    _check_frozen(model, frozen, name, strict)
+    shapes: list[str] = []
+    try:
+        result = model.load_state_dict(state, strict=False)
+        missing, unexpected = result.missing_keys, result.unexpected_keys
+    except RuntimeError as error:
+        shapes = [
+            f'{key}: {old} in the checkpoint, {new} in the model'
+            for key, old, new in _MISMATCH.findall(str(error))
+        ]
+        if not shapes:
+            raise
+        own = set(model.state_dict())
+        missing, unexpected = sorted(own - set(state)), sorted(set(state) - own)
+    missing = [key for key in missing if not is_under(key, frozen)]
+    lines = _describe('missing in the checkpoint', missing)
+    lines += _describe('not in the model', unexpected)
+    lines += _describe('of another shape', [line.replace('torch.Size', '') for line in shapes])
+    if shapes or (lines and strict):
+        raise CheckpointError(_misfit_message(name, model, lines, len(missing), len(state)))
+    return lines
+
+
+def _describe(title: str, keys: list[str]) -> list[str]:
+    if not keys:
+        return []
+    shown = [f'  {key}' for key in keys[:_LISTED]]
+    if len(keys) > _LISTED:
+        shown.append(f'  ... and {len(keys) - _LISTED} more')
+    return [f'{len(keys)} {title}:', *shown]
+
+
+def _misfit_message(name: str, model: nn.Module, lines: list[str], missing: int, stored: int) -> str:
+    return '\n'.join(
+        [
+            f'{name} does not fit {type(model).__name__}: it holds {stored} tensors.',
+            *lines,
+            'It comes from another architecture or from a model with other options. Use the config that trained '
+            'it (a copy lies beside it in its work_dir) with the same --cfg-options, or, to start a training '
+            'from the part that fits, set load_strict=False.',
+        ]
+    )
+
+
+def _check_frozen(model: nn.Module, frozen: dict[str, dict[str, str]], name: str, strict: bool) -> None:
+    if not frozen:
+        return
+    present = frozen_parts(model)
+    for prefix, part in frozen.items():
+        have = present.get(prefix)
+        if have is None:
+            if not strict:
+                continue
+            raise CheckpointError(
+                f'{name} was trained on a frozen {prefix} ({part["source"]}) that it does not contain, and the '
+                f'model has no frozen {prefix}. Give {prefix} the same weights and frozen=True.'
+            )
+        if have['sha256'] != part['sha256']:
+            raise CheckpointError(
+                f'the frozen {prefix} differs from the one {name} was trained on:\n'
+                f'  trained on {part["source"]}, sha256 {part["sha256"][:16]}\n'
+                f'  present    {have["source"]}, sha256 {have["sha256"][:16]}\n'
+                f'Point {prefix} to the same weights.'
+            )

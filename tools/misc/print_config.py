@@ -1,0 +1,30 @@
+"""Prints a config with its bases and overrides applied: ``python tools/misc/print_config.py CONFIG``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from stgt_mm.engine.cli import add_config_options, run_tool
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Prints the config, or saves it to a file that loads again.
+
+    Args:
+        argv: Arguments.
+    """
+    parser = argparse.ArgumentParser(description='Print a config as it will be used.')
+    add_config_options(parser)
+    parser.add_argument('--out', help='save to this .py file')
+    args = parser.parse_args(argv)
+    from stgt_mm.config import load_config, parse_overrides
+
+    cfg = load_config(args.config, parse_overrides(args.cfg_options))
+    if args.out is None:
+        print(cfg.pretty_text)
+    else:
+        cfg.dump(args.out)
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))
