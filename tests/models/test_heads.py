@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.nn import functional as F
 
 from stgt_mm.models.heads import CaptionHead, ContrastiveHead, MatchingHead, NegativeIndices
@@ -161,3 +162,33 @@ def test_caption_head_passes_its_settings_on():
     rows = torch.stack([logits[0, 0], logits[0, 1], logits[1, 0]])
     expected = 2 * F.cross_entropy(rows, torch.tensor([2, 3, 4]))
     torch.testing.assert_close(head.loss(logits, ids, mask)['loss_vtg'], expected)
+
+
+def test_no_step_waits_for_the_device():
+    """Fake tensors have no values: whatever asks for one on the host raises."""
+    contrastive, matching = ContrastiveHead(16, embed_dim=8, alpha=0.5), MatchingHead(16)
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        contrastive, matching = (fake_copy(head, fake) for head in (contrastive, matching))
+        states = torch.randn(2, 4, 3, 16, device='cuda')
+        contrast = contrastive.loss(
+            contrastive.project_queries(states[0]),
+            contrastive.project_text(states[1]),
+            torch.zeros(4, dtype=torch.long, device='cuda'),
+            torch.ones(4, dtype=torch.long, device='cuda'),
+        )
+        negatives = matching.sample(contrast)
+        out = matching.loss(*matching(torch.randn(3, 4, 3, 16, device='cuda')), negatives)
+        ids, mask = negatives.text_for_video.expand(2, 4), negatives.valid_text.expand(2, 4)
+        out |= CaptionHead().loss(torch.randn(2, 4, 9, device='cuda'), ids, mask)
+        with pytest.raises(DataDependentOutputException):
+            out['loss_vtm'].item()
+    assert {value.device.type for value in (*out.values(), *contrast.losses.values())} == {'cuda'}
+
+
+def fake_copy(head, mode):
+    """The module with fake parameters on a fake GPU."""
+    for module in head.modules():
+        for name, parameter in list(module._parameters.items()):
+            fake = mode.from_tensor(parameter.detach()).to('cuda')
+            module._parameters[name] = torch.nn.Parameter(fake)
+    return head
