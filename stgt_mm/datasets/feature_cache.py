@@ -158,7 +158,8 @@ class FeatureCache:
         Raises:
             ValueError: If the shape is wrong, or a value is not finite in the cache's type.
         """
-        values = torch.as_tensor(array).detach().cpu().numpy().astype(self.dtype, order='C')
+        with np.errstate(over='ignore'):  # answered below, with the cure
+            values = torch.as_tensor(array).detach().cpu().numpy().astype(self.dtype, order='C')
         if values.shape != (len(indices), *self.item_shape):
             raise ValueError(
                 f'features of shape {values.shape} do not fit {len(indices)} items of {self.item_shape}.'

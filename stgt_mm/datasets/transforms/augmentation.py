@@ -29,8 +29,8 @@ def _affine(
     )
 
 
-# Each takes (frames, amount in [-1, 1]); ranges at amount 1 are RandAugment's: 30 degrees of rotation, a
-# shear of 0.3 (16.7 degrees), a shift of 45% of the picture, enhancement by a factor of 1.9 or 0.1.
+# Each takes (frames, amount in [-1, 1]). At amount 1: rotation by 30 degrees, a shear of 0.3 (16.7 degrees),
+# a shift of 10 pixels at width 224, enhancement by a factor of 1.9 or 0.1.
 OPERATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     'Identity': lambda frames, amount: frames,
     'AutoContrast': lambda frames, amount: F.autocontrast(frames),
@@ -44,8 +44,8 @@ OPERATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     'Rotate': lambda frames, amount: _affine(frames, angle=30 * amount),
     'ShearX': lambda frames, amount: _affine(frames, shear=(16.7 * amount, 0)),
     'ShearY': lambda frames, amount: _affine(frames, shear=(0, 16.7 * amount)),
-    'TranslateX': lambda frames, amount: _affine(frames, x=round(0.45 * amount * frames.shape[-1])),
-    'TranslateY': lambda frames, amount: _affine(frames, y=round(0.45 * amount * frames.shape[-2])),
+    'TranslateX': lambda frames, amount: _affine(frames, x=10 / 224 * amount * frames.shape[-1]),
+    'TranslateY': lambda frames, amount: _affine(frames, y=10 / 224 * amount * frames.shape[-2]),
 }
 
 DEFAULT = (
@@ -66,9 +66,10 @@ DEFAULT = (
 class RandAugment(BaseTransform):
     """Applies a few operations drawn without repetition; never a flip, for captions name left and right.
 
-    Source: RandAugment (arXiv 1909.13719); the ten operations, two at magnitude 5, are the STGT release's.
-        The sign
-    of an amount is drawn, once a clip.
+    Source: RandAugment (arXiv 1909.13719); the ten operations, two at magnitude 5, and the ranges are the
+        STGT
+    release's, except that brightness and sharpness go both ways from the middle (1 +- 0.45 at magnitude 5,
+    where the release's one-sided scale gives a factor of 1). The sign of an amount is drawn, once a clip.
 
     Args:
         num_ops: Operations a clip.

@@ -1,0 +1,137 @@
+import json
+
+import pytest
+
+from stgt_mm.datasets.custom_annotations import from_csv, from_folder, from_json, records_from
+from stgt_mm.datasets.records import (
+    AnnotationError,
+    MissingVideosError,
+    check_videos,
+    read_records,
+    write_records,
+)
+
+GOOD = {'video': 'a/v1.mp4', 'text': 'a caption'}
+
+
+def write(path, *lines):
+    path.write_bytes(
+        b'\n'.join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    )
+    return path
+
+
+def test_ids_are_completed_and_extras_kept(tmp_path):
+    rows = [GOOD, {**GOOD, 'group': 7}, {'video': 'v2.webm', 'text': 'b', 'video_id': 'x', 'text_id': 't'}]
+    records = read_records(write(tmp_path / 'a.jsonl', rows[0], b'', *rows[1:]))
+    assert [(r['video_id'], r['text_id']) for r in records] == [
+        ('a/v1', 'a/v1#0'),
+        ('a/v1', 'a/v1#1'),
+        ('x', 't'),
+    ]
+    assert records[1]['group'] == 7
+
+
+@pytest.mark.parametrize(
+    ('line', 'words'),
+    [
+        (b'{"video": "v.mp4", ', ['not JSON', 'column']),
+        (b'["v.mp4"]', ['not an object']),
+        ({'video': 'v.mp4'}, ["no 'text'", 'Each line needs']),
+        ({'video': 'v.mp4', 'text': '  '}, ["'text' is empty", 'remove the line']),
+        ({'video': 'v.mp4', 'text': '!?'}, ["'text' is empty"]),
+        ({'video': 'v.mp4', 'text': ['a', 'b']}, ["['a', 'b']", 'several lines']),
+        (b'{"video": "v.mp4", "text": "caf\xe9"}', ['not UTF-8', 'iconv']),
+        ({**GOOD, 'text_id': 'a/v1#0'}, ['already on line 1', 'text_id of its own']),
+        ({**GOOD, 'video': 'b/v9.mp4', 'video_id': 'a/v1'}, ["'b/v9.mp4'", "'a/v1.mp4'", 'line 1']),
+        ({'video': 'v.mp4', 'text': 'other', 'text_id': 'a/v1#0'}, ["'other'", "'a caption'", 'line 1']),
+    ],
+)
+def test_bad_line_is_named_with_its_cure(tmp_path, line, words):
+    path = write(tmp_path / 'bad.jsonl', GOOD, line)
+    with pytest.raises(AnnotationError) as error:
+        read_records(path)
+    for word in [f'{path}:2:', *words]:
+        assert word in str(error.value)
+
+
+def test_byte_order_mark_is_no_error(tmp_path):
+    path = write(tmp_path / 'bom.jsonl', b'\xef\xbb\xbf' + json.dumps(GOOD).encode())
+    assert read_records(path)[0]['video'] == 'a/v1.mp4'
+
+
+def test_missing_and_empty_annotation(tmp_path):
+    with pytest.raises(FileNotFoundError, match='dataset_converters/custom'):
+        read_records(tmp_path / 'none.jsonl')
+    with pytest.raises(AnnotationError, match='holds no record'):
+        read_records(write(tmp_path / 'empty.jsonl', b''))
+
+
+def test_check_videos(tmp_path):
+    records = [{'video': f'v{n}.mp4'} for n in range(5)]
+    with pytest.raises(MissingVideosError) as error:
+        check_videos(records, tmp_path, 'skip')
+    message = str(error.value)
+    assert 'none of the 5 videos' in message and message.count('.mp4') == 3 and 'video_root' in message
+    (tmp_path / 'v3.mp4').touch()
+    with pytest.raises(MissingVideosError, match=r"4 of 5 .*missing='skip'"):
+        check_videos(records, tmp_path)
+    assert check_videos(records, tmp_path, 'skip') == ([{'video': 'v3.mp4'}], 4)
+    assert check_videos(records, tmp_path, 'keep') == (records, 4)
+    with pytest.raises(ValueError, match="missing='ignore'"):
+        check_videos(records, tmp_path, 'ignore')
+
+
+def test_csv(tmp_path):
+    path = tmp_path / 'c.csv'
+    path.write_text('video,caption\nv1.mp4,"red, then blue"\nv1.mp4,second\n')
+    assert from_csv(path) == [
+        {'video': 'v1.mp4', 'text': 'red, then blue'},
+        {'video': 'v1.mp4', 'text': 'second'},
+    ]
+    for content, words in [
+        ('clip,caption\nv,a\n', "no column 'video'"),
+        ('video,caption\nv1.mp4,a\nv2.mp4,\n', 'c.csv:3: caption'),
+        ('video,caption\nv1.mp4,a, b\n', 'c.csv:2: more values'),
+        ('video,caption\n', 'no captioned video'),
+    ]:
+        path.write_text(content)
+        with pytest.raises(AnnotationError, match=words):
+            from_csv(path)
+
+
+def test_folder(tmp_path):
+    (tmp_path / 'sub').mkdir()
+    (tmp_path / 'sub' / 'b.webm').touch()
+    (tmp_path / 'sub' / 'b.txt').write_text('one\n\ntwo\n')
+    assert from_folder(tmp_path) == [
+        {'video': 'sub/b.webm', 'text': 'one'},
+        {'video': 'sub/b.webm', 'text': 'two'},
+    ]
+    (tmp_path / 'a.mp4').touch()
+    with pytest.raises(AnnotationError, match=r'a\.txt'):
+        from_folder(tmp_path)
+
+
+def test_json_lists(tmp_path):
+    path = tmp_path / 'list.json'
+    entries = [
+        {'file': 'a.mkv', 'caption': 'one', 'qa': []},
+        {'file': 'b.mkv', 'caption': None},
+        {'video': 'c.mp4', 'caption': ['two', 'three']},
+    ]
+    path.write_text(json.dumps(entries))
+    records = from_json(path)
+    assert [(r['video'], r['text']) for r in records] == [
+        ('a.mkv', 'one'),
+        ('c.mp4', 'two'),
+        ('c.mp4', 'three'),
+    ]
+    out = tmp_path / 'out.jsonl'
+    assert write_records(records, out) == 3
+    assert [record['text_id'] for record in read_records(out)] == ['a#0', 'c#0', 'c#1']
+    path.write_text(json.dumps([{'caption': 'one'}]))
+    with pytest.raises(AnnotationError, match='entry 0: neither'):
+        from_json(path)
+    with pytest.raises(AnnotationError, match='neither a folder'):
+        records_from(out)

@@ -1,0 +1,170 @@
+import pickle
+from collections import Counter
+
+import pytest
+from mmengine.runner import Runner
+from torch.utils.data import BatchSampler, DataLoader
+
+from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, GroupBatchSampler, set_data_progress
+
+
+class Records:
+    """A data set of numbers with records: groups of four, every second group with one object."""
+
+    def __init__(self, size, captions=1, grouped=True):
+        self.records = [
+            {
+                'video': f'{n // captions}.mp4',
+                'video_id': str(n // captions),
+                'objects': 1 + (n // 4) % 2,
+                **({'group': n // 4} if grouped else {}),
+            }
+            for n in range(size)
+        ]
+
+    def __len__(self):
+        return len(self.records)
+
+    def __getitem__(self, index):
+        return int(index), index.epoch, index.seed
+
+
+def batches(data, size, epoch=0, rank=0, world=1, start=0, **options):
+    sampler = EpochSampler(data, seed=3, rank=rank, world_size=world)
+    group = GroupBatchSampler(sampler, size, **options)
+    sampler.set_epoch(epoch)
+    if start:
+        group.set_progress(epoch, start)
+    return list(group)
+
+
+def test_index_survives_a_worker():
+    index = pickle.loads(pickle.dumps(EpochIndex(5, 2, 9)))  # noqa: S301
+    assert (index, index.epoch, index.seed) == (5, 2, 9) and [10, 11, 12, 13, 14, 15][index] == 15
+
+
+def test_epochs_are_permutations_that_differ_and_repeat():
+    sampler = EpochSampler(range(20), seed=1, rank=0, world_size=1)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert sorted(first) == sorted(second) == list(range(20)) and first != second != list(range(20))
+    assert {index.epoch for index in second} == {1}
+    again = EpochSampler(range(20), seed=1, rank=0, world_size=1)
+    again.set_epoch(1)
+    assert list(again) == second
+    assert list(EpochSampler(range(20), seed=2, rank=0, world_size=1)) != first
+
+
+def test_union_over_processes_is_the_single_process_batch():
+    single = list(BatchSampler(EpochSampler(range(26), seed=1, rank=0, world_size=1), 6, drop_last=True))
+    samplers = [EpochSampler(range(26), seed=1, rank=rank, world_size=3) for rank in range(3)]
+    parts = [list(BatchSampler(sampler, 2, drop_last=True)) for sampler in samplers]
+    assert len({len(part) for part in parts}) == 1 == len({len(sampler) for sampler in samplers})
+    assert [sorted(a + b + c) for a, b, c in zip(*parts, strict=True)] == [sorted(batch) for batch in single]
+
+
+def test_evaluation_takes_each_once_in_order():
+    samplers = [EpochSampler(range(10), shuffle=False, seed=0, rank=rank, world_size=3) for rank in range(3)]
+    parts = [list(sampler) for sampler in samplers]
+    assert [len(part) for part in parts] == [len(sampler) for sampler in samplers] == [4, 3, 3]
+    assert sorted(index for part in parts for index in part) == list(range(10)) and parts[0] == [0, 3, 6, 9]
+
+
+@pytest.mark.parametrize('grouped', [False, True])
+@pytest.mark.parametrize('workers', [0, 1])
+def test_loader_goes_on_in_the_middle_of_an_epoch(grouped, workers):
+    def loader():
+        data = Records(32)
+        sampler = EpochSampler(data, seed=3, rank=0, world_size=1)
+        if grouped:
+            batch = GroupBatchSampler(sampler, 8, group_fraction=0.5)
+            return DataLoader(data, batch_sampler=batch, num_workers=workers, collate_fn=list)
+        return DataLoader(data, 8, sampler=sampler, num_workers=workers, collate_fn=list)
+
+    whole = loader()
+    whole.batch_sampler.sampler.set_epoch(2)
+    expected = list(whole)
+    resumed = loader()
+    set_data_progress(resumed, 2, 1)
+    resumed.batch_sampler.sampler.set_epoch(2)
+    assert len(resumed) == len(expected) == 4 and list(resumed) == expected[1:]
+    assert list(resumed) == expected
+    assert expected[0][0][1:] == (2, 3)
+    with pytest.raises(ValueError, match='EpochSampler'):
+        set_data_progress(DataLoader(range(4)), 0, 1)
+
+
+def test_groups_fill_their_share_and_nothing_repeats():
+    seen = Counter()
+    for batch in batches(Records(96), 16, group_fraction=0.5):
+        assert len(batch) == len(set(batch)) == 16
+        sizes = Counter(index // 4 for index in batch[:8])
+        assert sorted(sizes.values()) == [4, 4]
+        seen.update(batch)
+    assert seen == Counter(range(96))
+
+
+def test_no_video_twice_with_many_captions():
+    for epoch in range(3):
+        for batch in batches(Records(120, captions=5, grouped=False), 20, epoch=epoch, group_fraction=0):
+            assert len({index // 5 for index in batch}) == 20
+    crowded = batches(Records(40, captions=20, grouped=False), 8, group_fraction=0)
+    assert all(len(batch) == 8 and {index // 20 for index in batch} == {0, 1} for batch in crowded)
+
+
+def test_grouped_union_over_processes():
+    single = batches(Records(64), 16, epoch=1, group_fraction=0.5)
+    parts = [batches(Records(64), 8, epoch=1, rank=rank, world=2, group_fraction=0.5) for rank in range(2)]
+    assert [sorted(a + b) for a, b in zip(*parts, strict=True)] == [sorted(batch) for batch in single]
+
+
+def test_curriculum_then_everything():
+    options = {
+        'group_fraction': 0.5,
+        'curriculum': {'key': 'objects', 'max_value': 1, 'until': 0.375},
+        'max_epochs': 4,
+    }
+    easy = [
+        [
+            all((index // 4) % 2 == 0 for index in batch)
+            for batch in batches(Records(64), 16, epoch, **options)
+        ]
+        for epoch in range(4)
+    ]
+    assert easy == [[True] * 4, [True, True, False, False], [False] * 4, [False] * 4]
+    assert batches(Records(64), 16, 1, start=2, **options) == batches(Records(64), 16, 1, **options)[2:]
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        ({'size': 99}, 'Lower train_dataloader.batch_size'),
+        ({'group_fraction': 1.5}, 'between 0 and 1'),
+        ({'group_fraction': 0.1}, 'less than one group'),
+        ({'group_size': 1}, 'at least 2'),
+        ({'curriculum': {}}, 'max_epochs'),
+        ({'curriculum': {'key': 'level'}, 'max_epochs': 2}, "curriculum.key='level'"),
+        ({'curriculum': {'max_value': 0}, 'max_epochs': 2}, 'raise max_value'),
+        ({'data': Records(32, grouped=False)}, 'group'),
+    ],
+)
+def test_options_that_cannot_work(options, words):
+    options = {'data': Records(32), 'size': 16, **options}
+    with pytest.raises(ValueError, match=words):
+        batches(**options)
+
+
+def test_mmengine_builds_both_from_configs():
+    loader = Runner.build_dataloader(
+        {
+            'batch_size': 8,
+            'num_workers': 0,
+            'dataset': Records(32),
+            'sampler': {'type': 'stgt_mm.EpochSampler', 'shuffle': True},
+            'batch_sampler': {'type': 'stgt_mm.GroupBatchSampler', 'group_fraction': 0.5},
+            'collate_fn': {'type': list},
+        },
+        seed=7,
+    )
+    assert len(loader) == 4 and {item[2] for batch in loader for item in batch} == {7}
