@@ -80,7 +80,7 @@ def build_runner(cfg: Any) -> Any:
     Raises:
         KeyError: If ``runner_type`` is unknown.
     """
-    from stgt_mm.config import resolve_type
+    from stgt_mm.config_check import resolve_type
 
     runner_cls = resolve_type(cfg.get('runner_type', 'VideoTextRunner'), ('runner_type',))
     return runner_cls.from_cfg(cfg)

@@ -16,7 +16,8 @@ _SECTIONS = (
     'train_dataloader',
 )
 _IGNORED = {
-    'ann_file', 'video_root', 'data_root', 'data_prefix', 'cache_dir', 'checkpoint', 'vocab', 'init_cfg',
+    'ann_file', 'video_root', 'data_root', 'data_prefix', 'cache_dir', 'root', 'checkpoint', 'vocab',
+    'init_cfg',
     'num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory', 'timeout', 'val_interval',
     'val_begin', 'dynamic_intervals', '_scope_',
 }  # fmt: skip

@@ -8,23 +8,17 @@ from typing import Any
 import mmengine
 import torch
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.dist import master_only
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from stgt_mm.config import resolve_type
-from stgt_mm.engine.checkpoint import (
-    keep_plain,
-    read_checkpoint,
-    resume_candidates,
-    to_plain,
-    write_checkpoint,
-)
-from stgt_mm.engine.errors import CheckpointError
-from stgt_mm.engine.fingerprint import describe_changes, fingerprint_hash, training_fingerprint
+from stgt_mm.config_check import resolve_type
+from stgt_mm.engine.checkpoint import keep_plain, read_checkpoint, to_plain, write_checkpoint
+from stgt_mm.engine.fingerprint import fingerprint_hash, training_fingerprint
 from stgt_mm.engine.launcher import init_distributed, wrapper_options
+from stgt_mm.engine.resume import check_same_training, newest_whole_checkpoint
 from stgt_mm.engine.weights import frozen_parts, load_weights, trained_state
 from stgt_mm.registry import RUNNERS
 from stgt_mm.version import __version__
@@ -242,39 +236,11 @@ class VideoTextRunner(Runner):
         elif self._load_from is not None:
             self.resume(self._load_from)
         else:
-            newest = self._newest_whole_checkpoint()
+            newest = newest_whole_checkpoint(self.work_dir, self.logger)
             if newest is None:
                 self.logger.warning(f'--resume: no checkpoint in {self.work_dir} yet, training starts anew.')
             else:
                 self.resume(newest)
-
-    def _newest_whole_checkpoint(self) -> str | None:
-        chosen: list[Any] = [None, None]
-        if is_main_process():
-            chosen = self._search_work_dir()
-        broadcast_object_list(chosen)  # all processes go on from the same file
-        if chosen[1] is not None:
-            raise CheckpointError(chosen[1])
-        return chosen[0]
-
-    def _search_work_dir(self) -> list[str | None]:
-        candidates = resume_candidates(self.work_dir)
-        for candidate in candidates:
-            try:
-                if 'optimizer' in read_checkpoint(candidate):
-                    return [str(candidate), None]
-                reason = 'it holds no optimizer state'
-            except CheckpointError as error:
-                reason = str(error)
-            self.logger.warning(f'!!! CHECKPOINT LEFT OUT: {candidate}: {reason} Trying the one before it.')
-        if candidates:
-            names = ', '.join(candidate.name for candidate in candidates)
-            return [
-                None,
-                f'none of the checkpoints in {self.work_dir} can be resumed: {names}. '
-                'Start without --resume.',
-            ]
-        return [None, None]
 
     def resume(
         self,
@@ -296,7 +262,7 @@ class VideoTextRunner(Runner):
         """
         location = get_device() if map_location == 'default' else map_location
         checkpoint = read_checkpoint(filename, location)
-        self._check_same_training(checkpoint, filename)
+        check_same_training(checkpoint, filename, self.fingerprint())
         self._apply_weights(checkpoint, str(filename), strict=True)
         meta = checkpoint['meta']
         self.train_loop.restore(meta['epoch'], meta['iter'])
@@ -311,25 +277,6 @@ class VideoTextRunner(Runner):
             for scheduler, state in zip(self.param_schedulers, checkpoint['param_schedulers']):
                 scheduler.load_state_dict(state)
         self.logger.info(f'Resumed {filename} at epoch {self.epoch}, step {self.iter}')
-
-    def _check_same_training(self, checkpoint: dict[str, Any], filename: str) -> None:
-        meta = checkpoint.get('meta') or {}
-        absent = [key for key in ('epoch', 'iter', 'fingerprint', 'seed') if key not in meta]
-        if absent or 'optimizer' not in checkpoint:
-            raise CheckpointError(
-                f'{filename} holds weights only, training cannot go on from it. Resume from an epoch_*.pth '
-                'or iter_*.pth of the run, or start a new training from these weights with '
-                '--cfg-options load_from=PATH.'
-            )
-        changes = describe_changes(meta['fingerprint'], self.fingerprint())
-        if changes:
-            lines = '\n'.join(f'  {change}' for change in changes)
-            raise CheckpointError(
-                f'{filename} was saved under another configuration (checkpoint -> now):\n{lines}\n'
-                'Resume with the configuration of the run (a copy lies in its work_dir), or start a new '
-                'training from its weights: another --work-dir and --cfg-options load_from=PATH, without '
-                '--resume.'
-            )
 
     def _restore_seed(self, seed: int) -> None:
         # a run without a fixed seed drew one: the samplers and the steps go on with the same

@@ -104,8 +104,8 @@ def load_weights(model: nn.Module, checkpoint: dict[str, Any], name: str, strict
         Lines that describe what did not fit, empty when all did.
 
     Raises:
-        CheckpointError: If a key does not fit and ``strict`` is set, if a shape differs, or if a frozen part is
-            not the one the checkpoint was trained on.
+        CheckpointError: If a key does not fit and ``strict`` is set, if a shape differs, or if a frozen part
+            is not the one the checkpoint was trained on.
     """
     state = {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
     frozen = checkpoint.get('frozen') or {}
@@ -146,9 +146,9 @@ def _misfit_message(name: str, model: nn.Module, lines: list[str], missing: int,
         [
             f'{name} does not fit {type(model).__name__}: it holds {stored} tensors.',
             *lines,
-            'It comes from another architecture or from a model with other options. Use the config that trained '
-            'it (a copy lies beside it in its work_dir) with the same --cfg-options, or, to start a training '
-            'from the part that fits, set load_strict=False.',
+            'It comes from another architecture or from a model with other options. Use the config that '
+            'trained it (a copy lies beside it in its work_dir) with the same --cfg-options, or, to start '
+            'a training from the part that fits, set load_strict=False.',
         ]
     )
 
@@ -163,8 +163,8 @@ def _check_frozen(model: nn.Module, frozen: dict[str, dict[str, str]], name: str
             if not strict:
                 continue
             raise CheckpointError(
-                f'{name} was trained on a frozen {prefix} ({part["source"]}) that it does not contain, and the '
-                f'model has no frozen {prefix}. Give {prefix} the same weights and frozen=True.'
+                f'{name} was trained on a frozen {prefix} ({part["source"]}) that it does not contain, and '
+                f'the model has no frozen {prefix}. Give {prefix} the same weights and frozen=True.'
             )
         if have['sha256'] != part['sha256']:
             raise CheckpointError(

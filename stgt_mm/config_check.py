@@ -1,0 +1,181 @@
+"""What a config may say: which component a ``type`` means, and whether every key arrives somewhere."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from mmengine import registry as root
+from mmengine.registry import Registry
+from mmengine.utils import get_object_from_string
+
+from stgt_mm import registry as own
+from stgt_mm.utils import did_you_mean
+
+Keys = tuple[str, ...]
+
+_OWN_REGISTRIES = [value for value in vars(own).values() if isinstance(value, Registry)]
+_ROOT_REGISTRIES = [
+    root.OPTIMIZERS,
+    root.VISUALIZERS,
+    root.VISBACKENDS,
+    root.LOG_PROCESSORS,
+    root.MODEL_WRAPPERS,
+]
+_REGISTRIES = [*_OWN_REGISTRIES, *_ROOT_REGISTRIES]
+# where a word in the path of a component says which registry is asked first
+_HINTS = {
+    'pipeline': own.TRANSFORMS, 'transforms': own.TRANSFORMS, 'dataset': own.DATASETS,
+    'optimizer': root.OPTIMIZERS,
+    'sampler': own.DATA_SAMPLERS, 'batch_sampler': own.DATA_SAMPLERS, 'collate_fn': own.FUNCTIONS,
+    'worker_init_fn': own.FUNCTIONS, 'tokenizer': own.TOKENIZERS, 'model': own.MODELS,
+    'custom_hooks': own.HOOKS, 'default_hooks': own.HOOKS,
+    'optim_wrapper': own.OPTIM_WRAPPERS, 'param_scheduler': own.PARAM_SCHEDULERS, 'train_cfg': own.LOOPS,
+    'val_cfg': own.LOOPS, 'test_cfg': own.LOOPS, 'val_evaluator': own.METRICS, 'test_evaluator': own.METRICS,
+    'visualizer': root.VISUALIZERS, 'vis_backends': root.VISBACKENDS, 'runner_type': own.RUNNERS,
+}  # fmt: skip
+# keys that the code which builds a component takes for itself
+_CONSUMED = {
+    'optim_wrapper': {'optimizer', 'constructor', 'paramwise_cfg'},
+    'custom_hooks': {'priority'},
+    'default_hooks': {'priority'},
+    'param_scheduler': {'convert_to_iter_based', 'by_epoch', 'begin', 'end'},
+    'model': {'data_preprocessor', 'init_cfg'},
+}
+ALWAYS = {'type', '_scope_', '_delete_'}
+_LOADER = {
+    'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'batch_size', 'num_workers', 'persistent_workers',
+    'pin_memory', 'prefetch_factor', 'drop_last', 'timeout', 'worker_init_fn', 'num_batch_per_epoch',
+    'disable_subprocess_warning', 'multiprocessing_context',
+}  # fmt: skip
+_PLAIN_SECTIONS = {
+    'train_dataloader': _LOADER,
+    'val_dataloader': _LOADER,
+    'test_dataloader': _LOADER,
+    'randomness': {'seed', 'diff_rank_seed', 'deterministic'},
+    'auto_scale_lr': {'enable', 'base_batch_size'},
+    'paramwise_cfg': {'custom_keys'},
+    'clip_grad': {'type', 'max_norm', 'norm_type', 'error_if_nonfinite', 'foreach', 'clip_value'},
+    'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
+}
+_DATA_SECTIONS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def resolve_type(name: Any, path: Keys = ()) -> Callable[..., Any]:
+    """Finds the class or function that a ``type`` means.
+
+    Args:
+        name: A registered name, a dotted name, or the object itself.
+        path: Where in the config it stands: decides which registry is asked first.
+
+    Returns:
+        The object.
+
+    Raises:
+        KeyError: If there is none; the message suggests the nearest name.
+    """
+    if not isinstance(name, str):
+        return name
+    if '.' in name:
+        with suppress(ImportError, AttributeError, ValueError):
+            return get_object_from_string(name)
+    hinted = [_HINTS[part] for part in reversed(path) if part in _HINTS]
+    for registry in [*hinted, *_REGISTRIES]:
+        found = _lookup(registry, name)
+        if found is not None:
+            return found
+    where = '.'.join(path) or 'the config'
+    known = {item for registry in (hinted[:1] or _REGISTRIES) for item in _names(registry)}
+    raise KeyError(
+        f"{where}: nothing is called '{name}'. {did_you_mean(name, known)} "
+        'A class of your own is found through custom_imports.imports=[your.module].'
+    )
+
+
+def _lookup(registry: Registry, name: str) -> Any:
+    node: Registry | None = registry
+    while node is not None:
+        node.import_from_location()
+        if name in node.module_dict:
+            return node.module_dict[name]
+        node = node.parent
+    return None
+
+
+def _names(registry: Registry) -> Iterator[str]:
+    node: Registry | None = registry
+    while node is not None:
+        yield from node.module_dict
+        node = node.parent
+
+
+def accepted_keys(component: Callable[..., Any], path: Keys = ()) -> set[str] | None:
+    """Lists the keys that a component takes in a config.
+
+    Args:
+        component: Class or function.
+        path: Where in the config it stands.
+
+    Returns:
+        The keys, or None if it takes any (``**kwargs``).
+    """
+    try:
+        parameters = inspect.signature(component).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    names = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL}
+    consumed = _CONSUMED.get(path[0], set()) if path else set()
+    return names | consumed | ({'num_batch_per_epoch'} if path and path[0] in _DATA_SECTIONS else set())
+
+
+def validate_config(cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> None:
+    """Checks every component of a config against the signature of its class.
+
+    Args:
+        cfg: Plain nested dict or config.
+        overrides: What the user typed; those keys are checked also where no ``type`` tells what is taken.
+
+    Raises:
+        KeyError: If a component is unknown.
+        ValueError: If a key does not bind; the message suggests the nearest one.
+    """
+    for path, node in _components(cfg, ()):
+        accepted = accepted_keys(resolve_type(node['type'], path), path)
+        if accepted is None:
+            continue
+        for key in node:
+            if key not in accepted | ALWAYS:
+                where = '.'.join(path)
+                raise ValueError(
+                    f"{where}: {_name(node['type'])} takes no '{key}'. {did_you_mean(str(key), accepted)}"
+                )
+    for key in overrides or {}:
+        _check_plain_section(cfg, tuple(key.split('.')))
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(kind, '__name__', kind)).rsplit('.', 1)[-1]
+
+
+def _components(node: Any, path: Keys) -> Iterator[tuple[Keys, Mapping[str, Any]]]:
+    if isinstance(node, Mapping):
+        # clip_grad's type is a word of mmengine, not a component
+        if 'type' in node and path[-1:] != ('clip_grad',) and path:
+            yield path, node
+        for key, value in node.items():
+            yield from _components(value, (*path, str(key)))
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _components(value, (*path, str(index)))
+
+
+def _check_plain_section(cfg: Mapping[str, Any], parts: Keys) -> None:
+    for depth in range(1, len(parts)):
+        known = _PLAIN_SECTIONS.get(parts[depth - 1])
+        if known is not None and parts[depth] not in known:
+            where = '.'.join(parts[:depth])
+            raise ValueError(
+                f"--cfg-options: {where} takes no '{parts[depth]}'. {did_you_mean(parts[depth], known)}"
+            )

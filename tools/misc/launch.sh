@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# launch.sh TOOL COUNT ARGUMENTS... GPUS OPTIONS...: runs tools/TOOL in GPUS processes; COUNT arguments precede GPUS.
+set -euo pipefail
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
+tool="$1"
+count="$2"
+shift 2
+if (($# <= count)); then
+    echo "error: GPUS is missing; usage: $(sed -n 2p "$root/tools/dist_${tool%.py}.sh" | cut -d: -f2-)" >&2
+    exit 2
+fi
+arguments=("${@:1:count}")
+gpus="${*:count+1:1}"
+options=("${@:count+2}")
+python="${PYTHON:-$root/.venv/bin/python}"
+[[ -x "$python" ]] || python=python3
+if ! [[ "$gpus" =~ ^[1-9][0-9]*$ ]]; then
+    echo "error: GPUS is a positive number, not '$gpus'" >&2
+    exit 2
+fi
+available="$("$python" -c 'import torch; print(torch.cuda.device_count())')"
+if ((available > 0 && gpus > available)); then
+    echo "error: GPUS=$gpus, but this machine has $available. Use at most $available." >&2
+    exit 2
+fi
+if ((available == 0)); then
+    echo "no GPU: $gpus processes on the CPU, joined by gloo" >&2
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+fi
+if ((${NNODES:-1} > 1)); then
+    meeting=(--nnodes "$NNODES" --node_rank "${NODE_RANK:?}" --master_addr "${MASTER_ADDR:?}" --master_port "${PORT:-29500}")
+else
+    meeting=(--standalone)
+fi
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+exec "$python" -m torch.distributed.run "${meeting[@]}" --nproc_per_node "$gpus" \
+    "$root/tools/$tool" "${arguments[@]}" --launcher pytorch ${options[@]+"${options[@]}"}
