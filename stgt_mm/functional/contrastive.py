@@ -111,7 +111,7 @@ def contrastive_loss(
     Returns:
         One value a pair, shape (B,): the caller averages, because only it knows the size of the global batch.
 
-    Source: STGT Eq. 16-17 with BLIP-2's label smoothing of 0.1.
+    Source: the contrastive term of STGT Eq. 21, with the label smoothing of 0.1 of BLIP-2.
     """
     targets, excluded = contrastive_targets(positives, related, duplicates, logits_v2t.dtype)
     targets = smooth_targets(targets, label_smoothing, excluded)

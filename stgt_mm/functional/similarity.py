@@ -34,7 +34,7 @@ def max_query_similarity(queries: Tensor, texts: Tensor) -> Tensor:
     Raises:
         ValueError: If the shapes do not fit.
 
-    Source: BLIP-2 section 3.1 (image-text contrastive learning); S(v, t) of STGT Eq. 16-17.
+    Source: BLIP-2 section 3.1 (image-text contrastive learning); S(v, t) of STGT, contrastive term of Eq. 21.
     """
     if queries.dim() != 3 or texts.dim() != 2 or queries.size(-1) != texts.size(-1):
         raise ValueError(
@@ -55,8 +55,7 @@ def mean_query_embedding(queries: Tensor) -> Tensor:
     Returns:
         L2-normalised clip embeddings, shape (V, P), float32 or wider.
 
-    Source: the self-similarity of videos, S_vv of STGT Eq. 18; the paper names no aggregation over queries,
-    the release takes the mean.
+    Source: the clips of S_vv in STGT Eq. 18; taking the mean over queries is the release's choice.
     """
     return F.normalize(full_precision(queries).mean(dim=1), dim=-1)
 

@@ -54,7 +54,7 @@ class ContrastiveHead(nn.Module):
     Raises:
         ValueError: If ``alpha`` is outside [0, 1] or ``temperature`` outside its range.
 
-    Source: STGT Eq. 16-21; names of the parameters (``vision_proj``, ``text_proj``, ``temp``) as in BLIP-2.
+    Source: STGT Eq. 18-21; names of the parameters (``vision_proj``, ``text_proj``, ``temp``) as in BLIP-2.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ class VTC(nn.Module):
     Raises:
         ValueError: If ``duplicates`` is unknown.
 
-    Source: STGT Eq. 16-17; BLIP-2 section 3.1.
+    Source: the contrastive term of STGT Eq. 21; BLIP-2 section 3.1.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class CSAL(nn.Module):
     """Cross-similarity alignment loss, averaged over the global batch.
 
     Args:
-        gamma: Sharpness of the targets, > 0. The paper's 5 is made for batches of hundreds: on a small batch
-            of similar clips the targets become nearly uniform; then raise it, or ``target_floor``.
+        gamma: Sharpness of the targets, > 0. On a small batch of similar clips the paper's 5 makes them near
+            to uniform (the log shows ``target_diagonal``); then raise it, or ``target_floor``.
         target_floor: Columns whose product of self-similarities is below it get no target, in [0, 1].
         label_smoothing: Share of the target mass spread over the columns, in [0, 1).
         detach_targets: Keep the gradient out of the targets. The release lets it through, so that its loss
