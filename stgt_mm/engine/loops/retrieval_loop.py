@@ -1,6 +1,5 @@
 """The loop that validates and tests retrieval: encode once, compare, re-rank, count."""
 
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,6 +11,7 @@ from mmengine.runner import BaseLoop, Runner
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from stgt_mm.datasets.feature_warming import log_progress, prepare_feature_cache
 from stgt_mm.engine.loops.fusion_weight import KEY, FusionWeightHook, stored_weight
 from stgt_mm.evaluation.choice import choice_accuracy, choice_indices
 from stgt_mm.evaluation.encode import (
@@ -99,6 +99,7 @@ class RetrievalLoop(BaseLoop):
         self.skip_broken = skip_broken
         self.choices = choices or {}
         self._choice_loaders: dict[str, DataLoader] = {}
+        self._cached: list[Dataset] = []
         self.protocol: dict[str, Any] = {}
         if not any(isinstance(hook, FusionWeightHook) for hook in runner.hooks):
             runner.register_hook(FusionWeightHook())
@@ -141,6 +142,7 @@ class RetrievalLoop(BaseLoop):
 
     def _retrieve(self) -> dict[str, float]:
         dataset = self.dataloader.dataset
+        self._prepare_cache(dataset)
         videos = encode_videos(self.model, self._batches(), len(dataset), self._context)
         self._stop_if_broken(dataset, videos)
         gallery = Gallery.of(dataset.text_to_videos, len(dataset), videos.broken)
@@ -197,7 +199,7 @@ class RetrievalLoop(BaseLoop):
         return encode_texts(self.model, texts, self.text_batch_size, self._context)
 
     def _match(self, tokens: dict[int, Tensor], texts: TextBank, pairs: CandidatePairs) -> Tensor:
-        progress = _Progress(self.runner)
+        progress = log_progress('Re-ranking, videos done')
         return match_pairs(self.model, tokens, texts, pairs, self.rerank_batch_size, self._context, progress)
 
     def _context(self) -> AbstractContextManager:
@@ -218,7 +220,14 @@ class RetrievalLoop(BaseLoop):
         if name not in self._choice_loaders:
             config = _collecting_broken(self.choices[name])
             self._choice_loaders[name] = Runner.build_dataloader(config, seed=self.runner.seed)
+            self._prepare_cache(self._choice_loaders[name].dataset)
         return self._choice_loaders[name]
+
+    def _prepare_cache(self, dataset: Dataset) -> None:
+        """Fills the cache of a data set that asks for one; by now the backbone has its final weights."""
+        if getattr(dataset, 'feature_cache', None) is not None and dataset not in self._cached:
+            prepare_feature_cache(dataset, self.model.backbone, self.model.data_preprocessor)
+            self._cached.append(dataset)
 
     def _stop_if_broken(self, dataset: Dataset, videos: VideoBank) -> None:
         if videos.broken and (not self.skip_broken or len(videos.broken) == len(dataset)):
@@ -238,22 +247,6 @@ class RetrievalLoop(BaseLoop):
             'ties': [metric.ties for metric in self.evaluator.metrics if hasattr(metric, 'ties')],
             'skipped_videos': len(videos.broken),
         }
-
-
-class _Progress:
-    """Logs how far re-ranking is, every ten seconds, with the time left."""
-
-    def __init__(self, runner: Runner, every: float = 10.0) -> None:
-        self.logger = runner.logger
-        self.every = every
-        self.start = self.last = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self.last >= self.every:
-            self.last = now
-            left = (now - self.start) / done * (total - done)
-            self.logger.info(f'Re-ranking: {done}/{total} videos, {left:.0f} s left')
 
 
 def _autocast_dtype(amp: bool | str) -> torch.dtype | None:

@@ -1,0 +1,54 @@
+import hashlib
+import json
+
+from stgt_mm.evaluation import format_table, write_results
+
+VALUES = {'R1': 61.25, 'R5': 80.0, 'R10': 90.0, 'Rmean': 77.083, 'MdR': 1.0, 'MnR': 3.216}
+METRICS = {
+    **{f't2v/{name}': value for name, value in VALUES.items()},
+    **{f'v2t/{name}': value + 1 for name, value in VALUES.items()},
+    **{f'sim_t2v/{name}': value - 1 for name, value in VALUES.items()},
+    **{f'v2t_videos/{name}': value for name, value in VALUES.items()},
+    'one_fact/accuracy': 71.0,
+    'one_fact/direction': 99.0,
+    'fused_one_fact/accuracy': 75.0,
+    'fused_one_fact/direction': 98.0,
+    'one_fact/skipped': 3,
+    'skipped_videos': 2,
+}
+PROTOCOL = {'split': 'test', 'annotation': 'data/test.jsonl', 'rerank_k': 32, 'score_fusion': 'itm+itc',
+            'fusion_weight': None, 'ties': ['average'], 'choices': {'one_fact': 997}}  # fmt: skip
+
+
+def test_table_shows_every_number_and_how_it_was_measured():
+    lines = format_table(METRICS, PROTOCOL).splitlines()
+
+    row = next(line for line in lines if line.startswith('text -> video') and 'itm+itc' in line)
+    assert row.split()[-6:] == ['61.2', '80.0', '90.0', '77.1', '1.00', '3.22']
+    similar = next(line for line in lines if line.startswith('text -> video') and 'similarity' in line)
+    assert similar.split()[-6] == '60.2'
+    assert any(line.startswith('video -> text (videos)') for line in lines)
+    assert any(line.split() == ['one_fact', 'direction', '99.0', '98.0'] for line in lines)
+    assert any(line.split() == ['one_fact', 'skipped', '3', '-'] for line in lines)
+    assert 'skipped_videos: 2' in lines
+    assert any(line.split() == ['rerank', 'k', '32'] for line in lines)
+    assert any(line.split() == ['choices', 'one_fact', '997'] for line in lines)
+    assert not any(line.startswith('fusion weight') for line in lines)
+
+
+def test_columns_line_up():
+    table = format_table(METRICS, PROTOCOL).split('\n\n')[1].splitlines()
+    assert len({len(line) for line in table}) == 1
+
+
+def test_results_file_names_versions_and_checkpoint(tmp_path):
+    checkpoint = tmp_path / 'last.pth'
+    checkpoint.write_bytes(b'weights')
+    path = tmp_path / 'new' / 'results.json'
+    write_results(path, METRICS, {**PROTOCOL, 'checkpoint': str(checkpoint)})
+    result = json.loads(path.read_text())
+    assert result['metrics'] == METRICS
+    assert result['protocol']['rerank_k'] == 32
+    assert result['checkpoint_sha256'] == hashlib.sha256(b'weights').hexdigest()
+    assert set(result['versions']) == {'stgt_mm', 'torch', 'mmengine', 'python'}
+    assert [entry.name for entry in path.parent.iterdir()] == ['results.json']
