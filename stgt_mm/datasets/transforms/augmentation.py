@@ -66,10 +66,11 @@ DEFAULT = (
 class RandAugment(BaseTransform):
     """Applies a few operations drawn without repetition; never a flip, for captions name left and right.
 
-    Source: RandAugment (arXiv 1909.13719); the ten operations, two at magnitude 5, and the ranges are the
-        STGT
-    release's, except that brightness and sharpness go both ways from the middle (1 +- 0.45 at magnitude 5,
-    where the release's one-sided scale gives a factor of 1). The sign of an amount is drawn, once a clip.
+    The sign of an amount is drawn, once a clip. Brightness and sharpness go both ways from the middle, 1 +-
+    0.45 at magnitude 5, where the release's one-sided scale gives a factor of 1, no change.
+
+    Source: RandAugment (arXiv 1909.13719); operations, number, magnitude and other ranges are the STGT
+        release's.
 
     Args:
         num_ops: Operations a clip.
