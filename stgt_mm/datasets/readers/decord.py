@@ -55,7 +55,7 @@ class DecordReader(BaseReader):
 
     def _read(self, indices: list[int]) -> np.ndarray:
         try:
-            single = len(self.facts.keyframes) == 1
+            single = len(self._reader.get_key_indices()) == 1
             frames = self._reader.get_batch(indices).asnumpy() if single else self._walk(indices)
         except (decord.DECORDError, RuntimeError) as error:
             raise VideoReadError(self.path, f'decord cannot decode it ({_first_line(error)})') from error
