@@ -82,20 +82,23 @@ class EpochSampler(Sampler):
             self.epoch = epoch
             self.start = 0
 
-    def set_start(self, epoch: int, samples_done: int) -> None:
+    def set_progress(self, epoch: int, batches_done: int, batch_size: int) -> None:
         """Makes the next pass give only what is left of an epoch.
 
         Args:
-            epoch: The epoch that was interrupted.
-            samples_done: Samples that this process has had of it.
+            epoch: The epoch that was interrupted, from 0.
+            batches_done: Steps taken in it.
+            batch_size: Samples a step and process.
 
         Raises:
             ValueError: If a number is negative.
         """
-        if min(epoch, samples_done) < 0:
-            raise ValueError(f'progress cannot be negative: epoch {epoch}, {samples_done} samples.')
+        if min(epoch, batches_done, batch_size) < 0:
+            raise ValueError(
+                f'progress cannot be negative: epoch {epoch}, {batches_done} batches of {batch_size}.'
+            )
         self.epoch = epoch
-        self.start = samples_done
+        self.start = batches_done * batch_size
 
     def __iter__(self) -> Iterator[EpochIndex]:
         start, self.start = self.start, 0
@@ -165,15 +168,6 @@ class GroupBatchSampler(Sampler):
             records, batch_size * sampler.world_size, group_size, group_fraction, self.curriculum
         )
 
-    def set_progress(self, epoch: int, batches_done: int) -> None:
-        """Makes the next pass give only the batches that are left of an epoch.
-
-        Args:
-            epoch: The epoch that was interrupted.
-            batches_done: Steps taken in it.
-        """
-        self.sampler.set_start(epoch, batches_done * self.batch_size)
-
     def __iter__(self) -> Iterator[list[EpochIndex]]:
         sampler = self.sampler
         start, sampler.start = sampler.start // self.batch_size, 0
@@ -203,12 +197,9 @@ def set_data_progress(dataloader: DataLoader, epoch: int, batches_done: int) -> 
     """
     batches = dataloader.batch_sampler
     sampler = getattr(batches, 'sampler', None)
-    if hasattr(batches, 'set_progress'):
-        batches.set_progress(epoch, batches_done)
-    elif hasattr(sampler, 'set_start'):
-        sampler.set_start(epoch, batches_done * batches.batch_size)
-    else:
+    if not hasattr(sampler, 'set_progress'):
         raise ValueError(
             f'{type(sampler).__name__} cannot go on in the middle of an epoch. Use '
             "train_dataloader.sampler=dict(type='EpochSampler', shuffle=True)."
         )
+    sampler.set_progress(epoch, batches_done, batches.batch_size)

@@ -34,7 +34,7 @@ def batches(data, size, epoch=0, rank=0, world=1, start=0, **options):
     group = GroupBatchSampler(sampler, size, **options)
     sampler.set_epoch(epoch)
     if start:
-        group.set_progress(epoch, start)
+        sampler.set_progress(epoch, start, size)
     return list(group)
 
 
