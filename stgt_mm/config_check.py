@@ -78,7 +78,9 @@ def resolve_type(name: Any, path: Keys = ()) -> Callable[..., Any]:
         return name
     if '.' in name:
         with suppress(ImportError, AttributeError, ValueError):
-            return get_object_from_string(name)
+            found = get_object_from_string(name)
+            if callable(found):
+                return found
     hinted = [_HINTS[part] for part in reversed(path) if part in _HINTS]
     for registry in [*hinted, *_REGISTRIES]:
         found = _lookup(registry, name)

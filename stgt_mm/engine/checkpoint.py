@@ -29,16 +29,20 @@ def to_plain(value: Any) -> Any:
     Raises:
         TypeError: If a value is of a class that would have to be pickled.
     """
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, torch.Tensor):
         return value.detach().cpu()
-    if isinstance(value, (np.generic, np.ndarray)):
-        return value.tolist()
+    if isinstance(value, (np.generic, np.ndarray)):  # before float: np.float64 is one
+        return to_plain(value.tolist())
+    for kind in (int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
     if isinstance(value, Mapping):
         return {to_plain(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(to_plain(item) for item in value) if type(value) in (list, tuple) else list(value)
+        kind = tuple if type(value) is tuple else list
+        return kind(to_plain(item) for item in value)
     raise TypeError(f'{type(value).__name__} cannot be stored in a checkpoint as a plain value: {value!r}')
 
 

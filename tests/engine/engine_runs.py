@@ -1,0 +1,51 @@
+"""Runs the training tool on the toy config inside the test process, or in a forked one that gets killed."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import torch
+
+from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CONFIG = str(HERE / 'engine_toy_config.py')
+
+
+def load_tool(name):
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def train(work_dir, *options, cfg=()):
+    # mmengine keeps one message hub a name and second, so each run needs a name of its own
+    train.count += 1
+    name = f'experiment_name=toy{os.getpid()}x{train.count}'
+    load_tool('train').main(
+        [CONFIG, '--work-dir', str(work_dir), *options, '--cfg-options', name, 'log_level=ERROR', *cfg]
+    )
+    return losses(work_dir)
+
+
+train.count = 0
+
+
+def train_and_kill(work_dir, sample, *options, cfg=()):
+    """Trains in a forked process that kills itself with SIGKILL when the data set serves its n-th sample."""
+    child = os.fork()
+    if child == 0:
+        torch.set_num_threads(1)
+        os.environ['TOY_KILL_AT'] = str(sample)
+        try:
+            train(work_dir, *options, cfg=cfg)
+        finally:
+            os._exit(7)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def losses(work_dir):
+    records = read_metrics(Path(work_dir) / 'metrics.jsonl')
+    return [record for record in records if 'loss' in record]

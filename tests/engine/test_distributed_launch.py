@@ -1,0 +1,70 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from engine_runs import CONFIG, HERE, ROOT
+
+from stgt_mm.engine.checkpoint import read_checkpoint
+from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
+
+
+def launch(script, *arguments):
+    environment = {**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(HERE)}
+    command = ['bash', str(ROOT / 'tools' / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
+def test_two_processes_train_and_resume_without_gpu(tmp_path):
+    options = ['--cfg-options', 'log_level=WARNING', 'train_cfg.max_epochs=2']
+    done = launch('dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    assert 'joined by gloo' in done.stderr
+    records = read_metrics(tmp_path / 'metrics.jsonl')
+    steps = [record for record in records if 'loss' in record]
+    assert [record['step'] for record in steps] == [1, 2, 3, 4, 5, 6]  # 24 samples, 2 processes of 4
+    assert read_checkpoint(tmp_path / 'epoch_2.pth')['meta']['fingerprint']['processes'] == '2'
+    (tmp_path / 'epoch_2.pth').unlink()
+    again = launch('dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, '--resume', *options)
+    assert again.returncode == 0, again.stderr
+    assert read_metrics(tmp_path / 'metrics.jsonl') == records
+    alone = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / 'tools/train.py'),
+            CONFIG,
+            '--work-dir',
+            str(tmp_path),
+            '--resume',
+            *options,
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{HERE}'},
+        check=False,
+    )
+    assert alone.returncode == 2
+    assert 'processes: 2 -> 1' in alone.stderr
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'), [([CONFIG], 'GPUS is missing'), ([CONFIG, 'two'], 'a positive number')]
+)
+def test_launcher_explains_its_arguments(arguments, message):
+    done = launch('dist_train.sh', *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_more_processes_than_gpus_is_an_error(tmp_path):
+    fake = tmp_path / 'python'
+    fake.write_text('#!/bin/sh\necho 2\n')
+    fake.chmod(0o755)
+    environment = {**os.environ, 'PYTHON': str(fake)}
+    command = ['bash', str(ROOT / 'tools/dist_train.sh'), CONFIG, '3']
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert 'GPUS=3, but this machine has 2' in done.stderr

@@ -1,0 +1,182 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from engine_runs import load_tool, losses, train
+from mmengine.logging import MessageHub
+from torch import nn
+
+from stgt_mm.engine.checkpoint import read_checkpoint
+from stgt_mm.engine.errors import NonFiniteLossError
+from stgt_mm.engine.hooks import AlignmentStageHook, MetricsFileHook, VideoTextCheckpointHook
+from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
+from stgt_mm.engine.hooks.progress_hook import format_duration
+from stgt_mm.engine.loops.epoch_loop import step_seed
+
+
+def test_loss_that_is_not_finite_stops_before_update_and_checkpoint(tmp_path):
+    cfg = ['train_dataloader.dataset.bad_index=5', 'default_hooks.checkpoint.interval_steps=1']
+    with pytest.raises(NonFiniteLossError) as error:
+        train(tmp_path, cfg=cfg)
+    text = str(error.value)
+    steps = [int(path.stem.split('_')[1]) for path in tmp_path.glob('iter_*.pth')]
+    stopped = int(text.split('step ')[1].split()[0])
+    assert max(steps, default=0) == stopped - 1
+    assert 'went bad: loss_vtc=' in text
+    assert 'still fine: loss_vtm=' in text
+    assert 'clip5' in text.split('videos of the batch: ')[1].splitlines()[0].split(', ')
+    assert len(text.split('videos of the batch: ')[1].splitlines()[0].split(', ')) == 4
+    last = read_checkpoint(tmp_path / (tmp_path / 'last_checkpoint').read_text().split('/')[-1])
+    assert all(torch.isfinite(value).all() for value in last['state_dict'].values())
+
+
+def test_files_of_a_run(tmp_path):
+    train(tmp_path, cfg=['default_hooks.checkpoint.max_keep_ckpts=2', 'train_cfg.val_interval=1'])
+    kept = {path.name for path in tmp_path.glob('*.pth')}
+    assert kept == {'epoch_4.pth', 'iter_22.pth', 'best_t2v_Rmean.pth'}
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_4.pth')
+    scores = [r['val/t2v/Rmean'] for r in read_metrics(tmp_path / 'metrics.jsonl') if 'val/t2v/Rmean' in r]
+    assert len(scores) == 4
+    best = read_checkpoint(tmp_path / 'best_t2v_Rmean.pth')
+    assert best['meta']['best'] == {'t2v/Rmean': max(scores)}
+    assert best['meta']['epoch'] == scores.index(max(scores)) + 1
+    assert 'optimizer' not in best
+    # plain values only: this is what weights_only accepts
+    assert torch.load(tmp_path / 'epoch_4.pth', weights_only=True)['meta']['iter'] == 24
+
+
+def test_frozen_weights_can_be_kept(tmp_path):
+    train(tmp_path, cfg=['default_hooks.checkpoint.save_frozen=True', 'train_cfg.max_epochs=1'])
+    checkpoint = read_checkpoint(tmp_path / 'epoch_1.pth')
+    assert checkpoint['frozen'] == {}
+    assert 'backbone.linear.weight' in checkpoint['state_dict']
+
+
+def test_save_best_with_a_wrong_name_suggests_the_right_one(tmp_path):
+    with pytest.raises(KeyError, match="Did you mean 't2v/Rmean'"):
+        train(tmp_path, cfg=['default_hooks.checkpoint.save_best=t2v/Rmea', 'train_cfg.val_interval=1'])
+
+
+def test_alpha_follows_the_epoch(tmp_path):
+    hook = AlignmentStageHook(stages=[(2, 1.0), (1, 0.5), (1, 0.0)])
+    assert [hook.alpha(epoch) for epoch in range(6)] == [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]
+    head = SimpleNamespace(alpha=1.0)
+    module = SimpleNamespace(contrastive_head=head)
+    runner = SimpleNamespace(model=SimpleNamespace(module=module), epoch=2, max_epochs=4)
+    hook.before_train(runner)
+    assert head.alpha == 0.5
+    with pytest.raises(ValueError, match=r'contrastive_head\.alpha'):
+        hook.before_train(SimpleNamespace(model=nn.Linear(1, 1), epoch=0, max_epochs=4))
+    with pytest.raises(ValueError, match='alpha in'):
+        AlignmentStageHook(stages=[(2, 1.5)])
+
+
+def test_stages_change_the_objective(tmp_path):
+    first = train(tmp_path / 'a', cfg=['train_cfg.max_epochs=1'])
+    second = train(tmp_path / 'b', cfg=['train_cfg.max_epochs=1', 'custom_hooks.0.stages=[(4,0.0)]'])
+    assert second[0]['loss_vtc'] == pytest.approx(first[0]['loss_vtc'] / 3, rel=1e-5)
+    assert second[0]['loss_vtm'] == first[0]['loss_vtm']
+
+
+def test_time_budget_ends_training_with_a_checkpoint(tmp_path):
+    hook = "{'type': 'TimeBudgetHook', 'seconds': 1e-6}"
+    records = train(tmp_path, cfg=[f'custom_hooks=[{hook}]', 'train_cfg.val_interval=99'])
+    assert len(records) == 1
+    assert read_checkpoint(tmp_path / 'iter_1.pth')['meta']['iter'] == 1
+
+
+def test_auto_scale_lr_scales_the_schedule(tmp_path):
+    records = train(tmp_path, '--auto-scale-lr', cfg=['train_cfg.max_epochs=1'])
+    plain = train(tmp_path / 'plain', cfg=['train_cfg.max_epochs=1'])
+    assert [r['lr'] for r in records] == pytest.approx([r['lr'] / 2 for r in plain], rel=1e-12)  # 4 of 8
+    with pytest.raises(ValueError, match='base_batch_size'):
+        train(tmp_path / 'b', '--auto-scale-lr', cfg=['auto_scale_lr=None'])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
+def test_amp_on_the_cpu_is_bfloat16(tmp_path, capsys):
+    records = train(tmp_path, '--amp', cfg=['train_cfg.max_epochs=1'])
+    assert 'bfloat16 autocast on the CPU' in capsys.readouterr().err
+    plain = train(tmp_path / 'plain', cfg=['train_cfg.max_epochs=1'])
+    assert records[0]['loss'] != plain[0]['loss']
+    assert records[0]['loss'] == pytest.approx(plain[0]['loss'], rel=0.05)
+
+
+def test_metrics_of_a_cut_off_line_are_left_out(tmp_path):
+    path = tmp_path / 'metrics.jsonl'
+    path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "val/t2v/R1": 3.0}\n{"step": 2, "lo')
+    assert [record['step'] for record in read_metrics(path)] == [1, 2]
+    hook = MetricsFileHook()
+    hook.before_train(SimpleNamespace(work_dir=str(tmp_path), iter=2))
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{'step': 1, 'loss': 2.0}]
+    hub = MessageHub.get_instance('test_metrics_file')
+    runner = SimpleNamespace(iter=1, epoch=0, message_hub=hub)
+    hook.after_train_iter(
+        runner, 1, outputs={'loss': torch.tensor(1.5), 'loss_vtm': torch.tensor(float('nan'))}
+    )
+    hook.after_train(runner)
+    expected = {'step': 2, 'epoch': 1, 'loss': 1.5, 'loss_vtm': None}
+    assert json.loads(path.read_text().splitlines()[-1]) == expected
+
+
+def test_checkpoints_do_not_fall_between_accumulated_batches():
+    runner = SimpleNamespace(optim_wrapper=SimpleNamespace(_accumulative_counts=4))
+    VideoTextCheckpointHook(interval_steps=8).before_train(runner)
+    with pytest.raises(ValueError, match='use 8'):
+        VideoTextCheckpointHook(interval_steps=6).before_train(runner)
+    with pytest.raises(ValueError, match='interval_steps=0'):
+        VideoTextCheckpointHook(interval_steps=0)
+
+
+def test_an_unguarded_wrapper_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='AutocastOptimWrapper'):
+        train(tmp_path, cfg=['optim_wrapper.type=OptimWrapper'])
+
+
+def test_step_seeds_differ():
+    seeds = {step_seed(seed, step, rank) for seed in range(3) for step in range(20) for rank in range(2)}
+    assert len(seeds) == 120
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'), [(7.6, '8 s'), (250, '4 min 10 s'), (11_105, '3 h 05 min'), (-1, '0 s')]
+)
+def test_durations(seconds, text):
+    assert format_duration(seconds) == text
+
+
+def test_progress_line(tmp_path, capfd):
+    train(tmp_path, cfg=['train_cfg.max_epochs=1'])
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.startswith('step 6/6 (100%)  loss ')
+    assert line.endswith('0 s left')
+    assert 'clips/s' in line
+
+
+def test_tool_tests_a_checkpoint_strictly(tmp_path, capsys):
+    train(tmp_path, cfg=['train_cfg.max_epochs=1'])
+    assert len(losses(tmp_path)) == 6
+    test_set = ["test_cfg={'type': 'TestLoop'}", "test_evaluator={'type': 'ToyMetric'}"]
+    loader = "test_dataloader={'batch_size': 4, 'dataset': {'type': 'ToyPairs', 'size': 8}, 'sampler': "
+    loader += "{'type': 'EpochSampler', 'shuffle': False}, 'collate_fn': {'type': 'toy_collate'}}"
+    from engine_runs import CONFIG
+
+    out = tmp_path / 'results.json'
+    arguments = [
+        CONFIG,
+        str(tmp_path / 'epoch_1.pth'),
+        '--work-dir',
+        str(tmp_path / 'test'),
+        '--out',
+        str(out),
+    ]
+    options = ['--cfg-options', 'log_level=ERROR', f'experiment_name=toy{tmp_path.name}', *test_set, loader]
+    load_tool('test').main([*arguments, *options])
+    expected = [r['val/t2v/Rmean'] for r in read_metrics(tmp_path / 'metrics.jsonl') if 'val/t2v/Rmean' in r]
+    assert json.loads(out.read_text())['metrics']['t2v/Rmean'] == expected[-1]
+    with pytest.raises(ValueError, match=r'layers\.0\.weight'):
+        load_tool('test').main([*arguments, *options, 'model.hidden=9'])
+    with pytest.raises(ValueError, match='never leaves clips out'):
+        load_tool('test').main([*arguments, '--skip-broken', *options])

@@ -1,0 +1,136 @@
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from stgt_mm.config import load_config, parse_overrides
+from stgt_mm.config_check import resolve_type
+
+sys.path.insert(0, str(Path(__file__).parent / 'engine'))
+CONFIG = str(Path(__file__).parent / 'engine' / 'engine_toy_config.py')
+LAZY = """
+from torch.optim import AdamW
+from stgt_mm.models.necks import STGT
+from stgt_mm.engine.loops import ResumableEpochLoop
+from stgt_mm.engine.hooks import AlignmentStageHook
+model = dict(type='VideoTextAligner', neck=dict(type=STGT, embed_dims=8, num_heads=2, attn_drop=0.0))
+train_cfg = dict(type=ResumableEpochLoop, max_epochs=3)
+optim_wrapper = dict(type='AutocastOptimWrapper', optimizer=dict(type=AdamW, lr=1e-3), clip_grad=dict(max_norm=1.0))
+custom_hooks = [dict(type=AlignmentStageHook, stages=[(2, 1.0), (1, 0.0)])]
+helper = 3
+"""
+
+
+@pytest.fixture
+def lazy(tmp_path):
+    path = tmp_path / 'lazy_config.py'
+    path.write_text(LAZY)
+    return str(path)
+
+
+def load(path, *options):
+    return load_config(path, parse_overrides(options))
+
+
+def test_values_are_parsed():
+    options = [
+        'a.b=1',
+        'c=1e-3',
+        'd=True',
+        'e=None',
+        'f=word',
+        'g=[1,2]',
+        "h={'type': 'X'}",
+        'i=(2,0.5)',
+        'j=[a,b]',
+    ]
+    assert parse_overrides(options) == {
+        'a.b': 1, 'c': 1e-3, 'd': True, 'e': None, 'f': 'word', 'g': [1, 2], 'h': {'type': 'X'}, 'i': (2, 0.5),
+        'j': ['a', 'b'],
+    }  # fmt: skip
+    with pytest.raises(ValueError, match='KEY=VALUE'):
+        parse_overrides(['train_cfg.max_epochs'])
+
+
+def test_a_dump_loads_again(lazy, tmp_path):
+    cfg = load(lazy, 'model.neck.num_layers=2', 'optim_wrapper.optimizer.type=SGD')
+    cfg.dump(str(tmp_path / 'dump.py'))
+    again = load_config(tmp_path / 'dump.py')
+    assert again.to_dict() == cfg.to_dict()
+    assert again.custom_hooks[0].stages == [(2, 1.0), (1, 0.0)]
+    assert Config.fromfile(str(tmp_path / 'dump.py')).model.neck.num_layers == 2
+    assert resolve_type(again.train_cfg.type, ('train_cfg',)).__name__ == 'ResumableEpochLoop'
+
+
+def test_a_changed_type_drops_keys_and_says_so(lazy, capsys):
+    cfg = load(lazy, 'model.neck.embed_dims=16', 'model.neck.type=MeanPoolNeck')
+    assert dict(cfg.model.neck) == {'type': 'MeanPoolNeck', 'embed_dims': 16}
+    printed = capsys.readouterr().out
+    assert 'MeanPoolNeck takes no num_heads, dropped num_heads=2' in printed
+    assert 'attn_drop' in printed
+
+
+def test_none_can_become_a_component(lazy):
+    cfg = load(lazy, 'model.neck=None', 'model.caption_head.type=CaptionHead')
+    assert cfg.model.neck is None
+    assert cfg.model.caption_head == {'type': 'CaptionHead'}
+
+
+@pytest.mark.parametrize(
+    ('option', 'error', 'message'),
+    [
+        ('model.neck.type=STGTT', KeyError, "Did you mean 'STGT'"),
+        ('model.neck.num_layer=2', ValueError, "STGT takes no 'num_layer'. Did you mean 'num_layers'"),
+        ('model.nek.type=STGT', ValueError, "takes no 'nek'. Did you mean 'neck'"),
+        ('modle.neck.num_layers=2', ValueError, "Did you mean 'model'"),
+        ('helper=4', ValueError, 'nothing reads any more'),
+        ('train_cfg.max_epoch=2', ValueError, "Did you mean 'max_epochs'"),
+        ('optim_wrapper.clip_grad.max_nrom=2', ValueError, "Did you mean 'max_norm'"),
+        ('optim_wrapper.optimizer.learning_rate=2', ValueError, "AdamW takes no 'learning_rate'"),
+        ('custom_hooks.1.stages=[(1,1.0)]', ValueError, "'1' is no index of a list of 1"),
+        ('custom_hooks.0.stage=[(1,1.0)]', ValueError, "Did you mean 'stages'"),
+        ('train_cfg.max_epochs.x=1', ValueError, 'train_cfg.max_epochs is 3'),
+        ('randomness.sed=1', ValueError, "Did you mean 'seed'"),
+    ],
+)
+def test_a_key_that_arrives_nowhere_is_an_error(lazy, option, error, message):
+    with pytest.raises(error) as caught:
+        load(lazy, option)
+    assert message in caught.value.args[0]
+
+
+def test_a_key_typed_for_the_new_type_must_bind(lazy):
+    with pytest.raises(ValueError, match="MeanPoolNeck takes no 'num_heads'"):
+        load(lazy, 'model.neck.type=MeanPoolNeck', 'model.neck.num_heads=4')
+
+
+def test_a_mistake_in_the_file_is_found_too(tmp_path):
+    path = tmp_path / 'bad.py'
+    path.write_text(LAZY.replace('num_heads=2', 'heads=2'))
+    with pytest.raises(ValueError, match=r"model\.neck: STGT takes no 'heads'"):
+        load_config(path)
+
+
+def test_loader_keys_are_checked():
+    with pytest.raises(ValueError, match="Did you mean 'batch_size'"):
+        load(CONFIG, 'train_dataloader.batchsize=2')
+    assert load(CONFIG, 'train_dataloader.pin_memory=True').train_dataloader.pin_memory is True
+
+
+def test_a_wrong_path_suggests_one(tmp_path):
+    (tmp_path / 'stgt_tiny.py').write_text(LAZY)
+    with pytest.raises(FileNotFoundError, match=r'stgt_tiny\.py'):
+        load_config(tmp_path / 'stgt_tny.py')
+
+
+def test_user_modules_are_found(tmp_path, monkeypatch, lazy):
+    code = 'from torch import nn\nfrom stgt_mm.registry import MODELS\n@MODELS.register_module()\n'
+    (tmp_path / 'neck_of_mine.py').write_text(
+        f'{code}class NeckOfMine(nn.Module):\n    def __init__(self, width=3):\n        super().__init__()\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    cfg = load(
+        lazy, 'custom_imports.imports=[neck_of_mine]', 'model.neck.type=NeckOfMine', 'model.neck.width=5'
+    )
+    assert cfg.model.neck.width == 5
