@@ -152,6 +152,15 @@ def test_fused_queries_depend_on_text_and_on_the_right_video(qformer, batch):
     assert (moved[1] > 1e-6).all() and (moved[[0, 2]] == 0).all()
 
 
+def test_skipping_padding_without_gradient_changes_nothing(qformer, batch):
+    tokens, ids, mask = batch
+    mask[0, 1] = False
+    video = qformer.project_video(tokens)
+    with torch.no_grad():
+        skipped = qformer.fuse(video, ids, mask)
+    close(skipped, qformer.fuse(video, ids, mask))
+
+
 def test_a_row_without_text_is_the_queries_alone(qformer, batch):
     tokens, ids, mask = batch
     video = qformer.project_video(tokens)

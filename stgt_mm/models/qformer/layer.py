@@ -149,7 +149,13 @@ class QFormerLayer(nn.Module):
         return self.text_residual.leave(x, self.text_ffn(self.text_residual.enter(x)))
 
     def forward_joint(
-        self, queries: Tensor, text: Tensor, mask: Tensor, video: KeysValues | None, keep_text: bool = True
+        self,
+        queries: Tensor,
+        text: Tensor,
+        mask: Tensor,
+        video: KeysValues | None,
+        keep_text: bool = True,
+        real: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Queries and text in one sequence: each sees both, the queries also see the video.
 
@@ -159,6 +165,8 @@ class QFormerLayer(nn.Module):
             mask: Boolean, shape (V*k, 1, 1, Q + L). True = may be read.
             video: Keys and values of V videos, each (V, H, M, d), or None.
             keep_text: Whether the text goes on; the last layer only needs what the queries read of it.
+            real: Indices into the V*k*L text positions, shape (n,): the feed-forward leaves out the others,
+                which must be masked, and returns them as zeros. None computes all.
 
         Returns:
             Queries (V*k, Q, D), and text (V*k, L, D) or None.
@@ -174,4 +182,9 @@ class QFormerLayer(nn.Module):
         if not keep_text:
             return queries, None
         text = both[:, count:]
-        return queries, self.text_residual.leave(text, self.text_ffn(self.text_residual.enter(text)))
+        rows = text if real is None else text.flatten(0, 1)[real]
+        rows = self.text_residual.leave(rows, self.text_ffn(self.text_residual.enter(rows)))
+        if real is None:
+            return queries, rows
+        filled = rows.new_zeros(text.shape).flatten(0, 1).index_copy(0, real, rows)
+        return queries, filled.view(text.shape)

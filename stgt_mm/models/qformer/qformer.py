@@ -195,9 +195,11 @@ class QFormer(nn.Module):
         queries = self.embeddings.embed_queries(rows)
         visible = mask.new_ones(rows, count, dtype=torch.bool)
         readable = torch.cat([visible, mask.bool().flatten(0, 1)], dim=1)[:, None, None, :]
+        # Skipping padding pays when ranking; finding it waits for the device, which training should not.
+        real = None if torch.is_grad_enabled() else mask.flatten().nonzero()[:, 0]
         last = len(self.layers) - 1
         for index, (layer, keys_values) in enumerate(zip(self.layers, self._per_layer(video))):
-            queries, text = layer.forward_joint(queries, text, readable, keys_values, index < last)
+            queries, text = layer.forward_joint(queries, text, readable, keys_values, index < last, real)
         return self.query_norm(queries).unflatten(0, ids.shape[:2])
 
     def decode(self, cache: VideoKeysValues, ids: Tensor, mask: Tensor) -> Tensor:
