@@ -1,6 +1,7 @@
 """Reader on decord, for files whose facts PyAV has confirmed."""
 
 import os
+import re
 
 import decord
 import numpy as np
@@ -80,4 +81,6 @@ class DecordReader(BaseReader):
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    """Returns what the library says without its clock and source file names."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r'\[[\d:]+\] \S+: ', '', lines[0])[:200]
