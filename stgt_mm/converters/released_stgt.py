@@ -53,8 +53,8 @@ def convert(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
     """Takes the neck out of a released checkpoint.
 
     Args:
-        state_dict: Names and tensors of the release; what is outside ``graph_cross_model.`` (backbone, Q-Former)
-            is left aside.
+        state_dict: Names and tensors of the release; what is outside ``graph_cross_model.`` (backbone,
+            Q-Former) is left aside.
 
     Returns:
         The same tensors under ``neck.``: they load strictly into an aligner's neck of equal width, blocks,

@@ -14,11 +14,11 @@ class FrameGraph(NamedTuple):
     """The links of the tokens of one frame to the tokens of the frames that it sees.
 
     Attributes:
-        weights: Similarity W_s, shape [B, N, w*N], float32 (float64 for float64 tokens); None without weights.
+        weights: Similarity W_s, shape [B, N, w*N], float32 (float64 for float64 tokens).
         linked: True where a link is kept, shape [B, N, w*N]; None when every pair is linked.
     """
 
-    weights: Tensor | None
+    weights: Tensor
     linked: Tensor | None
 
 
@@ -97,8 +97,8 @@ def dense_graph(tokens: Tensor, frames: int, threshold: float | None, band: int 
         band: Frames on each side.
 
     Returns:
-        The graph, shapes [B, T*N, T*N]. A link is kept when its cosine is >= h inside the band; a token always
-        keeps the link to itself: rounding can put its own cosine below 1, and that of a zero token is 0.
+        The graph, shapes [B, T*N, T*N]. A link is kept when its cosine is >= h in the band; a token
+        always keeps the link to itself: rounding can put its own cosine below 1, that of a zero token is 0.
 
     Source: Eq. 6 (W_s, as cosine), Eq. 7 and 10 (adjacency); >= as in the authors' release.
     """

@@ -79,5 +79,5 @@ def resize_temporal(table: Tensor, frames: int, mode: str = 'linear') -> Tensor:
         raise ValueError(f"temporal_resize {mode!r} is unknown: use 'linear' or 'nearest'.")
     if table.shape[0] == frames:
         return table
-    align = {"align_corners": False} if mode == 'linear' else {}
+    align = {'align_corners': False} if mode == 'linear' else {}
     return F.interpolate(table.t()[None], size=frames, mode=mode, **align)[0].t()

@@ -26,7 +26,9 @@ def loop_graph(x, frames, threshold, band):
     return weights, linked
 
 
-@pytest.mark.parametrize('frames,band,threshold', [(4, 1, 0.1), (4, 2, 0.0), (1, 1, 0.5), (3, 0, -1), (5, 9, 0.9)])
+@pytest.mark.parametrize(
+    'frames,band,threshold', [(4, 1, 0.1), (4, 2, 0.0), (1, 1, 0.5), (3, 0, -1), (5, 9, 0.9)]
+)
 def test_dense_and_banded_equal_the_loop(frames, band, threshold):
     torch.manual_seed(frames)
     nodes = 3

@@ -41,7 +41,10 @@ def released_state(seed=0):
 
 def layer_norm(x, w, name):
     centred = x - x.mean(-1, keepdim=True)
-    return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * w[name + '.weight'] + w[name + '.bias']
+    return (
+        centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * w[name + '.weight']
+        + w[name + '.bias']
+    )
 
 
 def linear(x, w, name):

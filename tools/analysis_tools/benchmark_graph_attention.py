@@ -2,11 +2,12 @@
 
     python tools/analysis_tools/benchmark_graph_attention.py --threads 2
 
-The reference is fixed here: matmul, scale, times W, masked_fill, softmax, matmul over all T*N tokens, with W and
-the mask given. Its time does not include the graph. That of 'banded' is printed both ways: with the graph given,
-and with the graph built each time. Every figure is a median over rounds in which the methods take turns, so that
-a busy machine slows all of them. Memory is the growth of the process's peak resident set in a fresh child process
-(Linux VmHWM above the value just before the call), inputs, W and masks excluded.
+The reference is fixed here: matmul, scale, times W, masked_fill, softmax, matmul over all T*N tokens, with W
+and the mask given; its time does not include the graph. That of 'banded' is printed both ways: with the graph
+given, and with the graph built each time. Figures are medians over rounds in which the methods take turns, so
+that a busy machine slows all of them. CPU time of all threads stands beside the wall clock, which on a shared
+machine also measures the others. Memory is the growth of the peak resident set in a fresh child process
+(Linux VmHWM above VmRSS just before the call); inputs, W and masks are not counted.
 """
 
 import argparse
@@ -122,7 +123,9 @@ def memory_in_child(method: str, args: argparse.Namespace, backward: bool) -> in
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)['bytes']
 
 
-def times(runs: dict[str, Callable[[bool], Tensor]], rounds: int, backward: bool) -> dict[str, float]:
+def times(
+    runs: dict[str, Callable[[bool], Tensor]], rounds: int, backward: bool
+) -> dict[str, tuple[float, float]]:
     """Times methods in turns.
 
     Args:
@@ -131,17 +134,19 @@ def times(runs: dict[str, Callable[[bool], Tensor]], rounds: int, backward: bool
         backward: Whether gradients are computed too.
 
     Returns:
-        Method -> median seconds.
+        Method -> median seconds of the wall clock and of the CPU.
     """
     for run in runs.values():
         run(backward)
-    taken: dict[str, list[float]] = {name: [] for name in runs}
+    wall: dict[str, list[float]] = {name: [] for name in runs}
+    cpu: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start, start_cpu = time.perf_counter(), time.process_time()
             run(backward)
-            taken[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in taken.items()}
+            wall[name].append(time.perf_counter() - start)
+            cpu[name].append(time.process_time() - start_cpu)
+    return {name: (statistics.median(wall[name]), statistics.median(cpu[name])) for name in runs}
 
 
 def report(args: argparse.Namespace) -> None:
@@ -150,31 +155,36 @@ def report(args: argparse.Namespace) -> None:
     longer = build('banded', args, args.frames * args.growth)
     difference = (runs['reference'](False) - runs['banded'](False)).abs().max().item()
     print(
-        f'{args.batch} x {args.frames} frames x {args.tokens} tokens, width {args.width}, {args.heads} heads, '
-        f'{args.threads} threads, torch {torch.__version__}, median of {args.rounds}; '
+        f'{args.batch} x {args.frames} frames x {args.tokens} tokens, width {args.width}, '
+        f'{args.heads} heads, {args.threads} threads, torch {torch.__version__}, median of {args.rounds}; '
         f'largest difference of outputs {difference:.1e}'
     )
     for backward in (False, True):
-        label = 'forward+backward' if backward else 'forward'
+        print('forward+backward:' if backward else 'forward:')
         taken = times(runs, args.rounds, backward)
         grown = times({'short': runs['banded'], 'long': longer}, args.rounds, backward)
         memory = {method: memory_in_child(method, args, backward) for method in METHODS}
-        print(f'{label}:')
+        wall, cpu = taken['reference']
         for method in METHODS:
+            own_wall, own_cpu = taken[method]
+            share = memory[method] / max(1, memory['reference'])
             print(
-                f'  {method:13s} {taken[method] * 1e3:9.2f} ms  {taken["reference"] / taken[method]:6.2f}x faster'
-                f'  {memory[method] / 2**20:8.1f} MiB extra  '
-                f'{memory[method] / max(1, memory["reference"]):5.2f} of the reference'
+                f'  {method:12s} wall {own_wall * 1e3:8.2f} ms, {wall / own_wall:5.2f}x faster; '
+                f'CPU {own_cpu * 1e3:8.2f} ms, {cpu / own_cpu:5.2f}x; '
+                f'extra memory {memory[method] / 2**20:7.1f} MiB, {share:.2f} of the reference'
             )
+        growth = [long / short for long, short in zip(grown['long'], grown['short'])]
         print(
             f'  banded, {args.frames} -> {args.frames * args.growth} frames: time grows '
-            f'{grown["long"] / grown["short"]:.2f}x'
+            f'{growth[0]:.2f}x (wall), {growth[1]:.2f}x (CPU)'
         )
 
 
 def main() -> None:
     """Reads the command line and runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--batch', type=int, default=1, help='clips')
     parser.add_argument('--frames', type=int, default=8, help='frames of a clip')
     parser.add_argument('--growth', type=int, default=4, help='factor of the longer clip for the growth row')

@@ -15,7 +15,7 @@ class TimmViT(nn.Module):
     """Image backbone of timm; the frames of all clips go through it as one batch.
 
     Args:
-        model_name: Name in timm, e.g. 'eva_giant_patch14_clip_224': at depth 39 it is BLIP-2's ViT-g, C = 1408.
+        model_name: Name in timm; 'eva_giant_patch14_clip_224' at depth 39 is BLIP-2's ViT-g, C = 1408.
         depth: Number of blocks that are kept from the front; None keeps all.
         img_size: Side of the frames in pixels, int or (height, width).
         frozen: No gradient, and eval mode even after ``train()``.
@@ -122,8 +122,8 @@ class TimmViT(nn.Module):
         if video.ndim != 5 or tuple(video.shape[-2:]) != self.img_size:
             height, width = self.img_size
             raise ValueError(
-                f"'{self.model_name}' expects video [B, T, 3, {height}, {width}] but got {list(video.shape)}: "
-                'make img_size and the resize of the pipeline equal.'
+                f"'{self.model_name}' expects video [B, T, 3, {height}, {width}] but got "
+                f'{list(video.shape)}: make img_size and the resize of the pipeline equal.'
             )
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             ((patches, prefix),) = self.vit.forward_intermediates(
@@ -144,10 +144,12 @@ def _create(model_name: str, pretrained: bool, **kwargs: Any) -> nn.Module:
         raise ValueError(f"timm has no model '{model_name}'. Similar: {close or 'none'}.")
     try:
         return timm.create_model(model_name, pretrained=pretrained, **kwargs)
+    except TypeError as error:
+        raise ValueError(f"'{model_name}' does not take these arguments ({error}): is it a ViT?") from error
     except (OSError, RuntimeError, ValueError) as error:
         if not pretrained:
             raise
         raise RuntimeError(
-            f"timm could not load the published weights of '{model_name}' ({error}). Without network, download "
-            'them elsewhere and give the file as checkpoint=..., with pretrained=False.'
+            f"timm could not load the published weights of '{model_name}' ({error}). Without network, "
+            'download them elsewhere and give the file as checkpoint=..., with pretrained=False.'
         ) from error

@@ -29,8 +29,8 @@ def resolve_weights(location: str) -> Path:
         path = Path(str(files(package))) / inner
     if not path.is_file():
         raise FileNotFoundError(
-            f"no weights at '{location}' (looked for {path}). Give the path of a .safetensors or .pth file, or "
-            f'{PACKAGE_PREFIX}<package>/<path> for one that ships with a package.'
+            f"no weights at '{location}' (looked for {path}). Give the path of a .safetensors or .pth file, "
+            f'or {PACKAGE_PREFIX}<package>/<path> for one that ships with a package.'
         )
     return path
 

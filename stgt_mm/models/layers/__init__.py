@@ -1,6 +1,6 @@
 """Layers that necks are built from."""
 
-from stgt_mm.models.layers.banded_attention import banded_attention
+from stgt_mm.models.layers.banded import banded_attention
 from stgt_mm.models.layers.graph_attention import SpatioTemporalGraphAttention
 from stgt_mm.models.layers.transformer import (
     DropPath,

@@ -14,7 +14,7 @@ from stgt_mm.functional.graph import (
     dense_graph,
     graph_density,
 )
-from stgt_mm.models.layers.banded_attention import banded_attention
+from stgt_mm.models.layers.banded import banded_attention
 
 BACKENDS = ('auto', 'banded', 'dense')
 
@@ -33,7 +33,7 @@ class SpatioTemporalGraphAttention(nn.Module):
         band: Frames on each side that a token sees; 1 in the paper.
         attn_drop: Dropout of attention weights.
         backend: 'dense' is the readable reference with a T*N x T*N matrix; 'banded' gives the same numbers
-            with time and memory linear in T; 'auto' is 'banded', which was the faster one at every size tried.
+            with time and memory linear in T; 'auto' is 'banded', the faster one at every size tried.
 
     Raises:
         ValueError: If an argument has no meaning; the message has the value.

@@ -1,4 +1,4 @@
-"""The paper's baseline: frames talk through one message token each (CCT), then a transformer over time (MIT)."""
+"""The paper's baseline: one message token a frame (CCT), then a transformer over time (MIT)."""
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +71,7 @@ class MultiFrameIntegration(nn.Module):
 
 @MODELS.register_module()
 class CrossFrameNeck(nn.Module):
-    """CCT and MIT, one layer each: the baseline of the paper's ablation, which sees time in frame tokens only.
+    """CCT and MIT, one layer each: the baseline of the paper's ablation.
 
     Args:
         embed_dims: C.
@@ -101,8 +101,8 @@ class CrossFrameNeck(nn.Module):
         temporal_init_std: float = 0.02,
     ) -> None:
         super().__init__()
-        counts = dict(num_frames=num_frames, num_layers=num_layers, integration_layers=integration_layers)
-        for name, value in counts.items():
+        counts = (num_frames, num_layers, integration_layers)
+        for name, value in zip(('num_frames', 'num_layers', 'integration_layers'), counts):
             if value < 1:
                 raise ValueError(f'{name} {value} must be at least 1.')
         self.embed_dims = embed_dims

@@ -34,6 +34,7 @@ class MeanPoolNeck(nn.Module):
         """
         if tokens.ndim != 4 or self.embed_dims not in (None, tokens.shape[-1]):
             raise ValueError(
-                f'MeanPoolNeck expects tokens [B, T, 1+N, {self.embed_dims or "C"}] but got {list(tokens.shape)}.'
+                f'MeanPoolNeck expects tokens [B, T, 1+N, {self.embed_dims or "C"}] but got '
+                f'{list(tokens.shape)}.'
             )
         return tokens.sort(dim=1).values.mean(dim=1)

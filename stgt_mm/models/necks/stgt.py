@@ -23,7 +23,7 @@ class STGT(nn.Module):
         test_similarity_threshold: h in evaluation.
         use_adjacency: False is attention over all T*N tokens, without band and threshold.
         use_edge_weights: Whether attention scores are multiplied by the similarity W_s.
-        global_passes: Passes of the shared block over the CLS tokens; 1 is the paper's equation, 2 the release.
+        global_passes: Passes of the shared block over the CLS tokens: 1 in the paper, 2 in the release.
         attn_drop: Dropout of the graph attention's weights.
         drop_path: Stochastic depth of the fusion blocks.
         temporal_resize: 'linear', or 'nearest' as in the release.
@@ -130,7 +130,7 @@ class STGT(nn.Module):
         wanted = (1 + rows * columns, self.embed_dims)
         if tokens.ndim != 4 or tuple(tokens.shape[2:]) != wanted:
             raise ValueError(
-                f'STGT expects tokens [B, T, {wanted[0]}, {wanted[1]}] (grid {rows}x{columns} and a CLS token) '
+                f'STGT expects tokens [B, T, {wanted[0]}, {wanted[1]}] (grid {rows}x{columns} and CLS) '
                 f'but got {list(tokens.shape)}: set grid_size and embed_dims to those of the backbone.'
             )
 

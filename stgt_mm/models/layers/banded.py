@@ -14,8 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from stgt_mm.functional.graph import FrameGraph, frame_window
 
-# Score elements handled at once: 4 MiB in float32, about the last-level cache of a core. Measured within 10% of the best
-# from 2^16 to 2^22, for one clip of 8x256 tokens at width 768 and for 64 clips of 8x36 tokens at width 96.
+# Score elements handled at once: 4 MiB in float32, which the caches of a core hold. CPU time was within 10%
+# of the best from 2^16 to 2^22, for one clip of 8x256 tokens (width 768) and 64 of 8x36 (width 96).
 CHUNK_ELEMENTS = 1 << 20
 
 
