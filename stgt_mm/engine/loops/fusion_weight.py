@@ -15,6 +15,9 @@ def stored_weight(runner: Runner) -> float:
 
     Args:
         runner: The runner.
+
+    Returns:
+        The weight of the matching margin.
     """
     weight = runner.message_hub.get_info(KEY)
     return DEFAULT_WEIGHT if weight is None else float(weight)

@@ -25,6 +25,7 @@ from stgt_mm.evaluation.encode import (
 )
 from stgt_mm.evaluation.gallery import Gallery
 from stgt_mm.evaluation.rerank import CandidatePairs, match_pairs
+from stgt_mm.evaluation.retrieval_metric import RetrievalMetric
 from stgt_mm.evaluation.two_stage import TwoStage, similarity_tables
 from stgt_mm.functional.fusion import check_fusion, fuse_scores
 from stgt_mm.registry import LOOPS
@@ -235,6 +236,7 @@ class RetrievalLoop(BaseLoop):
             raise BrokenVideosError(reasons, len(dataset))
 
     def _describe(self, dataset: Dataset, videos: VideoBank, similarity: Tensor) -> None:
+        metrics = [metric for metric in self.evaluator.metrics if isinstance(metric, RetrievalMetric)]
         self.protocol = {
             'split': self.mode,
             'annotation': str(getattr(dataset, 'ann_file', type(dataset).__name__)),
@@ -244,7 +246,8 @@ class RetrievalLoop(BaseLoop):
             'rerank_k': min(self.rerank_k, max(similarity.shape)),
             'score_fusion': self.score_fusion,
             'fusion_weight': self.weight if self.score_fusion == 'calibrated' else None,
-            'ties': [metric.ties for metric in self.evaluator.metrics if hasattr(metric, 'ties')],
+            'ties': [metric.ties for metric in metrics],
+            'v2t_gallery': [metric.v2t_gallery for metric in metrics],
             'skipped_videos': len(videos.broken),
         }
 
