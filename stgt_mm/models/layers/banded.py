@@ -131,7 +131,8 @@ class _BandedAttention(torch.autograd.Function):
         nodes = total // spec.frames
         # Kept weights count 1 / (1 - dropout): scaling the values once spares a pass over the scores.
         scale = 1 / (1 - _levels(spec.dropout) / 65536)
-        q, k, v = (x.reshape(batch * heads, total, width) for x in (query, key, value * scale))
+        scaled = value * scale if spec.dropout else value
+        q, k, v = (x.reshape(batch * heads, total, width) for x in (query, key, scaled))
         out = q.new_empty(spec.frames, batch * heads, nodes, width)
         chunks = list(_chunks(spec, batch, heads, nodes))
         kept: list[Tensor] = []
@@ -147,7 +148,8 @@ class _BandedAttention(torch.autograd.Function):
                     kept += [probabilities, used]
         if spec.keep:
             ctx.save_for_backward(q, k, v, out, *kept)
-            ctx.chunks, ctx.scale, ctx.shape = chunks, scale, query.shape
+            ctx.chunks = [chunk._replace(bias=None) for chunk in chunks]
+            ctx.scale, ctx.shape = scale, query.shape
         return _unfold(out, batch)
 
     @staticmethod
