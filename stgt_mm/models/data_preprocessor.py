@@ -51,6 +51,17 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
             self._tokenizer = TOKENIZERS.build(self._tokenizer_cfg)
         return self._tokenizer
 
+    def clean(self, text: str) -> str:
+        """Writes a caption as the tokenizer reads it: two captions are one if this is equal.
+
+        Args:
+            text: Caption.
+
+        Returns:
+            Lower case, without punctuation, at most ``max_words`` words.
+        """
+        return clean_caption(text, self.max_words)
+
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Cleans and tokenises captions.
 
@@ -61,7 +72,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
             Token ids, shape (K, L), and a mask that is True at tokens, shape (K, L); L is the longest caption's
             length, at most the tokenizer's limit. Both on the model's device.
         """
-        ids, mask = self.tokenizer([clean_caption(text, self.max_words) for text in texts])
+        ids, mask = self.tokenizer([self.clean(text) for text in texts])
         return ids.to(self.mean.device), mask.to(self.mean.device)
 
     def normalise(self, clips: Tensor) -> Tensor:

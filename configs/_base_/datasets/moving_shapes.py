@@ -25,7 +25,7 @@ train_dataloader = dict(
     dataset=dict(
         type=VideoTextDataset,
         ann_file=f'{data_root}/train.jsonl',
-        video_root=data_root,
+        video_root=f'{data_root}/videos',
         pipeline=pipeline,
         feature_cache=feature_cache,
     ),
@@ -45,7 +45,7 @@ val_dataloader = dict(
     dataset=dict(
         type=RetrievalDataset,
         ann_file=f'{data_root}/val.jsonl',
-        video_root=data_root,
+        video_root=f'{data_root}/videos',
         pipeline=pipeline,
         feature_cache=feature_cache,
     ),
@@ -58,7 +58,7 @@ test_dataloader = dict(
     dataset=dict(
         type=RetrievalDataset,
         ann_file=f'{data_root}/test.jsonl',
-        video_root=data_root,
+        video_root=f'{data_root}/videos',
         pipeline=pipeline,
     ),
     sampler=dict(type=EpochSampler, shuffle=False),
@@ -71,7 +71,7 @@ choices = dict(
         dataset=dict(
             type=ChoiceDataset,
             ann_file=f'{data_root}/backwards.jsonl',
-            video_root=data_root,
+            video_root=f'{data_root}/videos',
             pipeline=pipeline,
         ),
         sampler=dict(type=EpochSampler, shuffle=False),
@@ -83,7 +83,7 @@ choices = dict(
         dataset=dict(
             type=ChoiceDataset,
             ann_file=f'{data_root}/one_fact.jsonl',
-            video_root=data_root,
+            video_root=f'{data_root}/videos',
             pipeline=pipeline,
         ),
         sampler=dict(type=EpochSampler, shuffle=False),

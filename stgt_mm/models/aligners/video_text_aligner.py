@@ -194,7 +194,7 @@ class VideoTextAligner(BaseModel):
             self.contrastive_head.project_queries(queries),
             self.contrastive_head.project_text(self.qformer.encode_text(ids, mask)),
             [sample.video_id for sample in data_samples],
-            [sample.text for sample in data_samples],
+            [self.data_preprocessor.clean(sample.text) for sample in data_samples],
         )
         losses = dict(contrast.losses)
         if self.matching_head is not None:
@@ -222,7 +222,10 @@ class VideoTextAligner(BaseModel):
         all_ids = gather_padded(ids, pad, contrast.counts)
         all_mask = gather_padded(mask, False, contrast.counts)
         longer = all_ids.shape[1] - ids.shape[1]
-        own_ids, own_mask = nn.functional.pad(ids, (0, longer), value=pad), nn.functional.pad(mask, (0, longer))
+        own_ids, own_mask = (
+            nn.functional.pad(ids, (0, longer), value=pad),
+            nn.functional.pad(mask, (0, longer)),
+        )
         pair_ids = torch.stack([own_ids, all_ids[negatives.text_for_video]], dim=1)  # [B, 2, L]
         pair_mask = torch.stack([own_mask, all_mask[negatives.text_for_video]], dim=1)
         same_video = self.matching_head(self.qformer.fuse(keys_values, pair_ids, pair_mask))  # [B, 2, 2]

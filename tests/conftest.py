@@ -1,0 +1,29 @@
+"""What tests of several folders share: a small Moving Shapes, the configs at reduced size, one thread."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / 'tests'))
+
+
+@pytest.fixture(autouse=True, scope='session')
+def one_thread():
+    torch.set_num_threads(1)
+    os.environ['OMP_NUM_THREADS'] = '1'
+
+
+@pytest.fixture(scope='session')
+def small_moving_shapes(tmp_path_factory):
+    """A Moving Shapes of 64 training, 12 validation and 20 test clips, made by the command."""
+    root = tmp_path_factory.mktemp('data') / 'moving_shapes'
+    tool = ROOT / 'tools/dataset_converters/moving_shapes.py'
+    sizes = ['--train', '64', '--val', '12', '--test', '20', '--one-fact', '26', '--jobs', '1']
+    done = subprocess.run([sys.executable, str(tool), str(root), *sizes], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return root

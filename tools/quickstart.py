@@ -1,0 +1,122 @@
+"""Renders Moving Shapes, trains a tiny STGT on it in both stages, tests it and says what to do next."""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from stgt_mm.visualization.curves import plot_loss_curves, plot_recall_curves
+
+CONFIG = 'configs/moving_shapes/stgt_tiny.py'
+DATA = Path('data/moving_shapes')
+# Minutes on two CPU cores, measured; only the announced time left depends on them.
+STEPS = {'render': 1.2, 'train': 11.0, 'test': 1.0}
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line.
+
+    Returns:
+        The options.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
+    parser.add_argument('--fresh', action='store_true', help='train and test anew; the rendered clips stay')
+    return parser.parse_args()
+
+
+def announce(step: str, what: str) -> None:
+    """Prints which step begins and how long all that is left will take.
+
+    Args:
+        step: Key of ``STEPS``.
+        what: The step in words.
+    """
+    names = list(STEPS)
+    place = names.index(step)
+    left = sum(STEPS[name] for name in names[place:])
+    print(f'\n[{place + 1}/{len(names)}] {what} (about {left:.0f} min left in all on 2 cores)', flush=True)
+
+
+def run(*command: str) -> None:
+    """Runs a tool of the repository and stops where it stops.
+
+    Args:
+        *command: Script and arguments.
+
+    Raises:
+        SystemExit: With the tool's exit code if it fails.
+    """
+    done = subprocess.run([sys.executable, *command])
+    if done.returncode:
+        print(f'\nStopped in: python {" ".join(command)}', file=sys.stderr)
+        print('Run this script again to go on from here; --fresh trains anew.', file=sys.stderr)
+        raise SystemExit(done.returncode)
+
+
+def is_trained(work_dir: Path) -> bool:
+    """Says whether the training of a work dir came to its end.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Returns:
+        True after the last step.
+    """
+    marker = work_dir / 'trained.json'
+    return marker.is_file() and Path(json.loads(marker.read_text())['checkpoint']).is_file()
+
+
+def train(work_dir: Path) -> Path:
+    """Trains, or goes on, or finds that it is done.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Returns:
+        The checkpoint to test: the best on the validation split.
+    """
+    best = work_dir / 'best_t2v_Rmean.pth'
+    if is_trained(work_dir):
+        print(f'reused: {best}')
+        return best
+    resume = ['--resume'] if (work_dir / 'last_checkpoint').is_file() else []
+    run('tools/train.py', CONFIG, '--work-dir', str(work_dir), *resume)
+    (work_dir / 'trained.json').write_text(json.dumps({'checkpoint': str(best)}))
+    return best
+
+
+def main() -> None:
+    """Goes through the steps and prints where everything is."""
+    args = parse_args()
+    start = time.monotonic()
+    if args.fresh:
+        for name in ('trained.json', 'last_checkpoint', 'results.json'):
+            (args.work_dir / name).unlink(missing_ok=True)
+    announce('render', 'render the Moving Shapes benchmark')
+    run('tools/dataset_converters/moving_shapes.py', str(DATA))
+    announce('train', 'pre-train: stage 1 VTC+VTM+VTG, stage 2 CSAL+VTM+VTG')
+    checkpoint = train(args.work_dir)
+    announce('test', 'test retrieval in both directions, with re-ranking')
+    results = args.work_dir / 'results.json'
+    run('tools/test.py', CONFIG, str(checkpoint), '--out', str(results), '--work-dir', str(args.work_dir))
+    log = args.work_dir / 'metrics.jsonl'
+    plots = [
+        plot_loss_curves(log, args.work_dir / 'loss.png'),
+        plot_recall_curves(log, args.work_dir / 'recall.png'),
+    ]
+    print(f'\nDone in {(time.monotonic() - start) / 60:.1f} min.')
+    print(f'what was shown: {DATA / "contact_sheet.png"}')
+    print('curves:         ' + '  '.join(str(plot) for plot in plots))
+    print(f'results:        {results}')
+    print('\nNext:')
+    print(f'  python tools/train.py {CONFIG} --work-dir work_dirs/mean_pool \\')
+    print('      --cfg-options model.neck.type=MeanPoolNeck        # the same without a graph')
+    print('  python tools/dataset_converters/custom.py --help      # your own videos')
+    print('  docs/                                                 # methods, data, decisions')
+
+
+if __name__ == '__main__':
+    main()
