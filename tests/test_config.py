@@ -16,7 +16,9 @@ from stgt_mm.engine.loops import ResumableEpochLoop
 from stgt_mm.engine.hooks import AlignmentStageHook
 model = dict(type='VideoTextAligner', neck=dict(type=STGT, embed_dims=8, num_heads=2, attn_drop=0.0))
 train_cfg = dict(type=ResumableEpochLoop, max_epochs=3)
-optim_wrapper = dict(type='AutocastOptimWrapper', optimizer=dict(type=AdamW, lr=1e-3), clip_grad=dict(max_norm=1.0))
+optim_wrapper = dict(
+    type='AutocastOptimWrapper', optimizer=dict(type=AdamW, lr=1e-3), clip_grad=dict(max_norm=1.0)
+)
 custom_hooks = [dict(type=AlignmentStageHook, stages=[(2, 1.0), (1, 0.0)])]
 helper = 3
 """
@@ -46,8 +48,8 @@ def test_values_are_parsed():
         'j=[a,b]',
     ]
     assert parse_overrides(options) == {
-        'a.b': 1, 'c': 1e-3, 'd': True, 'e': None, 'f': 'word', 'g': [1, 2], 'h': {'type': 'X'}, 'i': (2, 0.5),
-        'j': ['a', 'b'],
+        'a.b': 1, 'c': 1e-3, 'd': True, 'e': None, 'f': 'word', 'g': [1, 2], 'h': {'type': 'X'},
+        'i': (2, 0.5), 'j': ['a', 'b'],
     }  # fmt: skip
     with pytest.raises(ValueError, match='KEY=VALUE'):
         parse_overrides(['train_cfg.max_epochs'])

@@ -86,8 +86,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
     if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        cfg.resume = 'auto' if args.resume == 'auto' else True
+        if args.resume != 'auto':
+            cfg.load_from = args.resume
     build_runner(cfg).train()
 
 

@@ -123,6 +123,16 @@ def write_text(path: str | Path, text: str) -> None:
         partial.unlink(missing_ok=True)
 
 
+def remove_partial_files(folder: str | Path) -> None:
+    """Removes what a kill in the middle of writing left behind.
+
+    Args:
+        folder: The run's folder; no other process may be writing there.
+    """
+    for path in Path(folder).glob('.*.partial-*'):
+        path.unlink(missing_ok=True)
+
+
 def checkpoint_bytes(value: Any) -> int:
     """Counts the bytes of all tensors in a nested value.
 

@@ -30,7 +30,7 @@ def init_distributed(launcher: str) -> None:
     if absent:
         raise ValueError(
             f'--launcher {launcher}: {", ".join(absent)} not set. Start through tools/dist_train.sh CONFIG '
-            'GPUS or tools/slurm_train.sh, which run one process a GPU.'
+            'GPUS, which runs one process a GPU.'
         )
     gpus = torch.cuda.device_count()
     if gpus == 0:
@@ -44,7 +44,7 @@ def init_distributed(launcher: str) -> None:
 
 def _adopt_slurm_variables() -> None:
     if 'SLURM_PROCID' not in os.environ:
-        raise ValueError('--launcher slurm outside a Slurm job: start it through tools/slurm_train.sh.')
+        raise ValueError('--launcher slurm outside a Slurm job: start it with srun, one task a GPU.')
     os.environ['RANK'] = os.environ['SLURM_PROCID']
     os.environ['WORLD_SIZE'] = os.environ['SLURM_NTASKS']
     os.environ['LOCAL_RANK'] = os.environ.get('SLURM_LOCALID', '0')

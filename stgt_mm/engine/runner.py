@@ -227,20 +227,25 @@ class VideoTextRunner(Runner):
         self.logger.info(f'Loaded the weights of {name}')
 
     def load_or_resume(self) -> None:
-        """Loads weights or goes on with a run, as ``load_from`` and ``resume`` of the config say."""
+        """Loads weights or goes on with a run, as ``load_from`` and ``resume`` of the config say.
+
+        ``resume=True`` with ``load_from`` goes on from that file. ``resume='auto'``, or True without
+        ``load_from``, goes on from the newest checkpoint of the work_dir; if there is none yet, training
+        starts, from the weights in ``load_from`` if that is set.
+        """
         if self._has_loaded:
             return
-        if not self._resume:
-            if self._load_from is not None:
-                self.load_checkpoint(self._load_from)
-        elif self._load_from is not None:
+        if self._resume is True and self._load_from is not None:
             self.resume(self._load_from)
-        else:
+            return
+        if self._resume:
             newest = newest_whole_checkpoint(self.work_dir, self.logger)
-            if newest is None:
-                self.logger.warning(f'--resume: no checkpoint in {self.work_dir} yet, training starts anew.')
-            else:
+            if newest is not None:
                 self.resume(newest)
+                return
+            self.logger.warning(f'--resume: no checkpoint in {self.work_dir} yet, training starts anew.')
+        if self._load_from is not None:
+            self.load_checkpoint(self._load_from)
 
     def resume(
         self,

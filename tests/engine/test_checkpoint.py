@@ -46,9 +46,11 @@ def test_full_disk_keeps_the_previous_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / 'epoch_1.pth'
     files.write_checkpoint({'state_dict': {'w': torch.zeros(1000)}}, path)
     before = path.read_bytes()
-    monkeypatch.setattr(
-        files, 'open', lambda *args, **kwargs: FullDisk(open(*args, **kwargs), 2000), raising=False
-    )
+
+    def open_on_full_disk(*args, **kwargs):
+        return FullDisk(open(*args, **kwargs), room=2000)
+
+    monkeypatch.setattr(files, 'open', open_on_full_disk, raising=False)
     with pytest.raises(CheckpointSpaceError) as error:
         files.write_checkpoint({'state_dict': {'w': torch.ones(300_000)}}, path)
     assert str(path) in error.value.strerror

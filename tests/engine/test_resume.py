@@ -96,8 +96,28 @@ def test_no_whole_checkpoint_left_stops(copy_of_whole):
         train(copy_of_whole, '--resume')
 
 
-def test_resume_without_checkpoint_starts_anew(tmp_path):
-    assert len(train(tmp_path, '--resume', cfg=['train_cfg.max_epochs=1'])) == 6
+def test_resume_without_checkpoint_starts_anew(whole, tmp_path):
+    cfg = ['train_cfg.max_epochs=1']
+    records = train(tmp_path / 'a', '--resume', cfg=cfg)
+    assert records[0] == losses(whole)[0]
+    # a second stage that is always started with --resume begins with the weights of the first
+    cfg.append(f'load_from={whole / "epoch_4.pth"}')
+    assert train(tmp_path / 'b', '--resume', cfg=cfg)[0]['loss'] != records[0]['loss']
+    assert train(tmp_path / 'b', '--resume', cfg=cfg)[-1]['step'] == 6
+
+
+def test_a_file_half_written_by_a_kill_is_cleared(whole, tmp_path):
+    copy = shutil.copytree(whole, tmp_path / 'copy')
+    (copy / '.epoch_5.pth.partial-123').write_bytes(b'PK')
+    assert train(copy, '--resume') == losses(whole)
+    assert not list(copy.glob('.*partial*'))
+
+
+def test_epochs_without_checkpoint_resume_at_their_last_step(whole, tmp_path):
+    cfg = ['default_hooks.checkpoint.interval=4', 'default_hooks.checkpoint.interval_steps=3']
+    assert train_and_kill(tmp_path, 58, cfg=cfg) == -signal.SIGKILL
+    assert resume_candidates(tmp_path)[0].name == 'iter_12.pth'
+    assert train(tmp_path, '--resume', cfg=cfg) == losses(whole)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import subprocess
 import sys
@@ -5,9 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from stgt_mm.engine.cli import run_tool
+
 ROOT = Path(__file__).parents[2]
 TOYS = ROOT / 'tests' / 'engine'
 CONFIG = str(TOYS / 'engine_toy_config.py')
+
+
+sys.path.insert(0, str(TOYS))
+
+
+def run_here(tool, *arguments):
+    path = ROOT / 'tools' / tool
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return run_tool(module.main, [str(argument) for argument in arguments])
 
 
 def run(tool, *arguments):
@@ -26,26 +40,31 @@ def run(tool, *arguments):
         ('test.py', [CONFIG, 'no.pth'], 'nothing to test on'),
     ],
 )
-def test_mistakes_give_one_message(tool, arguments, message, tmp_path):
-    extra = [] if '--cfg-options' in arguments else ['--cfg-options', 'log_level=ERROR']
-    done = run(tool, *arguments, *extra, '--work-dir', tmp_path)
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr.split('error: ')[-1]
-    assert 'Traceback' not in done.stderr
+def test_mistakes_give_one_message(tool, arguments, message, tmp_path, capsys):
+    options = ['--cfg-options', 'log_level=ERROR', f'experiment_name={tmp_path.name}', '--work-dir', tmp_path]
+    assert run_here(tool, *arguments, *options) == 2
+    printed = capsys.readouterr().err
+    assert message in printed.split('error: ')[-1]
+    assert 'Traceback' not in printed
 
 
-def test_traceback_on_request():
-    done = run('misc/print_config.py', 'no/config.py', '--traceback')
+def test_a_process_ends_with_the_message_and_status_2():
+    done = run('train.py', 'no/config.py')
     assert done.returncode == 2
-    assert 'Traceback' in done.stderr
+    assert done.stderr.startswith('\nerror: no config at')
 
 
-def test_printed_config_loads_again(tmp_path):
+def test_traceback_on_request(capsys):
+    assert run_here('misc/print_config.py', 'no/config.py', '--traceback') == 2
+    assert 'Traceback' in capsys.readouterr().err
+
+
+def test_printed_config_loads_again(tmp_path, capsys):
     out = tmp_path / 'out.py'
-    done = run('misc/print_config.py', CONFIG, '--out', out, '--cfg-options', 'train_cfg.max_epochs=7')
-    assert done.returncode == 0, done.stderr
-    printed = run('misc/print_config.py', out)
-    assert 'max_epochs=7' in printed.stdout
+    options = ['--out', out, '--cfg-options', 'train_cfg.max_epochs=7']
+    assert run_here('misc/print_config.py', CONFIG, *options) == 0
+    assert run_here('misc/print_config.py', out) == 0
+    assert 'max_epochs=7' in capsys.readouterr().out
 
 
 def test_waiting_threads_do_not_spin():

@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from stgt_mm.engine.checkpoint import POINTER, resume_candidates, write_text
+from stgt_mm.engine.checkpoint import POINTER, remove_partial_files, resume_candidates, write_text
 from stgt_mm.registry import HOOKS
 from stgt_mm.utils import did_you_mean
 
@@ -59,7 +59,7 @@ class VideoTextCheckpointHook(Hook):
         self.save_frozen = save_frozen
 
     def before_train(self, runner: Any) -> None:
-        """Checks that no checkpoint falls between the batches of one update.
+        """Clears half-written files; checks that no checkpoint falls between the batches of one update.
 
         Args:
             runner: The runner.
@@ -67,6 +67,8 @@ class VideoTextCheckpointHook(Hook):
         Raises:
             ValueError: If ``interval_steps`` is no multiple of ``accumulative_counts``.
         """
+        if is_main_process():
+            remove_partial_files(runner.work_dir)
         counts = runner.optim_wrapper._accumulative_counts
         if self.interval_steps is not None and self.interval_steps % counts:
             raise ValueError(
@@ -85,9 +87,13 @@ class VideoTextCheckpointHook(Hook):
             data_batch: The batch.
             outputs: What the step logged.
         """
-        ends_epoch = batch_idx + 1 == len(runner.train_dataloader)
-        if self.interval_steps and (runner.iter + 1) % self.interval_steps == 0 and not ends_epoch:
+        epoch_follows = batch_idx + 1 == len(runner.train_dataloader) and self._saves_epoch(runner)
+        if self.interval_steps and (runner.iter + 1) % self.interval_steps == 0 and not epoch_follows:
             self.save_step(runner)
+
+    def _saves_epoch(self, runner: Any) -> bool:
+        epoch = runner.epoch + 1
+        return epoch % self.interval == 0 or epoch == runner.max_epochs
 
     def save_step(self, runner: Any) -> None:
         """Saves ``iter_<n>.pth`` at the end of an iteration, before the loop counts it.
@@ -105,7 +111,7 @@ class VideoTextCheckpointHook(Hook):
             runner: The runner.
         """
         epoch = runner.epoch + 1
-        if epoch % self.interval == 0 or epoch == runner.max_epochs:
+        if self._saves_epoch(runner):
             self._save(runner, f'epoch_{epoch}.pth', {'epoch': epoch, 'iter': runner.iter})
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
