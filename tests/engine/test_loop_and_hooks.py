@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from engine_runs import load_tool, losses, train
+from engine_runs import CONFIG, load_tool, losses, train
 from mmengine.logging import MessageHub
 from torch import nn
 
@@ -120,8 +120,9 @@ def test_metrics_of_a_cut_off_line_are_left_out(tmp_path):
     assert json.loads(path.read_text().splitlines()[-1]) == expected
 
 
-def test_checkpoints_do_not_fall_between_accumulated_batches():
-    runner = SimpleNamespace(optim_wrapper=SimpleNamespace(_accumulative_counts=4))
+def test_checkpoints_do_not_fall_between_accumulated_batches(tmp_path):
+    wrapper = SimpleNamespace(_accumulative_counts=4)
+    runner = SimpleNamespace(optim_wrapper=wrapper, work_dir=str(tmp_path))
     VideoTextCheckpointHook(interval_steps=8).before_train(runner)
     with pytest.raises(ValueError, match='use 8'):
         VideoTextCheckpointHook(interval_steps=6).before_train(runner)
@@ -161,8 +162,6 @@ def test_tool_tests_a_checkpoint_strictly(tmp_path, capsys):
     test_set = ["test_cfg={'type': 'TestLoop'}", "test_evaluator={'type': 'ToyMetric'}"]
     loader = "test_dataloader={'batch_size': 4, 'dataset': {'type': 'ToyPairs', 'size': 8}, 'sampler': "
     loader += "{'type': 'EpochSampler', 'shuffle': False}, 'collate_fn': {'type': 'toy_collate'}}"
-    from engine_runs import CONFIG
-
     out = tmp_path / 'results.json'
     arguments = [
         CONFIG,
