@@ -10,6 +10,7 @@ from stgt_mm.datasets.moving_shapes.render import RGB, background, opacity, rend
 
 PATCH = 8
 GRID = FRAME_SIZE // PATCH
+CELLS = 16
 IGNORE = -100
 """Label of patches that show too little of an object to be one, and too much to be background."""
 
@@ -29,6 +30,7 @@ class LabelledFrames:
         radius: Of the object, in patches; 0 where there is none; shape (T, N).
         shapes_present: Of ``SHAPES``, 0 or 1, shape (T, 5).
         colours_present: Of ``COLOURS``, 0 or 1, shape (T, 6).
+        coverage: Share of each of a patch's 4x4 cells that objects cover, in [0, 1], shape (T, N, 16).
         area: Share of the frame that the objects cover, shape (T,).
     """
 
@@ -40,6 +42,7 @@ class LabelledFrames:
     radius: np.ndarray
     shapes_present: np.ndarray
     colours_present: np.ndarray
+    coverage: np.ndarray
     area: np.ndarray
 
 
@@ -84,6 +87,13 @@ def _patch_sums(pixels: np.ndarray) -> np.ndarray:
     return pixels.reshape(count, GRID, PATCH, GRID, PATCH).sum(axis=(2, 4)).reshape(count, -1)
 
 
+def _coverage(pixels: np.ndarray) -> np.ndarray:
+    """Averages (T, H, W) over 2x2 pixels and sorts them by patch, shape (T, N, 16)."""
+    count = len(pixels)
+    cells = pixels.reshape(count, GRID, 4, 2, GRID, 4, 2).mean(axis=(3, 6))
+    return cells.transpose(0, 1, 3, 2, 4).reshape(count, GRID * GRID, CELLS).clip(0.0, 1.0)
+
+
 def _label(frames: np.ndarray, tracks: list[Track], looks: list[tuple[int, int]]) -> LabelledFrames:
     seen = np.stack([opacity(track) for track in tracks])  # (K, T, H, W)
     for lower in range(len(tracks)):
@@ -116,6 +126,7 @@ def _label(frames: np.ndarray, tracks: list[Track], looks: list[tuple[int, int]]
         radius=np.where(is_object, radius, 0.0),
         shapes_present=_present(visible, [look[1] for look in looks], len(SHAPES)),
         colours_present=_present(visible, [look[0] for look in looks], len(COLOURS)),
+        coverage=_coverage(seen.sum(axis=0)),
         area=seen.sum(axis=(0, 2, 3)) / FRAME_SIZE**2,
     )
 
