@@ -63,9 +63,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
 MODELS = _child(root.MODELS, 'models')
 DATASETS = _child(root.DATASETS, 'datasets')
 TRANSFORMS = _child(root.TRANSFORMS, 'datasets.transforms')
-READERS = Registry(
-    'reader', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.datasets.readers']
-)
+READERS = Registry('reader', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.datasets.readers'])
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets.samplers')
 FUNCTIONS = _child(root.FUNCTIONS, 'datasets.collate')
 METRICS = _child(root.METRICS, 'evaluation')
@@ -76,6 +74,4 @@ RUNNERS = _child(root.RUNNERS, 'engine.runner')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optim')
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'engine.schedulers')
-TOKENIZERS = Registry(
-    'tokenizer', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.models.tokenizer']
-)
+TOKENIZERS = Registry('tokenizer', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.models.tokenizer'])

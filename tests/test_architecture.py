@@ -84,7 +84,9 @@ def test_no_pickle_is_read():
             wrong.append(f'{path.relative_to(ROOT)} imports pickle')
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == 'torch.load':
-                safe = any(k.arg == 'weights_only' and getattr(k.value, 'value', 0) is True for k in node.keywords)
+                safe = any(
+                    k.arg == 'weights_only' and getattr(k.value, 'value', 0) is True for k in node.keywords
+                )
                 if not safe:
                     wrong.append(f'{path.relative_to(ROOT)}:{node.lineno} torch.load')
     assert not wrong, wrong

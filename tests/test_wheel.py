@@ -27,7 +27,16 @@ def test_wheel_in_a_clean_environment(tmp_path):
     shutil.copytree(ROOT / 'requirements', source / 'requirements')
     for name in ('setup.py', 'pyproject.toml', 'README.md'):
         shutil.copy(ROOT / name, source)
-    build = [sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', str(tmp_path), str(source)]
+    build = [
+        sys.executable,
+        '-m',
+        'build',
+        '--wheel',
+        '--no-isolation',
+        '--outdir',
+        str(tmp_path),
+        str(source),
+    ]
     done = subprocess.run(build, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (wheel,) = tmp_path.glob('*.whl')
@@ -38,7 +47,9 @@ def test_wheel_in_a_clean_environment(tmp_path):
     clean = tmp_path / 'clean'
     subprocess.run([sys.executable, '-m', 'venv', str(clean)], check=True)
     python = clean / 'bin/python'
-    subprocess.run([str(python), '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', str(wheel)], check=True)
+    subprocess.run(
+        [str(python), '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', str(wheel)], check=True
+    )
     # The dependencies come from this environment; a .pth inside it (the editable install) is not followed.
     (site,) = clean.glob('lib/python*/site-packages')
     (site / 'dependencies.pth').write_text(sysconfig.get_path('purelib') + '\n')

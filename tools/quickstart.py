@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from stgt_mm.visualization.curves import plot_loss_curves, plot_recall_curves
+from stgt_mm.visualization.curves import plot_run
 
 CONFIG = 'configs/moving_shapes/stgt_tiny.py'
 DATA = Path('data/moving_shapes')
@@ -102,11 +102,7 @@ def main() -> None:
     announce('test', 'test retrieval in both directions, with re-ranking')
     results = args.work_dir / 'results.json'
     run('tools/test.py', CONFIG, str(checkpoint), '--out', str(results), '--work-dir', str(args.work_dir))
-    log = args.work_dir / 'metrics.jsonl'
-    plots = [
-        plot_loss_curves(log, args.work_dir / 'loss.png'),
-        plot_recall_curves(log, args.work_dir / 'recall.png'),
-    ]
+    plots = plot_run(args.work_dir / 'metrics.jsonl', args.work_dir)
     print(f'\nDone in {(time.monotonic() - start) / 60:.1f} min.')
     print(f'what was shown: {DATA / "contact_sheet.png"}')
     print('curves:         ' + '  '.join(str(plot) for plot in plots))

@@ -49,10 +49,10 @@ def plot_curves(
 
 
 def read_scalars(path: str | Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Reads the scalars that mmengine logs (``vis_data/scalars.json``, one JSON object a line).
+    """Reads the scalars of a run: ``metrics.jsonl`` of the work dir, or mmengine's ``vis_data/scalars.json``.
 
     Args:
-        path: The file. A last line that was cut off (a killed run) is passed over.
+        path: The file, one JSON object a line. A last line that was cut off (a killed run) is passed over.
 
     Returns:
         For each name the steps and the values, in order; a step that was logged again (a resumed run) counts
@@ -69,22 +69,41 @@ def read_scalars(path: str | Path) -> dict[str, tuple[list[float], list[float]]]
             continue
         for name, value in entry.items():
             if name not in ('step', 'iter') and isinstance(value, (int, float)):
-                values.setdefault(name, {})[step] = value
+                values.setdefault(name.removeprefix('val/'), {})[step] = value
     return {name: (sorted(own), [own[step] for step in sorted(own)]) for name, own in values.items()}
 
 
-def plot_run(scalars: str | Path, folder: str | Path) -> list[Path]:
-    """Draws the loss curves and the recall curves of a run.
+def running_mean(values: Sequence[float], window: int) -> list[float]:
+    """Smooths a curve with the mean over the values up to each point.
 
     Args:
-        scalars: The run's ``scalars.json``.
+        values: The curve.
+        window: Values of a mean; fewer at the beginning.
+
+    Returns:
+        As many values.
+    """
+    means = []
+    for end in range(1, len(values) + 1):
+        part = values[max(0, end - window) : end]
+        means.append(sum(part) / len(part))
+    return means
+
+
+def plot_run(scalars: str | Path, folder: str | Path) -> list[Path]:
+    """Draws the loss curves (each point the mean of the last percent of the run) and the recall curves of a run.
+
+    Args:
+        scalars: The run's ``metrics.jsonl`` or ``scalars.json``.
         folder: Where to put ``loss.png`` and ``recall.png``; a kind that was not logged is left out.
 
     Returns:
         The files written.
     """
     logged = read_scalars(scalars)
-    losses = {name: logged[name] for name in sorted(logged) if name == 'loss' or name.startswith('loss_')}
+    names = [name for name in sorted(logged) if name == 'loss' or name.startswith('loss_')]
+    window = max(1, max((len(logged[name][0]) for name in names), default=0) // 100)
+    losses = {name: (logged[name][0], running_mean(logged[name][1], window)) for name in names}
     recalls = {name: logged[name] for name in RECALL_KEYS if name in logged}
     files = []
     if losses:

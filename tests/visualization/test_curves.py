@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from stgt_mm.visualization.curves import plot_curves, plot_run, read_scalars
+from stgt_mm.visualization.curves import plot_curves, plot_run, read_scalars, running_mean
 
 
 def write_log(path):
     rows = [{'loss': 4.0 - i / 10, 'loss_vtc': 2.0, 'lr': 0.1, 'step': i} for i in range(5)]
-    rows += [{'loss': 1.0, 'step': 4}, {'t2v/Rmean': 40.0, 'step': 1}, {'t2v/Rmean': 60.0, 'step': 2}]
+    rows += [{'loss': 1.0, 'step': 4}, {'t2v/Rmean': 40.0, 'step': 1}, {'val/t2v/Rmean': 60.0, 'step': 2}]
     path.write_text('\n'.join(json.dumps(row) for row in rows) + '\n{"loss": 3.')
 
 
@@ -16,6 +16,10 @@ def test_scalars_are_read_in_order_and_a_repeated_step_counts_once(tmp_path):
     logged = read_scalars(tmp_path / 'scalars.json')
     assert logged['loss'] == ([0, 1, 2, 3, 4], [4.0, 3.9, 3.8, 3.7, 1.0])
     assert logged['t2v/Rmean'] == ([1, 2], [40.0, 60.0])
+
+
+def test_a_running_mean_looks_back_only():
+    assert running_mean([4.0, 2.0, 6.0, 0.0], 2) == [4.0, 3.0, 4.0, 3.0]
 
 
 def test_a_run_gives_two_pictures(tmp_path):

@@ -92,5 +92,5 @@ choices = dict(
 )
 val_evaluator = dict(type=RetrievalMetric)
 test_evaluator = dict(type=RetrievalMetric)
-val_cfg = dict(type=RetrievalLoop, rerank_k=32, score_fusion='calibrated', calibrate=True)
-test_cfg = dict(type=RetrievalLoop, rerank_k=32, score_fusion='calibrated', choices=choices)
+val_cfg = dict(type=RetrievalLoop, rerank_k=8, score_fusion='calibrated', calibrate=True)
+test_cfg = dict(type=RetrievalLoop, rerank_k=8, score_fusion='calibrated', choices=choices)
