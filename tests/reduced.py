@@ -37,7 +37,9 @@ def reduce_config(path: Path, data: Path, work_dir: Path):
     batch_sampler = cfg.train_dataloader.get('batch_sampler')
     if batch_sampler is not None and 'max_epochs' in batch_sampler:
         batch_sampler.max_epochs = 1
-    cfg.train_dataloader.dataset.ann_file = str(one_batch(Path(cfg.train_dataloader.dataset.ann_file), work_dir))
+    cfg.train_dataloader.dataset.ann_file = str(
+        one_batch(Path(cfg.train_dataloader.dataset.ann_file), work_dir)
+    )
     return cfg
 
 

@@ -1,4 +1,4 @@
-"""Every config of the tree: loads, binds to signatures, dumps and loads again, trains one step and validates."""
+"""Every config of the tree: loads, binds, dumps and loads again, trains one step and validates."""
 
 import math
 from pathlib import Path
@@ -38,7 +38,9 @@ def test_config_trains_a_step_and_validates(path, small_moving_shapes, tmp_path)
     before = {name: value.clone() for name, value in runner.model.state_dict().items()}
     runner.train()
     assert runner.iter == 1
-    losses = [runner.message_hub.get_scalar(f'train/{key}').current() for key in ('loss', 'loss_vtm', 'loss_vtg')]
+    losses = [
+        runner.message_hub.get_scalar(f'train/{key}').current() for key in ('loss', 'loss_vtm', 'loss_vtg')
+    ]
     assert all(map(math.isfinite, losses))
     after = runner.model.state_dict()
     trained = dict(runner.model.named_parameters())

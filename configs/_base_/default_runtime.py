@@ -2,7 +2,7 @@
 
 from mmengine.hooks import IterTimerHook, LoggerHook, ParamSchedulerHook, RuntimeInfoHook
 
-from stgt_mm.engine.hooks import MetricsFileHook, ProgressHook, VideoTextCheckpointHook
+from stgt_mm.engine.hooks import MetricsFileHook, ProgressHook, ReplacedClipsHook, VideoTextCheckpointHook
 
 default_scope = 'stgt_mm'
 runner_type = 'VideoTextRunner'
@@ -11,6 +11,7 @@ default_hooks = dict(
     timer=dict(type=IterTimerHook),
     logger=dict(type=LoggerHook, interval=50),
     param_scheduler=dict(type=ParamSchedulerHook),
+    replaced_clips=dict(type=ReplacedClipsHook),
     metrics_file=dict(type=MetricsFileHook),
     progress=dict(type=ProgressHook),
     checkpoint=dict(type=VideoTextCheckpointHook, interval=1, save_best='t2v/Rmean'),

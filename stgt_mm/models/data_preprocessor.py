@@ -18,7 +18,7 @@ CLIP_STD = (68.501, 66.632, 70.323)
 class VideoTextDataPreprocessor(BaseDataPreprocessor):
     """Normalises frames and tokenises captions, both on the device of the model.
 
-    Captions are cleaned here and nowhere else, so that training captions and test queries cannot differ in it.
+    Captions are cleaned here and nowhere else: training captions and test queries cannot differ in it.
 
     Args:
         tokenizer: Config of a tokenizer; built on first use, so that a model can be looked at without its
@@ -69,8 +69,8 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
             texts: K captions.
 
         Returns:
-            Token ids, shape (K, L), and a mask that is True at tokens, shape (K, L); L is the longest caption's
-            length, at most the tokenizer's limit. Both on the model's device.
+            Token ids and a mask that is True at tokens, both of shape (K, L), on the model's device; L is the
+            length of the longest caption, at most the tokenizer's limit.
         """
         ids, mask = self.tokenizer([self.clean(text) for text in texts])
         return ids.to(self.mean.device), mask.to(self.mean.device)
@@ -95,8 +95,8 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
             training: Unused here: nothing random happens on the device.
 
         Returns:
-            ``inputs``: dict with ``video`` (B, T, 3, H, W) or ``tokens`` (B, T, 1 + N, C), and, when every sample
-            has a caption, ``text_ids`` (B, L) and ``text_mask`` (B, L); ``data_samples`` as they came.
+            ``inputs``: dict with ``video`` (B, T, 3, H, W) or ``tokens`` (B, T, 1 + N, C), and, when every
+            sample has a caption, ``text_ids`` (B, L) and ``text_mask`` (B, L); ``data_samples`` as they came.
         """
         samples = data['data_samples']
         clips = data['inputs'].to(self.mean.device, non_blocking=self._non_blocking)

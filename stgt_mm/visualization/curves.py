@@ -91,7 +91,7 @@ def running_mean(values: Sequence[float], window: int) -> list[float]:
 
 
 def plot_run(scalars: str | Path, folder: str | Path) -> list[Path]:
-    """Draws the loss curves (each point the mean of the last percent of the run) and the recall curves of a run.
+    """Draws the loss curves (a running mean over a percent of the run) and the recall curves of a run.
 
     Args:
         scalars: The run's ``metrics.jsonl`` or ``scalars.json``.

@@ -9,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from stgt_mm.datasets.readers import VideoReadError, open_video, read_frames, uniform_indices
+from stgt_mm.datasets.frame_sampling import sample_frame_indices
+from stgt_mm.datasets.readers import VideoReadError, open_video, read_frames
 
 SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
 needs_files = pytest.mark.skipif(
@@ -96,7 +97,7 @@ def test_jumps_give_what_a_plain_decode_gives(name):
         container.streams.video[0].codec_context.thread_count = 1
         frames = [frame.to_ndarray(format='rgb24') for frame in container.decode(video=0)]
     with open_video(path, exact=False) as video:
-        wanted = [len(frames) - 1, *uniform_indices(len(frames), 7)]
+        wanted = [len(frames) - 1, *sample_frame_indices(len(frames), 7)]
         np.testing.assert_array_equal(video.get(wanted), np.stack([frames[i] for i in wanted]))
 
 

@@ -63,7 +63,9 @@ def test_cached_tokens_give_what_the_clips_give(vocab):
     aligner = build_aligner(vocab).eval()
     inputs = prepared_batch(aligner, range(5))['inputs']
     tokens = aligner.backbone(inputs['video'])
-    torch.testing.assert_close(aligner.encode_video({'tokens': tokens}).queries, aligner.encode_video(inputs).queries)
+    torch.testing.assert_close(
+        aligner.encode_video({'tokens': tokens}).queries, aligner.encode_video(inputs).queries
+    )
 
 
 def test_padding_of_captions_changes_no_loss(vocab):
@@ -73,7 +75,10 @@ def test_padding_of_captions_changes_no_loss(vocab):
     before = aligner(**batch, mode='loss')
     inputs = batch['inputs']
     pad = torch.nn.functional.pad
-    inputs['text_ids'], inputs['text_mask'] = pad(inputs['text_ids'], (0, 3)), pad(inputs['text_mask'], (0, 3))
+    inputs['text_ids'], inputs['text_mask'] = (
+        pad(inputs['text_ids'], (0, 3)),
+        pad(inputs['text_mask'], (0, 3)),
+    )
     after = aligner(**batch, mode='loss')
     for key, value in before.items():
         torch.testing.assert_close(after[key], value, msg=key)

@@ -5,7 +5,21 @@ import torch
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 
-WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'red', 'blue', 'dog', 'cat', 'runs', 'sleeps', 'far']
+WORDS = [
+    '[PAD]',
+    '[UNK]',
+    '[CLS]',
+    '[SEP]',
+    '[MASK]',
+    'a',
+    'red',
+    'blue',
+    'dog',
+    'cat',
+    'runs',
+    'sleeps',
+    'far',
+]
 TEXTS = ['a red dog runs', 'a blue cat', 'a cat sleeps far far far', 'red', 'a blue dog runs far']
 NECKS = {
     'stgt': dict(type='STGT', embed_dims=16, num_heads=2, num_frames=3, grid_size=2, attn_drop=0.0),
@@ -17,7 +31,9 @@ NECKS = {
 
 def aligner_config(vocab, neck='stgt', alpha=1.0):
     qformer = dict(type='QFormer', width=8, depth=2, num_heads=2, num_queries=3, vision_width=16, dropout=0.0)
-    vit = dict(model_name='vit_tiny_patch16_224', img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2)
+    vit = dict(
+        model_name='vit_tiny_patch16_224', img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2
+    )
     return dict(
         type='VideoTextAligner',
         data_preprocessor=dict(
@@ -46,7 +62,9 @@ def build_aligner(vocab, neck='stgt', alpha=1.0, seed=0):
 
 def prepared_batch(aligner, rows, noise=None):
     """Rows of a fixed batch of five clips, prepared as training would, in float64."""
-    clips = torch.randint(0, 256, (5, 3, 3, 16, 16), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    clips = torch.randint(
+        0, 256, (5, 3, 3, 16, 16), generator=torch.Generator().manual_seed(1), dtype=torch.uint8
+    )
     rows = list(rows)
     samples = [VideoTextSample(metainfo=dict(video_id=f'v{i}', text=TEXTS[i])) for i in rows]
     batch = aligner.data_preprocessor({'inputs': clips[rows], 'data_samples': samples})

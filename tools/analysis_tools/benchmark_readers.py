@@ -19,12 +19,12 @@ from pathlib import Path
 import av
 import numpy as np
 
+from stgt_mm.datasets.frame_sampling import sample_frame_indices
 from stgt_mm.datasets.readers import (
     VideoReadError,
     available_readers,
     open_video,
     read_frames,
-    uniform_indices,
     write_video,
 )
 from stgt_mm.datasets.readers.facts import forget_all
@@ -64,7 +64,7 @@ def _read_bare(path: str, num_frames: int) -> tuple[np.ndarray, int]:
     import decord
 
     opened = decord.VideoReader(path, num_threads=1)
-    return opened.get_batch(uniform_indices(len(opened), num_frames)).asnumpy(), len(opened)
+    return opened.get_batch(sample_frame_indices(len(opened), num_frames)).asnumpy(), len(opened)
 
 
 def _timed(function: Callable, *args: object, **kwargs: object) -> tuple[object, float]:
@@ -91,7 +91,7 @@ def _measure(path: str, reader: str, num_frames: int) -> dict:
 
 def _find_wrong(frames: np.ndarray, expected: list[av.VideoFrame]) -> str:
     """Says what is wrong with frames that should be spread evenly over the expected ones, or ''."""
-    for index, frame in zip(uniform_indices(len(expected), len(frames)), frames):
+    for index, frame in zip(sample_frame_indices(len(expected), len(frames)), frames):
         right = _to_array(expected[index])
         if right.shape != frame.shape:
             return f'shape {frame.shape}, truth {right.shape}'

@@ -12,7 +12,6 @@ from stgt_mm.datasets.readers.reading import (
     open_video,
     read_frames,
     reader_order,
-    uniform_indices,
 )
 from stgt_mm.datasets.readers.writer import write_video
 
@@ -30,6 +29,5 @@ __all__ = [
     'open_video',
     'read_frames',
     'reader_order',
-    'uniform_indices',
     'write_video',
 ]

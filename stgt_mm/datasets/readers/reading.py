@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from mmengine.logging import print_log
 
+from stgt_mm.datasets.frame_sampling import sample_frame_indices
 from stgt_mm.datasets.readers.base import BaseReader
 from stgt_mm.datasets.readers.errors import VideoReadError
 from stgt_mm.registry import READERS
@@ -93,21 +94,6 @@ def open_video(
     return _attempt(os.fspath(path), reader_order(reader), lambda opened: opened, exact)
 
 
-def uniform_indices(num_frames: int, wanted: int) -> list[int]:
-    """Returns evenly spread frame indices, ``floor(i * num_frames / wanted)``.
-
-    A clip shorter than ``wanted`` repeats frames evenly, in order.
-
-    Args:
-        num_frames: Frames in the clip.
-        wanted: Frames to take.
-
-    Returns:
-        ``wanted`` ascending indices.
-    """
-    return [i * num_frames // wanted for i in range(wanted)]
-
-
 def read_frames(
     path: str | os.PathLike,
     num_frames: int = 8,
@@ -119,7 +105,7 @@ def read_frames(
 
     Args:
         path: Video file.
-        num_frames: Frames to take, spread evenly (``uniform_indices``); not used with ``indices_fn``.
+        num_frames: Frames to take, spread evenly, see ``sample_frame_indices``; not used with ``indices_fn``.
         reader: See ``reader_order``.
         indices_fn: Called with the true number of frames, returns the indices to read. An index past
             the end gives the last frame. Called once for each reader that opens the file.
@@ -138,7 +124,7 @@ def read_frames(
     def take(opened: BaseReader) -> np.ndarray:
         with opened:
             count = opened.num_frames
-            indices = uniform_indices(count, num_frames) if indices_fn is None else indices_fn(count)
+            indices = sample_frame_indices(count, num_frames) if indices_fn is None else indices_fn(count)
             return opened.get([min(int(i), count - 1) for i in indices])
 
     return _attempt(os.fspath(path), reader_order(reader), take, exact)

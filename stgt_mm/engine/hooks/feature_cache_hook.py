@@ -13,8 +13,8 @@ from stgt_mm.registry import HOOKS
 class FeatureCacheHook(Hook):
     """Fills and uses the caches of data sets with ``feature_cache=dict(root=...)``; leaves others alone.
 
-    With a frozen backbone and a pipeline without chance, decoding and the backbone give the same tokens in every
-    epoch. Results are those without a cache up to its float16.
+    With a frozen backbone and a pipeline without chance, decoding and the backbone give the same tokens in
+    every epoch. Results are those without a cache up to its float16.
 
     Args:
         batch_size: Clips the backbone sees at once.

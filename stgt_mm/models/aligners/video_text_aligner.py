@@ -36,7 +36,7 @@ class VideoTextAligner(BaseModel):
         qformer: Config; ``vocab_size`` is the tokenizer's when left out.
         contrastive_head: Config.
         data_preprocessor: Config.
-        neck: Config; maps (B, T, 1 + N, C) to (B, M, C). Without one the tokens of all frames are laid side by side.
+        neck: Config; maps (B, T, 1 + N, C) to (B, M, C). Without one the tokens of all frames stand in a row.
         vision_norm: Arguments of the LayerNorm behind the neck; ``None`` for no norm.
         matching_head: Config.
         caption_head: Config.
@@ -82,8 +82,8 @@ class VideoTextAligner(BaseModel):
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
 
         Returns:
-            ``'loss'``: dict of losses and diagnostics; ``'predict'``: the samples with ``embedding`` (Q, P), and
-            ``similarity`` to their own caption if they have one; ``'tensor'``: :class:`VideoFeatures`.
+            ``'loss'``: dict of losses and diagnostics; ``'predict'``: the samples with ``embedding`` (Q, P),
+            and ``similarity`` to their own caption if they have one; ``'tensor'``: :class:`VideoFeatures`.
 
         Raises:
             ValueError: If ``mode`` is none of the three.
@@ -178,7 +178,7 @@ class VideoTextAligner(BaseModel):
             data_samples: B samples with ``video_id`` and ``text``.
 
         Returns:
-            ``loss_vtc`` and/or ``loss_csal``, ``loss_vtm``, ``loss_vtg``, and diagnostics without 'loss' in the key.
+            ``loss_vtc`` and/or ``loss_csal``, ``loss_vtm``, ``loss_vtg``, and diagnostics.
 
         Raises:
             ValueError: If a sample has no caption.
@@ -216,7 +216,7 @@ class VideoTextAligner(BaseModel):
         contrast: Contrast,
         noise: Tensor | None,
     ) -> dict[str, Tensor]:
-        """Scores (video, own text), (video, wrong text) and (wrong video, text); the first two share their keys."""
+        """Scores (video, own text), (video, wrong text), (wrong video, text); the first two share keys."""
         negatives = self.matching_head.sample(contrast, noise)
         pad = self.data_preprocessor.tokenizer.pad_id
         all_ids = gather_padded(ids, pad, contrast.counts)

@@ -82,6 +82,7 @@ class CrossFrameNeck(nn.Module):
         drop_path: Stochastic depth of the cross-frame blocks.
         temporal_resize: 'linear', or 'nearest' as in the release.
         temporal_init_std: Std of the temporal embedding at the start.
+        init_std: Std of the Linear weights at the start.
 
     Raises:
         ValueError: If a count is below 1 or the tokens have another width.
@@ -99,6 +100,7 @@ class CrossFrameNeck(nn.Module):
         drop_path: float = 0.0,
         temporal_resize: str = 'linear',
         temporal_init_std: float = 0.02,
+        init_std: float = 0.02,
     ) -> None:
         super().__init__()
         counts = (num_frames, num_layers, integration_layers)
@@ -115,7 +117,7 @@ class CrossFrameNeck(nn.Module):
         self.integration = MultiFrameIntegration(
             embed_dims, num_heads, num_frames, integration_layers, temporal_resize, temporal_init_std
         )
-        init_linear(self)
+        init_linear(self, init_std)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Turns the tokens of the frames into video tokens.

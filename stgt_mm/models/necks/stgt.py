@@ -31,6 +31,9 @@ class STGT(nn.Module):
         band: Frames on each side that a token sees; 1 in the paper.
         temporal_init_std: Std of the temporal embedding at the start. 0.02 suits C = 1408; a tiny model needs
             the scale of its tokens, about 0.5.
+        init_std: Std of the Linear weights at the start; 0.02 is near C ** -0.5 at C = 1408. The graph
+            attention has no residual around it: at a small C take C ** -0.5, else the tokens vanish in
+            four Linears in a row.
 
     Raises:
         ValueError: If an argument or the shape of the tokens has no meaning here.
@@ -56,6 +59,7 @@ class STGT(nn.Module):
         attention_backend: str = 'auto',
         band: int = 1,
         temporal_init_std: float = 0.02,
+        init_std: float = 0.02,
     ) -> None:
         super().__init__()
         if num_frames < 1 or num_layers < 1:
@@ -86,7 +90,7 @@ class STGT(nn.Module):
         )
         self.norm = nn.LayerNorm(embed_dims)
         self.proj = nn.Parameter(torch.randn(embed_dims, embed_dims) * embed_dims**-0.5)
-        init_linear(self)
+        init_linear(self, init_std)
         if temporal_init_std:
             bound = 2 * temporal_init_std
             nn.init.trunc_normal_(self.temporal_embed, std=temporal_init_std, a=-bound, b=bound)
