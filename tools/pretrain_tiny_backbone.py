@@ -59,7 +59,11 @@ class Heads(nn.Module):
         self.outline = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, CELLS))
 
     def forward(self, tokens: Tensor, early: Tensor) -> dict[str, Tensor]:
-        """Reads the tokens of the last and of the first block, both (F, 1+N, C).
+        """Reads the tokens of frames.
+
+        Args:
+            tokens: Of the last block, shape (F, 1+N, C).
+            early: Of the first block, shape (F, 1+N, C).
 
         Returns:
             shape (F, N, 6), colour (F, N, 7), place (F, N, 3), summary (F, 12), outline (F, N, 16).

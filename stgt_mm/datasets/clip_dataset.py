@@ -92,10 +92,13 @@ class ClipDataset(Dataset):
         return self.video_root / record['video']
 
     def rng_of(self, index: int) -> np.random.Generator:
-        """Returns the source of randomness of a sample.
+        """Makes the source of randomness of a sample.
 
         Args:
             index: Index of the record, perhaps an :class:`~stgt_mm.datasets.samplers.EpochIndex`.
+
+        Returns:
+            A generator that depends on seed, epoch and index alone.
         """
         seed = getattr(index, 'seed', self.seed)
         return np.random.default_rng((seed, getattr(index, 'epoch', 0), int(index)))

@@ -30,10 +30,13 @@ class Curriculum:
             raise ValueError(f'curriculum until={self.until} is a share of the training: between 0 and 1.')
 
     def select(self, records: Sequence[dict[str, Any]]) -> np.ndarray:
-        """Returns the indices of the easy records.
+        """Finds the easy records.
 
         Args:
             records: Records with ``key``.
+
+        Returns:
+            Their indices, int64.
 
         Raises:
             ValueError: If a record lacks the key.
@@ -47,12 +50,15 @@ class Curriculum:
         return np.flatnonzero([record[self.key] <= self.max_value for record in records])
 
     def batches(self, epoch: int, per_epoch: int, max_epochs: int) -> int:
-        """Returns how many batches of an epoch, its first ones, hold easy records only.
+        """Counts the batches of an epoch, its first ones, that hold easy records only.
 
         Args:
             epoch: From 0.
             per_epoch: Batches an epoch.
             max_epochs: Epochs of the training.
+
+        Returns:
+            Between 0 and ``per_epoch``.
         """
         return int(np.clip(round((self.until * max_epochs - epoch) * per_epoch), 0, per_epoch))
 

@@ -48,10 +48,13 @@ def row_counts(rows: int, device: torch.device | str) -> list[int]:
 
 
 def row_offset(counts: Sequence[int]) -> int:
-    """Returns the index of this rank's first row in the gathered batch.
+    """Finds where this rank's rows begin in the gathered batch.
 
     Args:
         counts: Output of :func:`row_counts`.
+
+    Returns:
+        Index of its first row.
     """
     return sum(counts[: rank()])
 

@@ -65,13 +65,14 @@ class VideoTextRunner(Runner):
 
         Args:
             hooks: Replacements by name (``runtime_info``, ``timer``, ``logger``, ``param_scheduler``,
-                ``checkpoint``, ``metrics_file``, ``progress``); None removes one.
+                ``replaced_clips``, ``checkpoint``, ``metrics_file``, ``progress``); None removes one.
         """
         defaults: dict[str, Any] = {
             'runtime_info': {'type': 'RuntimeInfoHook'},
             'timer': {'type': 'IterTimerHook'},
             'logger': {'type': 'LoggerHook', 'interval': 50},
             'param_scheduler': {'type': 'ParamSchedulerHook'},
+            'replaced_clips': {'type': 'ReplacedClipsHook'},
             'metrics_file': {'type': 'MetricsFileHook'},
             'progress': {'type': 'ProgressHook'},
             'checkpoint': {'type': 'VideoTextCheckpointHook'},

@@ -1,4 +1,3 @@
-# ruff: noqa: C408
 custom_imports = dict(imports=['engine_toy'], allow_failed_imports=False)
 default_scope = 'stgt_mm'
 runner_type = 'VideoTextRunner'

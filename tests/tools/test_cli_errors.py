@@ -1,33 +1,15 @@
-import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from command_line import ROOT, run, run_here
 
-from stgt_mm.engine.cli import run_tool
-
-ROOT = Path(__file__).parents[2]
 TOYS = ROOT / 'tests' / 'engine'
 CONFIG = str(TOYS / 'engine_toy_config.py')
 
 
 sys.path.insert(0, str(TOYS))
-
-
-def run_here(tool, *arguments):
-    path = ROOT / 'tools' / tool
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return run_tool(module.main, [str(argument) for argument in arguments])
-
-
-def run(tool, *arguments):
-    environment = {**os.environ, 'PYTHONPATH': f'{ROOT}:{TOYS}', 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, str(ROOT / 'tools' / tool), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=300)
 
 
 @pytest.mark.parametrize(

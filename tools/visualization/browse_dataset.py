@@ -9,8 +9,9 @@ import sys
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.datasets import ClipDataset, EpochIndex
 from stgt_mm.registry import DATASETS
 from stgt_mm.visualization.contact_sheet import contact_sheet
@@ -32,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', default='contact_sheet.png', help='picture to write')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='key=value overrides of the config'
+        '--cfg-options', nargs='+', action='extend', default=[], help='KEY=VALUE overrides of the config'
     )
     return parser.parse_args()
 
@@ -43,6 +44,9 @@ def build(cfg: Config, split: str) -> ClipDataset:
     Args:
         cfg: Config with ``<split>_dataloader``.
         split: ``'train'``, ``'val'`` or ``'test'``.
+
+    Returns:
+        The data set.
 
     Raises:
         ValueError: If the config has no such loader.
@@ -56,12 +60,15 @@ def build(cfg: Config, split: str) -> ClipDataset:
 
 
 def texts_of(dataset: ClipDataset, sample: Any, index: int) -> str:
-    """Returns the lines below a clip: what it is, then its captions.
+    """Writes the lines below a clip.
 
     Args:
         dataset: Where the sample is from.
         sample: Its :class:`~stgt_mm.structures.VideoTextSample`.
         index: Its index.
+
+    Returns:
+        What the clip is, then its captions.
     """
     frames = ', '.join(map(str, sample.frame_indices))
     head = f'[{index}] {sample.video_id}, frames {frames} of {sample.num_frames}'
@@ -76,10 +83,8 @@ def texts_of(dataset: ClipDataset, sample: Any, index: int) -> str:
 def main() -> int:
     """Builds the data set and draws the sheet."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     try:
+        cfg = load_config(args.config, parse_overrides(args.cfg_options))
         dataset = build(cfg, args.split)
         order = np.arange(len(dataset))
         if args.shuffle:

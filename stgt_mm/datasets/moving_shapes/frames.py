@@ -53,6 +53,9 @@ def draw_frames(rng: np.random.Generator, count: int = 8, artefacts: bool = True
         rng: Source of randomness.
         count: T.
         artefacts: Whether colour is subsampled and noise added, as H.264 does.
+
+    Returns:
+        The frames and their labels.
     """
     number = int(rng.integers(1, 4))
     colours, shapes = rng.permutation(len(COLOURS))[:number], rng.permutation(len(SHAPES))[:number]

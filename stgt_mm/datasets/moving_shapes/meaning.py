@@ -6,6 +6,8 @@ with equal meanings have captions that are true of both.
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 COLOURS = ('red', 'green', 'blue', 'yellow', 'purple', 'white')
 SHAPES = ('circle', 'square', 'triangle', 'cross', 'ring')
 SIZES = ('small', 'big')
@@ -107,14 +109,17 @@ def kinds_of(meaning: Meaning) -> tuple[str, ...]:
     return tuple(kinds)
 
 
-def change_fact(meaning: Meaning, kind: str, rng) -> Meaning:
-    """Returns the meaning with one fact changed.
+def change_fact(meaning: Meaning, kind: str, rng: np.random.Generator) -> Meaning:
+    """Changes one fact of a meaning.
 
     Args:
         meaning: The true meaning.
         kind: One of ``kinds_of(meaning)``. A kind of :data:`ORDER_KINDS` gives the reverse, because only
             a clip and its reverse show the same frames.
-        rng: Numpy generator: chooses the object, and the new colour or shape.
+        rng: Chooses the object, and the new colour or shape.
+
+    Returns:
+        The changed meaning.
 
     Raises:
         ValueError: If the meaning has no fact of that kind.

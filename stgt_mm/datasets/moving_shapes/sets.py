@@ -101,6 +101,9 @@ def make_benchmark(
         test: Test clips, all different in meaning.
         one_fact: Triples of a clip, its caption and a caption with one fact changed.
 
+    Returns:
+        All clips and what is asked about them; nothing is rendered.
+
     Raises:
         ValueError: If ``train`` is not a multiple of 4 or a split has too few meanings.
     """

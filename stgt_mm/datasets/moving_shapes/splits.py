@@ -75,6 +75,9 @@ def draw_meaning(rng: np.random.Generator, family: str, split: str) -> Meaning:
         rng: Source of randomness.
         family: One of :data:`~stgt_mm.datasets.moving_shapes.meaning.FAMILIES`.
         split: 'train', 'val' or 'test'.
+
+    Returns:
+        The meaning.
     """
     count = 2 if family in ('order_two', 'duo', 'pass') else 1
     while True:
@@ -85,7 +88,15 @@ def draw_meaning(rng: np.random.Generator, family: str, split: str) -> Meaning:
 
 
 def draw_distinct(rng: np.random.Generator, counts: dict[str, int], split: str) -> list[Meaning]:
-    """Draws meanings that all differ, ``counts[family]`` of each family.
+    """Draws meanings that all differ.
+
+    Args:
+        rng: Source of randomness.
+        counts: How many of each family.
+        split: 'train', 'val' or 'test'.
+
+    Returns:
+        The meanings, family by family.
 
     Raises:
         ValueError: If a family does not have that many meanings in the split.

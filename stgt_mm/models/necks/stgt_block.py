@@ -16,7 +16,7 @@ class STGTBlock(nn.Module):
         num_heads: H.
         global_passes: How often the block across frames is applied to the CLS tokens (shared weights).
         drop_path: Rate of stochastic depth in the fusion block.
-        graph: Further arguments of ``SpatioTemporalGraphAttention``.
+        **graph: Further arguments of ``SpatioTemporalGraphAttention``.
 
     Raises:
         ValueError: If ``global_passes`` is negative.
