@@ -1,0 +1,92 @@
+"""The documentation names what exists: paths, options of the tools, links."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+# a path of the repository; not the middle of another path, of a URL or of package://
+PATH = re.compile(r'(?<![\w./-])(?:tools|configs|docs|stgt_mm|tests|requirements)/[\w./-]*\w')
+COMMAND = re.compile(r'(?:python|bash) (tools/[\w/]+\.(?:py|sh))([^\n`|;]*)')
+FLAG = re.compile(r'(?<![\w-])--[a-z][\w-]*')
+# the tool behind a script; None takes anything (pytest's options)
+SCRIPTS = {
+    'tools/quickstart.sh': 'tools/quickstart.py',
+    'tools/dist_train.sh': 'tools/train.py',
+    'tools/dist_test.sh': 'tools/test.py',
+    'tools/run_tests.sh': None,
+}
+
+
+def code(text):
+    """Fenced blocks and spans between backticks; continued lines are joined."""
+    blocks = re.findall(r'^```\w*\n(.*?)^```', text, re.M | re.S)
+    spans = re.findall(r'`([^`\n]+)`', re.sub(r'^```.*?^```', '', text, flags=re.M | re.S))
+    return '\n'.join(blocks + spans).replace('\\\n', ' ')
+
+
+def options_in(tree):
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    adds = [node for node in calls if getattr(node.func, 'attr', '') == 'add_argument']
+    return {arg.value for node in adds for arg in node.args if isinstance(arg, ast.Constant)}
+
+
+def options_of(tool):
+    """Options that a tool adds itself or through the shared functions of the command line."""
+    tree = ast.parse((ROOT / tool).read_text())
+    shared = ast.parse((ROOT / 'stgt_mm/engine/cli.py').read_text())
+    called = {getattr(node.func, 'id', '') for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    parts = [node for node in shared.body if isinstance(node, ast.FunctionDef) and node.name in called]
+    return options_in(tree).union({'--help'}, *map(options_in, parts))
+
+
+def unknown_options(text):
+    wrong = []
+    for tool, rest in COMMAND.findall(code(text)):
+        target = SCRIPTS.get(tool, tool)
+        if target is not None and (ROOT / target).is_file():
+            wrong += [f'{tool} {flag}' for flag in FLAG.findall(rest) if flag not in options_of(target)]
+    return wrong
+
+
+def missing_paths(text):
+    return sorted({path for path in PATH.findall(code(text)) if not (ROOT / path).exists()})
+
+
+@pytest.mark.parametrize('page', PAGES, ids=NAMES)
+def test_paths_exist(page):
+    assert missing_paths(page.read_text()) == []
+
+
+@pytest.mark.parametrize('page', PAGES, ids=NAMES)
+def test_options_exist(page):
+    assert unknown_options(page.read_text()) == []
+
+
+@pytest.mark.parametrize('page', PAGES, ids=NAMES)
+def test_links_lead_to_files_and_headings(page):
+    wrong = []
+    for target in re.findall(r'\]\(([^)\s]+)\)', page.read_text()):
+        if re.match(r'https?:|mailto:', target):
+            continue
+        name, _, anchor = target.partition('#')
+        file = page.parent / name if name else page
+        if not file.exists() or (anchor and anchor not in headings(file.read_text())):
+            wrong.append(target)
+    assert wrong == []
+
+
+def headings(text):
+    titles = re.findall(r'^#+ (.+)$', text, re.M)
+    return {re.sub(r'[^\w -]', '', title.lower()).replace(' ', '-') for title in titles}
+
+
+def test_mistakes_are_found():
+    page = '`tools/nothing.py`\n```\npython tools/test.py CONFIG \\\n    --ouch x --out y\n```\n'
+    assert missing_paths(page) == ['tools/nothing.py']
+    assert unknown_options(page) == ['tools/test.py --ouch']
+    assert missing_paths('`package://stgt_mm/no` and `data/docs/no`') == []
