@@ -112,9 +112,12 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
 def _is_for_user(error: Exception) -> bool:
     from stgt_mm.datasets.readers import VideoReadError
     from stgt_mm.engine.errors import CheckpointSpaceError, NonFiniteLossError
+    from stgt_mm.evaluation.encode import BrokenVideosError
 
     kinds = (ValueError, KeyError, FileNotFoundError, ImportError, VideoReadError, CheckpointSpaceError)
-    return isinstance(error, (*kinds, NonFiniteLossError)) and not isinstance(error, UnicodeError)
+    return isinstance(error, (*kinds, NonFiniteLossError, BrokenVideosError)) and not isinstance(
+        error, UnicodeError
+    )
 
 
 def _message(error: Exception) -> str:

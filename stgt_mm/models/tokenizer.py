@@ -28,7 +28,11 @@ def _vocab_file(vocab: str) -> Path:
     if path.is_file():
         return path
     if path.suffix or path.is_absolute() or vocab.count('/') > 1:
-        raise ValueError(f"there is no vocabulary file '{vocab}'. Make one with: {BUILD_COMMAND}")
+        raise ValueError(
+            f"there is no vocabulary file '{vocab}' (working directory {Path.cwd()}). Make one with: "
+            f'{BUILD_COMMAND}. Moving Shapes brings its own: python '
+            'tools/dataset_converters/moving_shapes.py data/moving_shapes'
+        )
     from huggingface_hub import hf_hub_download
 
     try:
