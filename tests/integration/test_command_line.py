@@ -1,0 +1,280 @@
+"""The main job from the command line: the real config on a small Moving Shapes, and every mistake in it."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from command_line import ROOT, run, run_here
+
+from stgt_mm.engine.checkpoint import read_checkpoint
+from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
+
+pytestmark = pytest.mark.integration
+CONFIG = ROOT / 'configs/moving_shapes/stgt_tiny.py'
+HERE = Path(__file__).parent
+# 64 clips in batches of 8: 8 steps an epoch, one epoch a stage
+SMALL = (
+    'train_dataloader.batch_size=8',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'train_dataloader.batch_sampler.max_epochs=2',
+    'val_dataloader.num_workers=0',
+    'test_dataloader.num_workers=0',
+    'test_cfg.choices.backwards.num_workers=0',
+    'test_cfg.choices.one_fact.num_workers=0',
+    'train_cfg.max_epochs=2',
+    'param_scheduler.stages=[(1,2e-3),(1,5e-4)]',
+    'custom_hooks.1.stages=[(1,1.0),(1,0.0)]',
+    'default_hooks.checkpoint.interval_steps=3',
+)
+ONE_EPOCH = (
+    *SMALL,
+    'train_cfg.max_epochs=1',
+    'train_dataloader.batch_sampler.max_epochs=1',
+    'param_scheduler.stages=[(1,2e-3)]',
+    'custom_hooks.1.stages=[(1,1.0)]',
+)
+ONE_STEP = (
+    *ONE_EPOCH,
+    'train_dataloader.dataset.ann_file=data/moving_shapes/one_batch.jsonl',
+    'val_cfg=None',
+    'val_dataloader=None',
+    'val_evaluator=None',
+)
+
+
+def use_data(folder, data):
+    """Makes ``folder`` a place to start tools from, as the root of the repository with its data is."""
+    (folder / 'data').mkdir(parents=True)
+    (folder / 'data/moving_shapes').symlink_to(data)
+    lines = (data / 'train.jsonl').read_text().splitlines()[:8]
+    (data / 'one_batch.jsonl').write_text('\n'.join(lines) + '\n')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def place(small_moving_shapes, tmp_path_factory):
+    return use_data(tmp_path_factory.mktemp('place'), small_moving_shapes)
+
+
+@pytest.fixture
+def here(place, tmp_path, monkeypatch):
+    """Starts tools in ``place`` and in this process: exit status."""
+    monkeypatch.chdir(place)
+
+    def call(tool, *options, settings=SMALL, work_dir=tmp_path / 'run'):
+        name = f'experiment_name={tmp_path.name}_{os.getpid()}_{len(list(tmp_path.iterdir()))}'
+        options = [*options, '--work-dir', work_dir]
+        return run_here(tool, CONFIG, *options, '--cfg-options', name, *settings)
+
+    return call
+
+
+@pytest.fixture(scope='module')
+def whole(place):
+    """Both stages in a process that nothing stopped."""
+    done = run('train.py', CONFIG, '--work-dir', 'whole', '--cfg-options', *SMALL, cwd=place)
+    assert done.returncode == 0, done.stderr
+    return place / 'whole'
+
+
+def losses(work_dir):
+    return [record for record in read_metrics(work_dir / 'metrics.jsonl') if 'loss' in record]
+
+
+def test_both_stages_train(whole):
+    records = losses(whole)
+    assert [record['step'] for record in records] == list(range(1, 17))
+    assert all(('loss_vtc' in record) == (record['epoch'] == 1) for record in records)
+    assert all(('loss_csal' in record) == (record['epoch'] == 2) for record in records)
+    assert all(record['loss_vtm'] > 0 and record['loss_vtg'] > 0 for record in records)
+    assert all(record['replaced_clips'] == 0 for record in records)
+    assert (whole / 'best_t2v_Rmean.pth').is_file()
+
+
+@pytest.mark.parametrize('step', [6, 14])
+def test_killed_run_resumes_as_if_never_stopped(whole, place, step):
+    work_dir = place / f'killed_{step}'
+    settings = [*SMALL, 'custom_imports.imports=[kill_at_step]']
+    kill = f'default_hooks.kill={{"type": "KillAtStep", "step": {step}}}'
+    options = [CONFIG, '--work-dir', work_dir, '--cfg-options', *settings, kill]
+    done = run('train.py', *options, cwd=place, paths=[HERE])
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    newest = (work_dir / 'last_checkpoint').read_text().strip()
+    assert Path(newest).name == f'iter_{(step - 1) // 3 * 3}.pth'
+    assert len(losses(work_dir)) < 16
+    done = run('train.py', CONFIG, '--resume', '--work-dir', work_dir, '--cfg-options', *SMALL, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert losses(work_dir) == losses(whole)
+    assert read_metrics(work_dir / 'metrics.jsonl') == read_metrics(whole / 'metrics.jsonl')
+    last, expected = (read_checkpoint(folder / 'epoch_2.pth') for folder in (work_dir, whole))
+    for key, value in expected['state_dict'].items():
+        assert torch.equal(last['state_dict'][key], value), key
+
+
+def test_two_processes_give_the_numbers_of_one(whole, place):
+    checkpoint = whole / 'best_t2v_Rmean.pth'
+    done = run('test.py', CONFIG, checkpoint, '--out', 'one.json', '--cfg-options', *SMALL, cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert 'text -> video' in done.stdout
+    assert 'backwards' in done.stdout and 'one_fact' in done.stdout
+    one = json.loads((place / 'one.json').read_text())
+    assert one['protocol']['videos'] == 20
+    assert {'t2v/R1', 'v2t/R1', 't2v/Rmean', 'backwards/accuracy', 'one_fact/accuracy'} <= set(one['metrics'])
+    arguments = [CONFIG, checkpoint, 2, '--out', 'two.json', '--cfg-options', *SMALL]
+    done = run('dist_test.sh', *arguments, cwd=place)
+    assert done.returncode == 0, done.stderr
+    two = json.loads((place / 'two.json').read_text())
+    assert two['metrics'] == one['metrics']
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
+def test_two_processes_train_without_gpu(place):
+    options = ['--work-dir', 'two', '--cfg-options', *ONE_EPOCH, 'train_dataloader.batch_size=4']
+    done = run('dist_train.sh', CONFIG, 2, *options, cwd=place)
+    assert done.returncode == 0, done.stderr
+    records = losses(place / 'two')
+    assert [record['step'] for record in records] == list(range(1, 9))
+
+
+@pytest.mark.parametrize('neck', ['CrossFrameNeck', 'MeanPoolNeck'])
+def test_another_neck_trains_a_step(here, neck, tmp_path, capsys):
+    assert here('train.py', settings=[*ONE_STEP, f'model.neck.type={neck}']) == 0
+    printed = capsys.readouterr().out
+    assert f'model.neck: {neck} takes no similarity_threshold, dropped similarity_threshold=0.5' in printed
+    assert len(losses(tmp_path / 'run')) == 1
+
+
+def test_amp_trains_a_step_on_a_cpu(here, tmp_path, capsys):
+    assert here('train.py', settings=ONE_STEP, work_dir=tmp_path / 'full') == 0
+    assert here('train.py', '--amp', settings=ONE_STEP) == 0
+    assert '--amp: bfloat16 autocast' in capsys.readouterr().err
+    full, half = losses(tmp_path / 'full')[0], losses(tmp_path / 'run')[0]
+    assert half['loss'] != full['loss']
+    assert abs(half['loss'] - full['loss']) < 0.02 * full['loss']
+
+
+def test_config_is_printed_and_clips_are_shown(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    assert run_here('misc/print_config.py', CONFIG, '--cfg-options', 'model.neck.num_frames=4') == 0
+    assert 'num_frames=4' in capsys.readouterr().out
+    done = run('visualization/browse_dataset.py', CONFIG, '--split', 'test', '--out', 'sheet.png', cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert '8 of 20 test clips' in done.stdout
+    assert (place / 'sheet.png').stat().st_size > 5000
+    done = run('visualization/browse_dataset.py', CONFIG, '--cfg-options', 'model.nck.type=STGT', cwd=place)
+    assert done.returncode != 0
+    assert "Did you mean 'neck'" in done.stderr
+
+
+def first_line(data, change):
+    """Writes ``mistake.jsonl``: two lines of the training set, the second one changed."""
+    lines = (data / 'train.jsonl').read_bytes().splitlines()[:2]
+    (data / 'mistake.jsonl').write_bytes(lines[0] + b'\n' + change(lines) + b'\n')
+
+
+MISTAKES = {
+    'no annotation': (
+        'train_dataloader.dataset.ann_file=no.jsonl',
+        [
+            "no annotation file 'no.jsonl'",
+            'dataset_converters/moving_shapes.py',
+            'dataset_converters/custom.py',
+        ],
+    ),
+    'no vocabulary': (
+        'model.data_preprocessor.tokenizer.vocab=data/moving_shapes/no.txt',
+        ["no vocabulary file 'data/moving_shapes/no.txt'", 'moving_shapes.py', 'build_vocab.py'],
+    ),
+    'unknown component': ('model.neck.type=STGTT', ["nothing is called 'STGTT'", "Did you mean 'STGT'"]),
+    'unknown key': ('model.neck.num_frame=4', ["STGT takes no 'num_frame'", "Did you mean 'num_frames'"]),
+}
+BAD_LINES = {
+    'not JSON': (lambda lines: lines[1][:-9], ['mistake.jsonl:2: not JSON']),
+    'duplicate ids': (lambda lines: lines[0], ['mistake.jsonl:2:', 'is already on line 1']),
+    'empty caption': (
+        lambda lines: json.dumps({**json.loads(lines[1]), 'text': ' '}).encode(),
+        ["mistake.jsonl:2: 'text' is empty"],
+    ),
+    'not UTF-8': (
+        lambda lines: lines[1].replace(b'"text": "', b'"text": "\xe9'),
+        ['mistake.jsonl:2:', 'iconv'],
+    ),
+}
+
+
+def assert_stops(call, words, capsys):
+    assert call() == 2
+    printed = capsys.readouterr().err
+    assert 'Traceback' not in printed
+    message = printed.split('error: ')[-1]
+    for word in words:
+        assert word in message
+    return message
+
+
+def test_wrong_video_root_stops_before_training_with_three_examples(here, tmp_path, capsys):
+    settings = [*ONE_STEP, 'train_dataloader.dataset.video_root=nowhere']
+    message = assert_stops(lambda: here('train.py', settings=settings), ['none of the 8 videos'], capsys)
+    assert message.count('nowhere/video') == 3
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+@pytest.mark.parametrize('mistake', MISTAKES)
+def test_mistake_stops_before_training(here, mistake, tmp_path, capsys):
+    option, words = MISTAKES[mistake]
+    assert_stops(lambda: here('train.py', settings=[*ONE_STEP, option]), words, capsys)
+    assert not list(tmp_path.rglob('*.pth'))
+
+
+@pytest.mark.parametrize('mistake', BAD_LINES)
+def test_bad_line_stops_before_training(here, place, mistake, capsys):
+    change, words = BAD_LINES[mistake]
+    first_line(place / 'data/moving_shapes', change)
+    option = 'train_dataloader.dataset.ann_file=data/moving_shapes/mistake.jsonl'
+    assert_stops(lambda: here('train.py', settings=[*ONE_STEP, option]), words, capsys)
+
+
+def test_checkpoint_of_another_config_stops(here, whole, capsys):
+    setting = 'model.neck.similarity_threshold=0.3'
+    words = ['another configuration', 'model.neck.similarity_threshold: 0.5 -> 0.3']
+    assert_stops(
+        lambda: here('train.py', '--resume', settings=[*SMALL, setting], work_dir=whole), words, capsys
+    )
+    setting = 'model.neck.type=MeanPoolNeck'
+    words = ['does not fit', 'not in the model', 'another architecture']
+    assert_stops(lambda: here('test.py', whole / 'epoch_2.pth', settings=[*SMALL, setting]), words, capsys)
+
+
+@pytest.fixture
+def damaged(here, small_moving_shapes, tmp_path, monkeypatch):
+    """Moves ``here`` to a place whose first training clip and first test clip are damaged."""
+    data = tmp_path / 'damaged'
+    shutil.copytree(small_moving_shapes, data, ignore=shutil.ignore_patterns('cache'))
+    for split in ('train', 'test'):
+        first = json.loads((data / f'{split}.jsonl').read_text().splitlines()[0])['video']
+        (data / 'videos' / first).write_bytes(b'no video at all')
+    monkeypatch.chdir(use_data(tmp_path / 'place', data))
+    return first
+
+
+def test_damaged_training_clip_is_replaced_and_counted(here, damaged, tmp_path):
+    assert here('train.py', settings=ONE_STEP) == 0
+    assert losses(tmp_path / 'run')[0]['replaced_clips'] >= 1
+    log = ''.join(path.read_text() for path in (tmp_path / 'run').rglob('*.log'))
+    assert 'could not be decoded and were replaced' in log
+
+
+def test_damaged_test_clip_stops_or_is_counted(here, damaged, whole, capsys):
+    arguments = ['test.py', whole / 'best_t2v_Rmean.pth']
+    settings = [*SMALL, 'test_cfg.choices=None']
+    words = ['1 of 20 evaluation videos cannot be decoded', damaged, '--skip-broken']
+    assert_stops(lambda: here(*arguments, settings=settings), words, capsys)
+    assert here(*arguments, '--skip-broken', settings=settings) == 0
+    table = capsys.readouterr().out
+    assert 'skipped_videos: 1' in table
+    assert 'skipped_texts: 1' in table
