@@ -177,10 +177,12 @@ def _set(cfg: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _similar_files(path: Path) -> str:
-    folder = path.parent if path.parent.is_dir() else Path('configs')
-    found = (
-        [str(file) for file in sorted(folder.rglob('*.py')) if '_base_' not in file.parts]
-        if folder.is_dir()
-        else []
-    )
+    # never below the working directory itself: a mistyped path must not search a whole disk
+    files = [] if path.parent == Path() else list(path.parent.glob('*.py'))
+    files += Path('configs').rglob('*.py')
+    found = {
+        str(file)
+        for file in files
+        if '_base_' not in file.parts and not any(part.startswith('.') for part in file.parts if part != '..')
+    }
     return did_you_mean(str(path), found) if found else f'The folder {path.parent} holds no config.'

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST_NAMED = 10
+
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """Returns a sentence that helps with a mistyped name.
@@ -12,7 +14,7 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
         choices: The names that would have been right.
 
     Returns:
-        ``"Did you mean 'x'?"`` when something is close, else the list of choices.
+        ``"Did you mean 'x'?"`` when something is close, else the first ten choices.
     """
     choices = sorted(choices)
     close = get_close_matches(name, choices, n=1, cutoff=0.6)
@@ -21,4 +23,5 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
         close = [by_lower[c] for c in get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)]
     if close:
         return f"Did you mean '{close[0]}'?"
-    return f'Known: {", ".join(choices) or "none"}.'
+    more = f' and {len(choices) - _MOST_NAMED} more' if len(choices) > _MOST_NAMED else ''
+    return f'Known: {", ".join(choices[:_MOST_NAMED]) or "none"}{more}.'

@@ -1,4 +1,8 @@
-"""Renders Moving Shapes, trains a tiny STGT on it in both stages, tests it and says what to do next."""
+"""Renders Moving Shapes, trains a tiny STGT on it in both stages, tests it and says what to do next.
+
+Example:
+    python tools/quickstart.py --work-dir work_dirs/quickstart
+"""
 
 import argparse
 import json
@@ -21,7 +25,9 @@ def parse_args() -> argparse.Namespace:
     Returns:
         The options.
     """
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/quickstart'))
     parser.add_argument('--fresh', action='store_true', help='train and test anew; the rendered clips stay')
     return parser.parse_args()

@@ -1,4 +1,8 @@
-"""Tests a checkpoint: ``python tools/test.py CONFIG CHECKPOINT [--out results.json] [--skip-broken]``."""
+"""Tests a checkpoint.
+
+Example:
+    python tools/test.py configs/retrieval/custom_tiny.py work_dirs/custom_tiny/epoch_200.pth
+"""
 
 import argparse
 import sys
@@ -17,7 +21,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     Returns:
         The options.
     """
-    parser = argparse.ArgumentParser(description='Test a checkpoint.')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_config_options(parser)
     parser.add_argument('checkpoint', help='a .pth or .safetensors file; must fit the model in every key')
     add_run_options(parser)

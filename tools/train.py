@@ -1,4 +1,8 @@
-"""Trains a model: ``python tools/train.py CONFIG [--resume [PATH]] [--amp] [--cfg-options K=V ...]``."""
+"""Trains a model.
+
+Example:
+    python tools/train.py configs/moving_shapes/stgt_tiny.py --resume --cfg-options model.neck.num_layers=2
+"""
 
 import argparse
 import sys
@@ -17,7 +21,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     Returns:
         The options.
     """
-    parser = argparse.ArgumentParser(description='Train a model.')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_config_options(parser)
     add_run_options(parser)
     parser.add_argument(

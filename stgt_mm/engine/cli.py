@@ -4,6 +4,7 @@ Import this before torch: OpenMP reads its environment when it loads.
 """
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -32,6 +33,15 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='settings to override, e.g. model.neck.type=CrossFrameNeck train_dataloader.batch_size=16',
     )
+    add_traceback_option(parser)
+
+
+def add_traceback_option(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that :func:`run_tool` reads.
+
+    Args:
+        parser: Parser of the tool.
+    """
     parser.add_argument('--traceback', action='store_true', help='show where in the code an error arose')
 
 
@@ -97,6 +107,7 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
         Exit status: 0, or 2 after an error that the user can mend.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    logging.raiseExceptions = '--traceback' in arguments  # a log on a full disk is no reason for a traceback
     try:
         main(arguments)
     except Exception as error:
@@ -110,20 +121,24 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
 
 
 def _is_for_user(error: Exception) -> bool:
-    from stgt_mm.datasets.readers import VideoReadError
-    from stgt_mm.engine.errors import CheckpointSpaceError, NonFiniteLossError
-    from stgt_mm.evaluation.encode import BrokenVideosError
+    from stgt_mm.errors import UserError
 
-    kinds = (ValueError, KeyError, FileNotFoundError, ImportError, VideoReadError, CheckpointSpaceError)
-    return isinstance(error, (*kinds, NonFiniteLossError, BrokenVideosError)) and not isinstance(
-        error, UnicodeError
-    )
+    if isinstance(error, UnicodeError):
+        return False
+    kinds = (UserError, ValueError, KeyError, OSError, ImportError)
+    return isinstance(error, kinds) or (isinstance(error, TypeError) and _is_from_config(error))
+
+
+def _is_from_config(error: Exception) -> bool:
+    """Says whether an error arose while mmengine built a component, that is, from a value of the config."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get('__name__') == 'mmengine.registry.build_functions' for frame, _ in frames)
 
 
 def _message(error: Exception) -> str:
     # str(KeyError) is the repr of its argument; an OSError built with an errno starts with it
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])
-    if isinstance(error, OSError) and error.strerror and not error.filename:
-        return str(error.strerror)
+    if isinstance(error, OSError) and error.strerror:
+        return f'{error.strerror}: {error.filename}' if error.filename else str(error.strerror)
     return str(error) or type(error).__name__

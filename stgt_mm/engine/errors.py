@@ -1,7 +1,9 @@
 """Errors of the engine that a user can act on; the tools print them without a traceback."""
 
+from stgt_mm.errors import UserError
 
-class NonFiniteLossError(RuntimeError):
+
+class NonFiniteLossError(UserError):
     """The objective or its gradient stopped being a number; nothing was updated or saved after it."""
 
 

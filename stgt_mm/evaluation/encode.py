@@ -15,13 +15,15 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce, get_rank, get_world_size
 from torch import Tensor, nn
 
+from stgt_mm.errors import UserError
+
 VIDEO_BLOCK = 64
 TEXT_BLOCK = 512
 
 Context = Callable[[], AbstractContextManager]
 
 
-class BrokenVideosError(RuntimeError):
+class BrokenVideosError(UserError):
     """Videos of an evaluation set that could not be decoded; the message lists them.
 
     Args:

@@ -68,7 +68,7 @@ def test_commands_from_csv_to_sheet(tmp_path, run):
     left = np.asarray(Image.open(out))[20, 20]
     assert abs(int(left[0]) - 40) < 8
     status, out_text, err = run(tool, config, '--split', 'val')
-    assert status == 1 and 'no val_dataloader' in err
+    assert status == 2 and 'no val_dataloader' in err
     status, out_text, err = run(
         'dataset_converters/custom.py',
         tmp_path / 'c.csv',
@@ -76,7 +76,7 @@ def test_commands_from_csv_to_sheet(tmp_path, run):
         '--video-root',
         ROOT / 'docs',
     )
-    assert status == 1 and 'none of the 2 videos' in err
+    assert status == 2 and 'none of the 2 videos' in err
 
 
 @pytest.mark.skipif(

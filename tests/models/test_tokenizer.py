@@ -199,9 +199,13 @@ def test_build_vocab_command(tmp_path, monkeypatch, capsys):
     annotation, vocab = tmp_path / 'train.jsonl', tmp_path / 'out' / 'vocab.txt'
     annotation.write_text(''.join(json.dumps({'video': 'v.mp4', 'text': text}) + '\n' for text in CAPTIONS))
     monkeypatch.setattr('sys.argv', [tool, str(annotation), str(vocab), '--size', '300'])
-    runpy.run_path(tool, run_name='__main__')
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(tool, run_name='__main__')
+    assert stop.value.code == 0
     assert vocab.read_text().splitlines() == train_wordpiece(CAPTIONS, 300)
     assert '88 tokens from 3 texts' in capsys.readouterr().out
     annotation.write_text('{"text": "fine"}\n{broken\n')
-    with pytest.raises(ValueError, match='line 2 is not a JSON object'):
+    with pytest.raises(SystemExit) as stop:
         runpy.run_path(tool, run_name='__main__')
+    assert stop.value.code == 2
+    assert 'line 2 is not a JSON object' in capsys.readouterr().err

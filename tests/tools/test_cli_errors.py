@@ -1,9 +1,18 @@
+import errno
 import os
+import runpy
 import subprocess
 import sys
 
 import pytest
 from command_line import ROOT, run, run_here
+
+from stgt_mm.config import load_config
+from stgt_mm.datasets import FeatureCacheError
+from stgt_mm.engine.cli import run_tool
+from stgt_mm.errors import UserError
+from stgt_mm.evaluation import BrokenVideosError
+from stgt_mm.registry import MODELS
 
 TOYS = ROOT / 'tests' / 'engine'
 CONFIG = str(TOYS / 'engine_toy_config.py')
@@ -57,3 +66,100 @@ def test_waiting_threads_do_not_spin():
         [sys.executable, '-c', code], capture_output=True, text=True, env=environment, check=True
     )
     assert done.stdout.split() == ['PASSIVE', 'False']
+
+
+@pytest.mark.parametrize(
+    ('error', 'message'),
+    [
+        (BrokenVideosError({'v.mp4': 'no moov atom'}, 9), '1 of 9 evaluation videos'),
+        (FeatureCacheError('another backbone'), 'another backbone'),
+        (UserError('no network'), 'no network'),
+        (PermissionError(errno.EACCES, 'Permission denied', 'runs/a'), 'Permission denied: runs/a'),
+        (OSError(errno.ENOSPC, 'No space left on device'), 'No space left on device'),
+    ],
+)
+def test_what_a_user_can_mend_has_no_traceback(error, message, capsys):
+    def tool(arguments):
+        raise error
+
+    assert run_tool(tool, []) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith(f'\nerror: {message}') and 'Traceback' not in printed
+
+
+def test_a_wrong_value_in_a_config_is_one_message_and_a_bug_is_a_traceback(capsys):
+    def tool(arguments):
+        MODELS.build({'type': 'MatchingHead', 'width': 8, 'hard_fraction': 'half'})
+
+    def buggy(arguments):
+        return None + 1
+
+    assert run_tool(tool, []) == 2
+    assert 'Traceback' not in capsys.readouterr().err
+    assert run_tool(buggy, []) == 1
+    assert 'Traceback' in capsys.readouterr().err
+
+
+def test_no_network_is_one_message(capsys, monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise RuntimeError('no route to host')
+
+    monkeypatch.setattr('timm.create_model', unreachable)
+    config = {'type': 'TimmViT', 'model_name': 'vit_tiny_patch16_224', 'pretrained': True}
+    assert run_tool(lambda arguments: MODELS.build(config), []) == 2
+    assert 'checkpoint=' in capsys.readouterr().err
+
+
+def test_a_mistyped_config_searches_configs_only(tmp_path, monkeypatch):
+    for folder in ('.venv/lib', 'elsewhere', 'configs/.old', 'configs/mine'):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(30):
+            (tmp_path / folder / f'{folder[-3:]}_{number}.py').touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError) as error:
+        load_config('zzz.py')
+    text = str(error.value)
+    assert 'configs/mine/ine_0.py' in text and text.endswith('and 20 more.')
+    assert not any(word in text for word in ('.venv', 'elsewhere', '.old'))
+    with pytest.raises(FileNotFoundError, match=r"Did you mean 'elsewhere/ere_7\.py'"):
+        load_config('elsewhere/ere7.py')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [(['--train', '10'], 'train=10 must be'), (['--jobs', '0'], '--jobs 0'), (['--val', '-3'], 'val=-3')],
+)
+def test_moving_shapes_names_impossible_sizes(options, message, tmp_path, capsys):
+    assert run_here('dataset_converters/moving_shapes.py', tmp_path / 'new', *options) == 2
+    assert capsys.readouterr().err.startswith(f'\nerror: {message}')
+    assert not (tmp_path / 'new').exists()
+
+
+def test_converters_name_what_they_cannot_read(tmp_path, capsys):
+    (tmp_path / 'empty.jsonl').write_text('{"video": "v.mp4"}\n')
+    cases = [
+        ('dataset_converters/custom.py', ['no.csv', tmp_path / 'a.jsonl'], 'no.csv'),
+        ('dataset_converters/build_vocab.py', [tmp_path / 'empty.jsonl', tmp_path / 'vocab'], 'no text'),
+        ('dataset_converters/build_vocab.py', ['no.jsonl', tmp_path / 'vocab'], 'No such file'),
+        ('visualization/browse_dataset.py', [CONFIG, '--num', '0'], '--num 0'),
+    ]
+    for tool, arguments, message in cases:
+        assert run_here(tool, *arguments) == 2
+        printed = capsys.readouterr().err
+        assert message in printed and 'Traceback' not in printed
+
+
+TOOLS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / 'tools').rglob('*.py')
+    if '__main__' in path.read_text(encoding='utf-8')
+)
+
+
+@pytest.mark.parametrize('tool', TOOLS)
+def test_help_shows_an_example(tool, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [tool, '--help'])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(ROOT / tool), run_name='__main__')
+    assert stop.value.code == 0
+    assert f'python {tool} ' in capsys.readouterr().out

@@ -214,7 +214,9 @@ def print_tables(results: dict[str, dict[str, dict]], tiny: dict[str, tuple[floa
 
 def main() -> None:
     """Runs the measurement and prints Markdown tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('folder', type=Path, help='folder of video files')
     parser.add_argument('--json', type=Path, help='list of {file, frames_decoded}: the true counts')
     parser.add_argument('--num-frames', type=int, default=8)

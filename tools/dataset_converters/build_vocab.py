@@ -7,9 +7,11 @@ Example:
 import argparse
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from stgt_mm.engine.cli import add_traceback_option, run_tool
 from stgt_mm.models.tokenizer import train_wordpiece
 
 
@@ -47,8 +49,15 @@ def write_vocab(tokens: list[str], path: Path) -> None:
     os.replace(partial, path)
 
 
-def main() -> None:
-    """Reads the command line, builds the vocabulary, writes it."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Reads the command line, builds the vocabulary, writes it.
+
+    Args:
+        argv: Arguments.
+
+    Raises:
+        ValueError: If the files hold no text.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -59,14 +68,15 @@ def main() -> None:
         '--keys', nargs='+', default=['text'], help="which values are texts (default: 'text')"
     )
     parser.add_argument('--cased', action='store_true', help='keep upper case; set lower_case=False then')
-    args = parser.parse_args()
+    add_traceback_option(parser)
+    args = parser.parse_args(argv)
     texts = [text for path in args.annotations for text in read_texts(path, args.keys)]
     if not texts:
-        raise SystemExit(f'no text under {args.keys} in {", ".join(map(str, args.annotations))}')
+        raise ValueError(f'no text under {args.keys} in {", ".join(map(str, args.annotations))}')
     tokens = train_wordpiece(texts, args.size, lower_case=not args.cased)
     write_vocab(tokens, args.vocab)
     print(f'{args.vocab}: {len(tokens)} tokens from {len(texts)} texts')
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_tool(main))

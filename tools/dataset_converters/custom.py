@@ -11,13 +11,22 @@ Example:
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from stgt_mm.datasets.custom_annotations import records_from
 from stgt_mm.datasets.records import check_videos, read_records, write_records
+from stgt_mm.engine.cli import add_traceback_option, run_tool
 
 
-def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line.
+
+    Args:
+        argv: Arguments.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -26,25 +35,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--video-root', help='folder of the videos: says now, not later, whether they are there'
     )
-    return parser.parse_args()
+    add_traceback_option(parser)
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    """Converts, checks and says what to do next."""
-    args = parse_args()
-    try:
-        records = records_from(args.source)
-        if args.video_root is not None:
-            check_videos(records, args.video_root)
-        count = write_records(records, args.out)
-        read_records(args.out)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+def main(argv: Sequence[str] | None = None) -> None:
+    """Converts, checks and says what to do next.
+
+    Args:
+        argv: Arguments.
+    """
+    args = parse_args(argv)
+    records = records_from(args.source)
+    if args.video_root is not None:
+        check_videos(records, args.video_root)
+    count = write_records(records, args.out)
+    read_records(args.out)
     videos = len({record['video'] for record in records})
     print(f"Wrote {count} captions of {videos} videos to {args.out}. Use it as a config's ann_file.")
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_tool(main))

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -20,12 +21,20 @@ from stgt_mm.datasets.moving_shapes.build import clip_frames, render_clips, writ
 from stgt_mm.datasets.moving_shapes.contact_sheet import draw_contact_sheet, representative_clips
 from stgt_mm.datasets.moving_shapes.meaning import FAMILIES
 from stgt_mm.datasets.moving_shapes.sets import Benchmark, make_benchmark
+from stgt_mm.engine.cli import add_traceback_option, run_tool
 
 STATE_FILE = 'moving_shapes.json'
 
 
-def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line.
+
+    Args:
+        argv: Arguments.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -37,7 +46,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--one-fact', type=int, default=1000, help='triples of the one_fact set')
     parser.add_argument('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
     parser.add_argument('--force', action='store_true', help='render again what is there')
-    return parser.parse_args()
+    add_traceback_option(parser)
+    return parser.parse_args(argv)
 
 
 def fingerprint(benchmark: Benchmark) -> str:
@@ -64,9 +74,18 @@ def show_progress(total: int, start: float):
     return report
 
 
-def main() -> None:
-    """Makes the benchmark in the folder that the command line names."""
-    args = parse_args()
+def main(argv: Sequence[str] | None = None) -> None:
+    """Makes the benchmark in the folder that the command line names.
+
+    Args:
+        argv: Arguments.
+
+    Raises:
+        ValueError: If a number makes no benchmark.
+    """
+    args = parse_args(argv)
+    if args.jobs < 1:
+        raise ValueError(f'--jobs {args.jobs}: at least one process.')
     start = time.monotonic()
     benchmark = make_benchmark(args.seed, args.train, args.val, args.test, args.one_fact)
     state = {'seed': args.seed, 'clips': len(benchmark.clips), 'fingerprint': fingerprint(benchmark)}
@@ -88,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_tool(main))

@@ -1,4 +1,8 @@
-"""Prints a config with its bases and overrides applied: ``python tools/misc/print_config.py CONFIG``."""
+"""Prints a config with its bases and overrides applied.
+
+Example:
+    python tools/misc/print_config.py configs/moving_shapes/stgt_tiny.py --cfg-options train_cfg.max_epochs=3
+"""
 
 import argparse
 import sys
@@ -13,7 +17,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: Arguments.
     """
-    parser = argparse.ArgumentParser(description='Print a config as it will be used.')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_config_options(parser)
     parser.add_argument('--out', help='save to this .py file')
     args = parser.parse_args(argv)

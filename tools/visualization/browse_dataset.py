@@ -5,7 +5,9 @@ Example:
 """
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +15,24 @@ from mmengine.config import Config
 
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.datasets import ClipDataset, EpochIndex
+from stgt_mm.engine.cli import add_config_options, run_tool
 from stgt_mm.registry import DATASETS
 from stgt_mm.visualization.contact_sheet import contact_sheet
 
 
-def parse_args() -> argparse.Namespace:
-    """Reads the command line."""
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line.
+
+    Args:
+        argv: Arguments.
+
+    Returns:
+        The options.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config file')
+    add_config_options(parser)
     parser.add_argument(
         '--split', choices=('train', 'val', 'test'), default='train', help='which data loader'
     )
@@ -32,10 +42,7 @@ def parse_args() -> argparse.Namespace:
         '--shuffle', action='store_true', help='clips from all over, instead of the first ones'
     )
     parser.add_argument('--out', default='contact_sheet.png', help='picture to write')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action='extend', default=[], help='KEY=VALUE overrides of the config'
-    )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def build(cfg: Config, split: str) -> ClipDataset:
@@ -80,28 +87,33 @@ def texts_of(dataset: ClipDataset, sample: Any, index: int) -> str:
     return '\n'.join([head, *captions[:3]]) + more
 
 
-def main() -> int:
-    """Builds the data set and draws the sheet."""
-    args = parse_args()
-    try:
-        cfg = load_config(args.config, parse_overrides(args.cfg_options))
-        dataset = build(cfg, args.split)
-        order = np.arange(len(dataset))
-        if args.shuffle:
-            order = np.random.default_rng(args.epoch).permutation(order)
-        seed = (cfg.get('randomness') or {}).get('seed') or 0
-        clips, texts = [], []
-        for index in order[: args.num].tolist():
-            sample = dataset[EpochIndex(index, args.epoch, seed)]
-            clips.append(sample['inputs'])
-            texts.append(texts_of(dataset, sample['data_samples'], index))
-        path = contact_sheet(clips, texts, args.out)
-    except (ValueError, OSError, RuntimeError, KeyError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+def main(argv: Sequence[str] | None = None) -> None:
+    """Builds the data set and draws the sheet.
+
+    Args:
+        argv: Arguments.
+
+    Raises:
+        ValueError: If no clip is asked for.
+    """
+    args = parse_args(argv)
+    if args.num < 1:
+        raise ValueError(f'--num {args.num}: at least one clip.')
+    sys.path.insert(0, os.getcwd())  # a module of the user's own is imported from where the tool is started
+    cfg = load_config(args.config, parse_overrides(args.cfg_options))
+    dataset = build(cfg, args.split)
+    order = np.arange(len(dataset))
+    if args.shuffle:
+        order = np.random.default_rng(args.epoch).permutation(order)
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    clips, texts = [], []
+    for index in order[: args.num].tolist():
+        sample = dataset[EpochIndex(index, args.epoch, seed)]
+        clips.append(sample['inputs'])
+        texts.append(texts_of(dataset, sample['data_samples'], index))
+    path = contact_sheet(clips, texts, args.out)
     print(f'{len(clips)} of {len(dataset)} {args.split} clips: {path}')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(run_tool(main))

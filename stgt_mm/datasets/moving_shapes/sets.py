@@ -105,10 +105,14 @@ def make_benchmark(
         All clips and what is asked about them; nothing is rendered.
 
     Raises:
-        ValueError: If ``train`` is not a multiple of 4 or a split has too few meanings.
+        ValueError: If a number is not positive, ``train`` is not a multiple of 4, or a split has too few
+            meanings.
     """
+    for name, count in (('train', train), ('val', val), ('test', test), ('one_fact', one_fact)):
+        if count < 1:
+            raise ValueError(f'{name}={count}: at least 1.')
     if train % GROUP_SIZE:
-        raise ValueError(f'train must be a multiple of {GROUP_SIZE}, got {train}')
+        raise ValueError(f'train={train} must be a multiple of {GROUP_SIZE}, the clips of a group.')
     rngs = [np.random.default_rng([seed, stream]) for stream in range(4)]
     benchmark = Benchmark()
     for family, groups in apportion(train // GROUP_SIZE, TRAIN_SHARES).items():

@@ -1,7 +1,9 @@
 """The one error that readers raise."""
 
+from stgt_mm.errors import UserError
 
-class VideoReadError(RuntimeError):
+
+class VideoReadError(UserError):
     """A file that gives no frames, with its path and the reason of every reader that tried.
 
     Args:

@@ -6,6 +6,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from stgt_mm.errors import UserError
 from stgt_mm.models.backbones.weights import load_strictly, read_weights, weights_hash
 from stgt_mm.registry import MODELS
 
@@ -149,7 +150,7 @@ def _create(model_name: str, pretrained: bool, **kwargs: Any) -> nn.Module:
     except (OSError, RuntimeError, ValueError) as error:
         if not pretrained:
             raise
-        raise RuntimeError(
+        raise UserError(
             f"timm could not load the published weights of '{model_name}' ({error}). Without network, "
             'download them elsewhere and give the file as checkpoint=..., with pretrained=False.'
         ) from error
