@@ -10,7 +10,7 @@ from stgt_mm.distributed.gather import (
     world_size,
 )
 from stgt_mm.distributed.ids import gather_ids, stable_ids
-from stgt_mm.distributed.reduce import global_count, global_mean
+from stgt_mm.distributed.reduce import global_count, global_mean, mean_over_ranks
 
 __all__ = [
     'all_gather_with_grad',
@@ -19,6 +19,7 @@ __all__ = [
     'gather_padded',
     'global_count',
     'global_mean',
+    'mean_over_ranks',
     'rank',
     'row_counts',
     'row_offset',

@@ -1,5 +1,7 @@
 """Counts and means over all ranks."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -40,3 +42,19 @@ def global_mean(values: Tensor, valid: Tensor | None = None) -> Tensor:
         valid = torch.ones_like(values, dtype=torch.bool)
     total = torch.where(valid, values, torch.zeros_like(values)).sum()
     return total * (world_size() / global_count(valid).clamp(min=1).to(total.dtype))
+
+
+def mean_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Averages named numbers over all ranks, all in one transfer, without waiting for the device.
+
+    Args:
+        values: 0-d tensors under the same names, in the same order, on all ranks.
+
+    Returns:
+        The means, float32 and without gradient; in a single process the values as they are.
+    """
+    if world_size() == 1 or not values:
+        return dict(values)
+    stacked = torch.stack([value.detach().float().reshape(()) for value in values.values()])
+    dist.all_reduce(stacked)
+    return dict(zip(values, stacked / world_size(), strict=True))

@@ -1,8 +1,6 @@
 """Checkpoint files: written whole or not at all, read without executing anything they contain."""
 
-import errno
 import os
-import shutil
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from stgt_mm.engine.errors import CheckpointError, CheckpointSpaceError
+from stgt_mm.engine.disk_space import explained_when_full
+from stgt_mm.engine.errors import CheckpointError
 
 POINTER = 'last_checkpoint'
 
@@ -76,16 +75,13 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'.{path.name}.partial-{os.getpid()}')
     try:
-        with open(partial, 'wb') as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-        sync_folder(path.parent)
-    except (OSError, RuntimeError) as error:
-        if not _disk_is_full(error, path.parent, checkpoint):
-            raise
-        raise CheckpointSpaceError(errno.ENOSPC, _full_disk_message(path, checkpoint)) from error
+        with explained_when_full(path, checkpoint_bytes(checkpoint)):
+            with open(partial, 'wb') as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+            sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -110,15 +106,19 @@ def write_text(path: str | Path, text: str) -> None:
     Args:
         path: Target.
         text: New content.
+
+    Raises:
+        CheckpointSpaceError: If the disk is full; what stood at ``path`` is kept, the partial file removed.
     """
     path = Path(path)
     partial = path.with_name(f'.{path.name}.partial-{os.getpid()}')
     try:
-        with open(partial, 'w', encoding='utf-8') as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        with explained_when_full(path):
+            with open(partial, 'w', encoding='utf-8') as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -157,26 +157,6 @@ def checkpoint_bytes(value: Any) -> int:
 
     visit(value)
     return sum(storages.values())
-
-
-def _disk_is_full(error: Exception, folder: Path, checkpoint: dict[str, Any]) -> bool:
-    # torch's zip writer reports a failed write as RuntimeError, so ask the disk in that case
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    chain = error.__context__
-    if isinstance(chain, OSError) and chain.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return shutil.disk_usage(folder).free < checkpoint_bytes(checkpoint)
-
-
-def _full_disk_message(path: Path, checkpoint: dict[str, Any]) -> str:
-    needed = checkpoint_bytes(checkpoint) / 2**20
-    free = shutil.disk_usage(path.parent).free / 2**20
-    return (
-        f'no space left for {path}: {needed:.1f} MiB needed, {free:.1f} MiB free. '
-        'The previous checkpoint is untouched. Free some space, or lower max_keep_ckpts, '
-        'then go on with --resume.'
-    )
 
 
 def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:

@@ -20,7 +20,8 @@ class VideoTextCheckpointHook(Hook):
     validation is better) and ``last_checkpoint``, which names the newest and is written after it.
 
     Args:
-        interval: Epochs between checkpoints.
+        interval: Epochs between checkpoints; the last epoch, also of a training that is stopped early, is
+            always saved.
         interval_steps: Steps between checkpoints inside epochs, None for none.
         max_keep_ckpts: How many of the ``epoch_`` and ``iter_`` files stay, None for all.
         save_best: Validation metric such as ``'t2v/Rmean'``, None for none.
@@ -93,7 +94,7 @@ class VideoTextCheckpointHook(Hook):
 
     def _saves_epoch(self, runner: Any) -> bool:
         epoch = runner.epoch + 1
-        return epoch % self.interval == 0 or epoch == runner.max_epochs
+        return epoch % self.interval == 0 or epoch == runner.max_epochs or runner.train_loop.stop_training
 
     def save_step(self, runner: Any) -> None:
         """Saves ``iter_<n>.pth`` at the end of an iteration, before the loop counts it.

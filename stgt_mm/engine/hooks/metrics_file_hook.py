@@ -10,6 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from stgt_mm.engine.checkpoint import write_text
+from stgt_mm.engine.disk_space import explained_when_full
 from stgt_mm.registry import HOOKS
 
 FILE_NAME = 'metrics.jsonl'
@@ -109,7 +110,7 @@ class MetricsFileHook(Hook):
         if not records or not is_main_process():
             return
         lines = [json.dumps({key: _number(value) for key, value in record.items()}) for record in records]
-        with open(self._path, 'a', encoding='utf-8') as file:
+        with explained_when_full(self._path), open(self._path, 'a', encoding='utf-8') as file:
             file.write(''.join(f'{line}\n' for line in lines))
 
 

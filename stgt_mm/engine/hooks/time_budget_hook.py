@@ -13,7 +13,7 @@ from stgt_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class TimeBudgetHook(Hook):
-    """Ends training after a time, with a checkpoint of the last step.
+    """Ends training after a time, with a checkpoint and a validation of the last step.
 
     Validation does not count; the time of earlier parts of a resumed run does. The learning rate follows its
     schedule over ``max_epochs`` all the same: for a complete schedule choose the epochs from a measured step
