@@ -55,9 +55,17 @@ def write_vocab(folder):
     return path
 
 
-def build_aligner(vocab, neck='stgt', alpha=1.0, seed=0):
+WITHOUT = {
+    'nothing': {},
+    'captions': {'caption_head': None},
+    'matching': {'matching_head': None},
+    'global passes': {'neck': {**NECKS['stgt'], 'global_passes': 0}},
+}
+
+
+def build_aligner(vocab, neck='stgt', alpha=1.0, seed=0, without='nothing'):
     torch.manual_seed(seed)
-    return MODELS.build(aligner_config(vocab, neck, alpha)).double().train()
+    return MODELS.build({**aligner_config(vocab, neck, alpha), **WITHOUT[without]}).double().train()
 
 
 def prepared_batch(aligner, rows, noise=None):

@@ -39,7 +39,7 @@ class VideoTextAligner(BaseModel):
         neck: Config; maps (B, T, 1 + N, C) to (B, M, C). Without one the tokens of all frames stand in a row.
         vision_norm: Arguments of the LayerNorm behind the neck; ``None`` for no norm.
         matching_head: Config.
-        caption_head: Config.
+        caption_head: Config. Without one the Q-Former loses its language-model head too.
     """
 
     def __init__(
@@ -64,6 +64,8 @@ class VideoTextAligner(BaseModel):
         self.contrastive_head = MODELS.build(contrastive_head)
         self.matching_head = None if matching_head is None else MODELS.build(matching_head)
         self.caption_head = None if caption_head is None else MODELS.build(caption_head)
+        if self.caption_head is None:
+            self.qformer.causal_head = None  # DDP would wait for its gradients
 
     def init_weights(self) -> None:
         """Does nothing: every part initialises itself when built, and given weights must survive a Runner."""

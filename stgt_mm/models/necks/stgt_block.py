@@ -14,7 +14,8 @@ class STGTBlock(nn.Module):
     Args:
         embed_dims: C.
         num_heads: H.
-        global_passes: How often the block across frames is applied to the CLS tokens (shared weights).
+        global_passes: How often the block across frames is applied to the CLS tokens (shared weights);
+            0 builds none.
         drop_path: Rate of stochastic depth in the fusion block.
         **graph: Further arguments of ``SpatioTemporalGraphAttention``.
 
@@ -33,7 +34,8 @@ class STGTBlock(nn.Module):
             raise ValueError(f'global_passes {global_passes!r} must be 0 or a positive number of passes.')
         self.global_passes = global_passes
         self.in_proj = nn.Linear(embed_dims, embed_dims)
-        self.global_block = TransformerBlock(embed_dims, num_heads)
+        # DDP waits for gradients that a block without passes would never get
+        self.global_block = TransformerBlock(embed_dims, num_heads) if global_passes else None
         self.graph_attention = SpatioTemporalGraphAttention(embed_dims, num_heads, **graph)
         self.fusion_block = TransformerBlock(embed_dims, num_heads, drop_path=drop_path)
 
