@@ -1,7 +1,9 @@
 """Annotation files: JSON lines, one (video, text) pair a line, read with every mistake named."""
 
 import json
-from collections.abc import Iterable, Sequence
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,13 +18,13 @@ class MissingVideosError(FileNotFoundError):
     """Videos that an annotation file names and that are not below the video root."""
 
 
-def read_jsonl(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
+def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Reads a JSON-lines file.
 
     Args:
         path: UTF-8 file with one JSON object a line; empty lines are passed over.
 
-    Returns:
+    Yields:
         Pairs (line number, object), the number starting at 1.
 
     Raises:
@@ -36,15 +38,15 @@ def read_jsonl(path: str | Path) -> list[tuple[int, dict[str, Any]]]:
             'tools/dataset_converters/custom.py for videos of your own, '
             'tools/dataset_converters/moving_shapes.py for Moving Shapes.'
         )
-    rows = []
+    empty = True
     with path.open('rb') as lines:
         for number, raw in enumerate(lines, start=1):
             text = _decode(raw, path, number).strip()
             if text:
-                rows.append((number, _parse(text, path, number)))
-    if not rows:
+                empty = False
+                yield number, _parse(text, path, number)
+    if empty:
         raise AnnotationError(f"'{path}' holds no record. One JSON object a line is expected: {FORMAT}")
-    return rows
 
 
 def read_records(path: str | Path, required: Sequence[str] = ('video', 'text')) -> list[dict[str, Any]]:
@@ -68,7 +70,8 @@ def read_records(path: str | Path, required: Sequence[str] = ('video', 'text')) 
     records: list[dict[str, Any]] = []
     seen = _Seen(path)
     for number, row in read_jsonl(path):
-        record = dict(row)
+        # interned, or else each line keeps keys of its own
+        record = {sys.intern(key): value for key, value in row.items()}
         _check_strings(record, required, path, number)
         record['video_id'] = str(record.get('video_id', PurePosixPath(record['video']).with_suffix('')))
         seen.add(record, number)
@@ -97,8 +100,8 @@ def check_videos(
     if missing not in ('error', 'skip', 'keep'):
         raise ValueError(f"missing='{missing}' is unknown. Use 'error', 'skip' or 'keep'.")
     root = Path(root)
-    files = sorted({record['video'] for record in records})
-    absent = {file for file in files if not (root / file).is_file()}
+    files = {record['video'] for record in records}
+    absent = _absent_files(files, root)
     if not absent:
         return records, 0
     examples = ', '.join(str(root / file) for file in sorted(absent)[:3])
@@ -110,11 +113,27 @@ def check_videos(
     if missing == 'error':
         raise MissingVideosError(
             f"{len(absent)} of {len(files)} videos are missing below video_root='{root}': {examples}"
-            f"{', ...' if len(absent) > 3 else ''}. Fetch them, or train without them: missing='skip'."
+            f"{', ...' if len(absent) > 3 else ''}. Fetch them, or go on without them: missing='skip' of the "
+            'data set in training, skip_broken=True of the loop (tools/test.py --skip-broken) in evaluation.'
         )
     if missing == 'keep':
         return records, len(absent)
     return [record for record in records if record['video'] not in absent], len(absent)
+
+
+def _absent_files(files: set[str], root: Path) -> set[str]:
+    """Finds the missing files with one listing a folder: asking for each takes minutes on a network disk."""
+    wanted: dict[Path, list[str]] = {}
+    for file in files:
+        wanted.setdefault((root / file).parent, []).append(file)
+    absent = set()
+    for folder, members in wanted.items():
+        there: set[str] = set()
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
+                there = {entry.name for entry in entries if entry.is_file()}
+        absent.update(file for file in members if PurePosixPath(file).name not in there)
+    return absent
 
 
 def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -7,6 +8,7 @@ from stgt_mm.datasets.records import (
     AnnotationError,
     MissingVideosError,
     check_videos,
+    read_jsonl,
     read_records,
     write_records,
 )
@@ -80,6 +82,30 @@ def test_check_videos(tmp_path):
     assert check_videos(records, tmp_path, 'keep') == (records, 4)
     with pytest.raises(ValueError, match="missing='ignore'"):
         check_videos(records, tmp_path, 'ignore')
+
+
+def test_files_are_found_by_one_listing_a_folder(tmp_path, monkeypatch):
+    (tmp_path / 'a').mkdir()
+    (tmp_path / 'a' / 'folder.mp4').mkdir()
+    (tmp_path / 'a' / 'gone.mp4').symlink_to(tmp_path / 'nowhere.mp4')
+    names = [f'a/{n}.mp4' for n in range(40)]
+    for name in [*names, 'top.mp4']:
+        (tmp_path / name).touch()
+    (tmp_path / 'a' / 'link.mp4').symlink_to(tmp_path / 'top.mp4')
+    found = [{'video': name} for name in (*names, 'top.mp4', 'a/link.mp4', str(tmp_path / 'top.mp4'))]
+    monkeypatch.setattr(Path, 'is_file', None)  # as slow as it gets on a network disk
+    assert check_videos(found, tmp_path) == (found, 0)
+    absent = [{'video': name} for name in ('a/folder.mp4', 'a/gone.mp4', 'b/x.mp4')]
+    assert check_videos(found + absent, tmp_path, 'skip') == (found, 3)
+
+
+def test_lines_are_read_one_by_one_and_share_their_keys(tmp_path):
+    path = write(tmp_path / 'a.jsonl', GOOD, {**GOOD, 'mood': 1}, {**GOOD, 'mood': 2}, b'{broken')
+    lines = read_jsonl(path)
+    assert next(lines) == (1, GOOD)
+    path.write_bytes(path.read_bytes().replace(b'\n{broken', b''))
+    keys = [next(key for key in record if key == 'mood') for record in read_records(path)[1:]]
+    assert keys[0] is keys[1]
 
 
 def test_csv(tmp_path):

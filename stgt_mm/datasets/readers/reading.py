@@ -56,8 +56,14 @@ def reader_order(reader: str | Sequence[str] = 'auto') -> list[str]:
     return names
 
 
-def _attempt(path: str, names: list[str], use: Callable[[BaseReader], object], exact: bool) -> object:
-    """Runs ``use`` on the first reader that manages; counts and logs those that do not."""
+def _attempt(
+    path: str,
+    names: list[str],
+    use: Callable[[BaseReader], object],
+    exact: bool,
+    failed: list[str] | None = None,
+) -> object:
+    """Runs ``use`` on the first reader that manages; counts, lists and logs those that do not."""
     reasons = []
     tries = [(name, flag) for name in names for flag in ((True,) if exact else (False, True))]
     for name, flag in tries:
@@ -66,6 +72,8 @@ def _attempt(path: str, names: list[str], use: Callable[[BaseReader], object], e
         except VideoReadError as error:
             reasons.append(f'{name}: {error.why}')
             fallback_counts[name] += 1
+            if failed is not None:
+                failed.append(name)
             continue
         if reasons:
             failures = f'failures so far: {dict(fallback_counts)}'
@@ -100,6 +108,7 @@ def read_frames(
     reader: str | Sequence[str] = 'auto',
     indices_fn: Callable[[int], Sequence[int]] | None = None,
     exact: bool = True,
+    failed: list[str] | None = None,
 ) -> np.ndarray:
     """Reads frames of a video, whatever reader manages.
 
@@ -110,6 +119,7 @@ def read_frames(
         indices_fn: Called with the true number of frames, returns the indices to read. An index past
             the end gives the last frame. Called once for each reader that opens the file.
         exact: See ``BaseReader``. With ``False``, a file that turns out damaged is read again exactly.
+        failed: Gets the names of the readers that were tried in vain.
 
     Returns:
         uint8 array [T, H, W, 3], RGB, as displayed.
@@ -127,4 +137,4 @@ def read_frames(
             indices = sample_frame_indices(count, num_frames) if indices_fn is None else indices_fn(count)
             return opened.get([min(int(i), count - 1) for i in indices])
 
-    return _attempt(os.fspath(path), reader_order(reader), take, exact)
+    return _attempt(os.fspath(path), reader_order(reader), take, exact, failed)

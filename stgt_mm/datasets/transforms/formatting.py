@@ -9,7 +9,17 @@ from stgt_mm.functional.text_cleaning import clean_caption
 from stgt_mm.registry import TRANSFORMS
 from stgt_mm.structures import VideoTextSample
 
-META_KEYS = ('sample_idx', 'video', 'video_id', 'text', 'text_id', 'num_frames', 'frame_indices', 'replaced')
+META_KEYS = (
+    'sample_idx',
+    'video',
+    'video_id',
+    'text',
+    'text_id',
+    'num_frames',
+    'frame_indices',
+    'failed_readers',
+    'replaced',
+)
 
 
 @TRANSFORMS.register_module()

@@ -15,8 +15,9 @@ from stgt_mm.registry import TRANSFORMS
 class LoadVideo(BaseTransform):
     """Reads the frames of ``results['video']``.
 
-    Adds ``frames`` (uint8, shape (T, 3, H, W)), ``num_frames`` (true number of frames of the file) and
-    ``frame_indices`` (the frames that were taken).
+    Adds ``frames`` (uint8, shape (T, 3, H, W)), ``num_frames`` (true number of frames of the file),
+    ``frame_indices`` (the frames that were taken) and, if another reader had to stand in, ``failed_readers``
+    (names of those tried in vain), so that the training process can count what happens in workers.
 
     Args:
         num_frames: Frames to take, T.
@@ -54,7 +55,7 @@ class LoadVideo(BaseTransform):
             results: ``video`` (path) and ``rng`` (numpy Generator).
 
         Returns:
-            The same dict with ``frames``, ``num_frames`` and ``frame_indices``.
+            The same dict with ``frames``, ``num_frames``, ``frame_indices`` and perhaps ``failed_readers``.
 
         Raises:
             VideoReadError: If no reader can decode the file.
@@ -69,7 +70,12 @@ class LoadVideo(BaseTransform):
             indices = sample_frame_indices(count, self.num_frames, self.sampling, np.random.default_rng(seed))
             return indices.tolist()
 
-        frames = read_frames(results['video'], reader=self.reader, indices_fn=choose, exact=self.exact)
+        failed: list[str] = []
+        frames = read_frames(
+            results['video'], reader=self.reader, indices_fn=choose, exact=self.exact, failed=failed
+        )
+        if failed:
+            results['failed_readers'] = tuple(failed)
         results['frames'] = torch.from_numpy(frames).permute(0, 3, 1, 2)
         results['num_frames'] = total
         results['frame_indices'] = tuple(indices.tolist())

@@ -1,4 +1,4 @@
-"""How many clips of the training could not be decoded and gave way to others."""
+"""How many clips of the training could not be decoded, or only by a reader that stands in."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from stgt_mm.registry import HOOKS
 
 KEY = 'replaced_clips'
+READERS_KEY = 'failed_readers'
 
 
 def count_replaced(samples: Iterable[Any]) -> int:
@@ -24,13 +25,26 @@ def count_replaced(samples: Iterable[Any]) -> int:
     return sum(len(getattr(sample, 'replaced', ())) for sample in samples)
 
 
+def count_failed_readers(samples: Iterable[Any]) -> int:
+    """Counts the readers that were tried in vain on clips that another reader managed.
+
+    Args:
+        samples: Data samples; one that was read in a second try lists readers as ``failed_readers``.
+
+    Returns:
+        The number of failures.
+    """
+    return sum(len(getattr(sample, 'failed_readers', ())) for sample in samples)
+
+
 @HOOKS.register_module()
 class ReplacedClipsHook(Hook):
-    """Puts ``replaced_clips`` into the log and ``metrics.jsonl``: their number since the start of training.
+    """Puts ``replaced_clips`` and ``failed_readers`` into the log and ``metrics.jsonl``.
 
-    All processes are counted, and a resumed run goes on counting where its checkpoint was. An epoch in which
-    there were some ends with a warning: a training that quietly leaves out a folder of damaged files looks
-    like any other.
+    Both are numbers since the start of training: files that gave way to others, and failures of readers on
+    clips that another reader then managed. All processes are counted, and a resumed run goes on counting
+    where its checkpoint was. An epoch in which clips were replaced ends with a warning: a training that
+    quietly leaves out a folder of damaged files looks like any other.
     """
 
     # before the hooks that write the log, the metrics and the checkpoint
@@ -56,16 +70,17 @@ class ReplacedClipsHook(Hook):
             runner: The runner.
             batch_idx: Index of the batch in the epoch.
             data_batch: The batch.
-            outputs: What the step logs; gets the count.
+            outputs: What the step logs; gets the counts.
         """
         samples = (data_batch.get('data_samples') if isinstance(data_batch, dict) else None) or []
-        new = torch.tensor(count_replaced(samples))
+        new = torch.tensor([count_replaced(samples), count_failed_readers(samples)])
         all_reduce(new)
-        total = self._total(runner) + int(new)
-        runner.message_hub.update_info(KEY, total)
-        runner.message_hub.update_scalar(f'train/{KEY}', total)
-        if outputs is not None:
-            outputs[KEY] = total
+        for key, count in zip((KEY, READERS_KEY), new.tolist(), strict=True):
+            total = self._total(runner, key) + count
+            runner.message_hub.update_info(key, total)
+            runner.message_hub.update_scalar(f'train/{key}', total)
+            if outputs is not None:
+                outputs[key] = total
 
     def after_train_epoch(self, runner: Any) -> None:
         """Warns if there were any.
@@ -81,5 +96,5 @@ class ReplacedClipsHook(Hook):
             )
 
     @staticmethod
-    def _total(runner: Any) -> int:
-        return int(runner.message_hub.runtime_info.get(KEY, 0))
+    def _total(runner: Any, key: str = KEY) -> int:
+        return int(runner.message_hub.runtime_info.get(key, 0))

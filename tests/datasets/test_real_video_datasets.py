@@ -1,0 +1,64 @@
+"""Real files, sound and damaged, through the data sets of training and of evaluation."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from stgt_mm.datasets import RetrievalDataset, VideoTextDataset
+
+SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).resolve().parents[3] / 'shared' / 'data'))
+PIPELINE = [
+    {'type': 'LoadVideo', 'num_frames': 4},
+    {'type': 'Resize', 'size': 32},
+    {'type': 'PackVideoText'},
+]
+pytestmark = pytest.mark.skipif(
+    not (SHARED / 'videos.json').is_file(),
+    reason=f'REAL VIDEOS NOT TESTED: no {SHARED}/videos.json; STGT_SHARED_DATA names the folder',
+)
+
+
+@pytest.fixture(scope='module')
+def listed():
+    """The unreadable files, the odd ones, and the six smallest that were filmed."""
+    entries = json.loads((SHARED / 'videos.json').read_text())
+    filmed = [entry for entry in entries if entry['role'] != 'robustness']
+    filmed.sort(key=lambda entry: (SHARED / 'videos' / entry['file']).stat().st_size)
+    return [entry for entry in entries if entry['role'] == 'robustness'] + filmed[:6]
+
+
+@pytest.fixture
+def annotation(listed, tmp_path):
+    path = tmp_path / 'real.jsonl'
+    rows = [
+        {'video': entry['file'], 'video_id': entry['file'], 'text': entry['caption'] or 'unknown'}
+        for entry in listed
+    ]
+    path.write_text('\n'.join(map(json.dumps, rows)))
+    return path
+
+
+def test_evaluation_hands_over_unreadable_files_with_their_reason(listed, annotation):
+    data = RetrievalDataset(annotation, SHARED / 'videos', PIPELINE, collect_broken=True)
+    for index, entry in enumerate(listed):
+        sample = data[index]
+        if entry['frames_decoded']:
+            assert sample['inputs'].shape == (4, 3, 32, 32)
+            assert sample['data_samples'].num_frames == entry['frames_decoded']
+        else:
+            assert sample['inputs'] is None and entry['file'] in sample['data_samples'].broken
+
+
+def test_training_replaces_unreadable_files_and_says_which(listed, annotation):
+    data = VideoTextDataset(annotation, SHARED / 'videos', PIPELINE, max_retries=20)
+    for index, entry in enumerate(listed):
+        sample = data[index]
+        assert sample['inputs'].shape == (4, 3, 32, 32)
+        replaced = sample['data_samples'].get('replaced', ())
+        if entry['frames_decoded']:
+            assert not replaced and sample['data_samples'].video_id == entry['file']
+        else:
+            assert entry['file'] in replaced[0][0] and replaced[0][1]
+            assert sample['data_samples'].video_id != entry['file']

@@ -1,0 +1,106 @@
+"""Ranks of the loop against sorting the full matrix, for any batch size and number of processes."""
+
+import json
+import os
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+from fake_retrieval import NAMES, FakeRetrieval, brute_force, full_matrices, make_loop
+from torch.utils.data import DistributedSampler
+
+from stgt_mm.evaluation import BrokenVideosError, RetrievalMetric
+from stgt_mm.functional.fusion import fuse_scores
+
+
+@pytest.mark.parametrize('k', [1, 6, 1000])
+@pytest.mark.parametrize('fusion', ['itm', 'itm+itc', 'calibrated'])
+def test_equals_sorting_the_full_matrix(k, fusion):
+    loop = make_loop(rerank_k=k, score_fusion=fusion)
+    metrics = loop.run()
+    dataset = loop.dataloader.dataset
+    similarity, logits = full_matrices(loop.model, dataset)
+    fused = fuse_scores(similarity, logits, fusion, temperature=0.05, weight=0.5)
+    back = [[t for t, own in enumerate(dataset.text_to_videos) if v in own] for v in range(len(dataset))]
+    expected = {
+        't2v': brute_force(similarity.T, fused.T, k, dataset.text_to_videos),
+        'v2t': brute_force(similarity, fused, k, back),
+        'sim_t2v': brute_force(similarity.T, fused.T, 0, dataset.text_to_videos),
+        'sim_v2t': brute_force(similarity, fused, 0, back),
+    }
+    for name, values in expected.items():
+        assert {key: metrics[f'{name}/{key}'] for key in NAMES} == pytest.approx(values)
+    assert metrics['v2t/R1'] == metrics['v2t_captions/R1']
+    if k == 1000:
+        assert metrics['t2v/MnR'] != metrics['sim_t2v/MnR']
+
+
+def test_without_reranking_only_similarity_is_reported():
+    for options in ({'rerank_k': 0}, {'score_fusion': 'itc'}):
+        loop = make_loop(**options)
+        metrics = loop.run()
+        assert metrics['t2v/R5'] == make_loop().run()['sim_t2v/R5']
+        assert not any(key.startswith('sim_') for key in metrics)
+        assert loop.protocol['score_fusion'] == 'itc'
+
+
+class Recorder(RetrievalMetric):
+    """Keeps a hash of every score, so that a difference too small for a rank shows."""
+
+    def process(self, data_batch, data_samples):
+        super().process(data_batch, data_samples)
+        scores = [table.rows(0, len(table.similarity))[0] for table in data_samples]
+        # 0.0 is added because a sum over processes turns -0.0 into it.
+        self.digest = sha256(torch.cat([table.flatten() + 0.0 for table in scores]).numpy()).hexdigest()
+
+
+def all_numbers(batch_size, sampler=None):
+    metric = Recorder()
+    options = {'score_fusion': 'calibrated', 'rerank_k': 5, 'calibrate': True}
+    numbers = make_loop(None, batch_size, metric, ['facts'], sampler, **options).run()
+    return {**numbers, 'digest': metric.digest}
+
+
+def test_the_batch_size_changes_no_digit():
+    first = all_numbers(1)
+    for batch_size in (3, 23):
+        assert all_numbers(batch_size) == first
+
+
+def test_padded_and_repeated_samples_count_once():
+    assert all_numbers(4, sampler=[*range(23), 3, 3, 0]) == all_numbers(4)
+    with pytest.raises(RuntimeError, match='left out 2 of 23 videos, the first is number 21'):
+        all_numbers(4, sampler=list(range(21)))
+
+
+def worker(rank, folder):
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
+    )
+    dataset = FakeRetrieval(collect_broken=True)
+    sampler = DistributedSampler(dataset, shuffle=False)
+    metrics = all_numbers(4, sampler)
+    try:
+        make_loop(FakeRetrieval(collect_broken=True, broken=(2, 3)), sampler=sampler).run()
+    except BrokenVideosError as error:
+        metrics['broken'] = str(error)
+    Path(folder, f'{rank}.json').write_text(json.dumps(metrics))
+
+
+def test_two_processes_give_the_same_to_the_last_digit(tmp_path):
+    env = {**os.environ, 'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
+    jobs = [
+        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)], env=env) for rank in (0, 1)
+    ]
+    assert [job.wait(timeout=120) for job in jobs] == [0, 0]
+    results = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in (0, 1)]
+    listed = [result.pop('broken') for result in results]
+    assert results[0] == results[1] == all_numbers(4)
+    assert all('v2.mp4: no moov atom' in text and 'v3.mp4' in text for text in listed)
+
+
+if __name__ == '__main__':
+    worker(int(sys.argv[1]), sys.argv[2])
