@@ -1,7 +1,10 @@
 """What all data sets share: records, a pipeline, and the frames or cached tokens of a clip."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +119,19 @@ class ClipDataset(Dataset):
                     "`is_random = False`). Use LoadVideo(sampling='uniform') and Resize, or "
                     'feature_cache=None.'
                 )
+
+    @property
+    def uses_cache(self) -> bool:
+        """Whether samples are cached tokens by now."""
+        return self._cache is not None
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of the records in their order: where the annotation lies does not count."""
+        digest = hashlib.sha256()
+        for record in self.records:
+            digest.update(json.dumps(record, sort_keys=True, default=str).encode() + b'\n')
+        return digest.hexdigest()
 
     def use_cache(self, cache: FeatureCache | None) -> None:
         """Gives backbone tokens instead of frames from now on.

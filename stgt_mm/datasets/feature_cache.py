@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import shutil
+import socket
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stgt_mm.datasets.file_lock import FileLock
+
 VERSION = 1
 DTYPES = ('float16', 'float32')
+_FLUSH_SECONDS = 5.0
 
 
 class FeatureCacheError(RuntimeError):
@@ -27,10 +32,13 @@ class FeatureCache:
     The folder ``root/<hash of key>`` holds ``features.npy`` and one index a writer, ``index-<writer>.json``,
     replaced atomically after the data it speaks of is on disk: an item is there when an index says so, so
     that an interrupted build goes on where it was. A folder whose files do not fit each other or the
-    arguments is emptied and begun anew; an item whose bytes do not fit its checksum is never given out.
+    arguments is emptied and begun anew, by one process at a time (``root/<hash of key>.lock``); an item whose
+    bytes do not fit its checksum is never given out.
 
     Attributes:
         folder: Where the files are.
+        warming_lock: Path of the lock that whoever fills the cache should hold, so that two jobs do not
+            compute the same.
         broken: Items that cannot be computed, index -> reason.
 
     Args:
@@ -41,7 +49,8 @@ class FeatureCache:
         item_shape: Shape of an item, (T, 1 + N, C) for backbone tokens.
         dtype: ``'float16'`` or ``'float32'``.
         max_gib: Largest size on disk in GiB.
-        writer: Name of the process in the index; processes that fill one cache need different ones.
+        writer: Name of the process in the index, by default its host and number; processes that fill one
+            cache need different ones.
 
     Raises:
         ValueError: If the type is unknown or the cache would be larger than ``max_gib``.
@@ -55,7 +64,7 @@ class FeatureCache:
         item_shape: Sequence[int],
         dtype: str = 'float16',
         max_gib: float = 20.0,
-        writer: str = '0',
+        writer: str | None = None,
     ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"dtype='{dtype}' is unknown. Use one of {', '.join(DTYPES)}.")
@@ -72,10 +81,12 @@ class FeatureCache:
             )
         self.key = key
         self.folder = Path(root) / hashlib.sha256(key.encode()).hexdigest()[:16]
-        self.writer = writer
+        self.warming_lock = self.folder.with_suffix('.warming.lock')
+        self.writer = writer or f'{socket.gethostname()}-{os.getpid()}'
         self._mine: dict[int, int] = {}
         self._mine_broken: dict[int, str] = {}
         self._map: np.ndarray | None = None
+        self._flushed = time.monotonic()
         self._open()
 
     @property
@@ -92,10 +103,11 @@ class FeatureCache:
         }
 
     def _open(self) -> None:
-        if not self._fits():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self._create()
-        self.refresh()
+        with FileLock(self.folder.with_suffix('.lock')):
+            if not self._fits():
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self._create()
+            self.refresh()
 
     def _fits(self) -> bool:
         """Whether the files can be gone on with."""
@@ -140,7 +152,10 @@ class FeatureCache:
             self._sums.update(sums)
             self.broken.update(broken)
             if path.name == f'index-{self.writer}.json':
-                self._mine, self._mine_broken = sums, broken
+                self._mine = {**sums, **self._mine}
+                self._mine_broken = {**broken, **self._mine_broken}
+        self._sums.update(self._mine)
+        self.broken.update(self._mine_broken)
         self._checked = np.zeros(self.num_items, dtype=bool)
         self._map = None
 
@@ -149,7 +164,7 @@ class FeatureCache:
         return [item for item in range(self.num_items) if item not in self._sums and item not in self.broken]
 
     def write(self, indices: Sequence[int], array: Tensor | np.ndarray) -> None:
-        """Stores items; when it returns they survive a crash.
+        """Stores items; after :meth:`flush`, and every few seconds, they survive a crash.
 
         Args:
             indices: n item numbers.
@@ -175,10 +190,9 @@ class FeatureCache:
             for item, value in zip(indices, values, strict=True):
                 file.seek(start + int(item) * self.item_bytes)
                 file.write(value.tobytes())
-                self._mine[int(item)] = zlib.crc32(value)
-            file.flush()
-            os.fsync(file.fileno())
-        self._write_index()
+                self._mine[int(item)] = self._sums[int(item)] = zlib.crc32(value)
+                self._checked[int(item)] = False
+        self._flush_if_due()
 
     def mark_broken(self, index: int, why: str) -> None:
         """Notes that an item cannot be computed.
@@ -187,10 +201,20 @@ class FeatureCache:
             index: Item number.
             why: The reason, given to whoever asks for the item.
         """
-        self._mine_broken[int(index)] = why
-        self._write_index()
+        self._mine_broken[int(index)] = self.broken[int(index)] = why
+        self._flush_if_due()
 
-    def _write_index(self) -> None:
+    def _flush_if_due(self) -> None:
+        # the index holds all items: written after every batch, the whole would take quadratic time
+        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Puts on disk what this process has written: the data, then the index that speaks of it."""
+        if not self._mine and not self._mine_broken:
+            return
+        with self._data.open('r+b') as file:
+            os.fsync(file.fileno())
         path = self.folder / f'index-{self.writer}.json'
         partial = path.with_suffix('.partial')
         with partial.open('w', encoding='utf-8') as file:
@@ -198,9 +222,7 @@ class FeatureCache:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        self._sums.update(self._mine)
-        self.broken.update(self._mine_broken)
-        self._checked[list(self._mine)] = False
+        self._flushed = time.monotonic()
 
     def read(self, index: int) -> Tensor:
         """Gives an item.

@@ -2,7 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,9 +15,11 @@ from torch.utils.data import DataLoader, Dataset
 from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample
 from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.feature_cache import FeatureCache
+from stgt_mm.datasets.file_lock import FileLock
 from stgt_mm.datasets.readers import VideoReadError
 
 Progress = Callable[[int, int], None]
+_POLL_SECONDS = 1.0
 
 
 def module_fingerprint(module: nn.Module) -> str:
@@ -135,17 +138,45 @@ def warm_cache(
     was_training = backbone.training
     backbone.eval()
     done = 0
-    for batch in loader:
-        broken = batch.pop('broken', [])
-        for sample in broken:
-            cache.mark_broken(sample.sample_idx, sample.broken)
-        samples = batch['data_samples']
-        if samples:
-            cache.write([sample.sample_idx for sample in samples], _tokens(backbone, preprocess, batch))
-        done += len(samples) + len(broken)
-        if progress is not None:
-            progress(done, len(todo))
-    backbone.train(was_training)
+    try:
+        for batch in loader:
+            broken = batch.pop('broken', [])
+            for sample in broken:
+                cache.mark_broken(sample.sample_idx, sample.broken)
+            samples = batch['data_samples']
+            if samples:
+                cache.write([sample.sample_idx for sample in samples], _tokens(backbone, preprocess, batch))
+            done += len(samples) + len(broken)
+            if progress is not None:
+                progress(done, len(todo))
+    finally:
+        cache.flush()
+        backbone.train(was_training)
+
+
+@contextmanager
+def _one_job_at_a_time(cache: FeatureCache, rank: int) -> Iterator[None]:
+    """Lets one job fill a cache; the others wait, and take it up."""
+    lock = FileLock(cache.warming_lock)
+    waits = 0
+    while True:
+        # all processes of a job ask together: one that waited alone would let the others run into the time
+        # limit of their process group
+        free = [rank != 0 or lock.acquire(wait=False)]
+        dist.broadcast_object_list(free)
+        if free[0]:
+            break
+        if not waits and rank == 0:
+            print_log(f'Waiting for the process that is filling {cache.folder}', logger='current')
+        waits += 1
+        time.sleep(_POLL_SECONDS)
+    try:
+        cache.refresh()
+        dist.barrier()  # nobody writes before everybody has seen the same
+        yield
+        dist.barrier()
+    finally:
+        lock.release()
 
 
 def _item_shape(dataset: ClipDataset, backbone: nn.Module, preprocess: nn.Module) -> tuple[int, ...]:
@@ -200,19 +231,14 @@ def prepare_feature_cache(
     key = cache_key(dataset, backbone, preprocess)
     shape = _item_shape(dataset, backbone, preprocess)
 
-    def make() -> FeatureCache:
-        return FeatureCache(
-            key=key, num_items=len(dataset.clips), item_shape=shape, writer=str(rank), **dataset.feature_cache
-        )
-
-    cache = make() if rank == 0 else None
+    cache = FeatureCache(key=key, num_items=len(dataset.clips), item_shape=shape, **dataset.feature_cache)
     dist.barrier()
-    cache = cache or make()
-    if cache.missing():
-        progress = log_progress(f'Features of {dataset.ann_file.name}') if rank == 0 else None
-        dist.barrier()
-        warm_cache(dataset, backbone, preprocess, cache, batch_size, num_workers, progress, (rank, world))
-    dist.barrier()
+    incomplete = [bool(cache.missing())]
+    dist.broadcast_object_list(incomplete)  # while another job writes, processes may see different things
+    if incomplete[0]:
+        with _one_job_at_a_time(cache, rank):
+            progress = log_progress(f'Features of {dataset.ann_file.name}') if rank == 0 else None
+            warm_cache(dataset, backbone, preprocess, cache, batch_size, num_workers, progress, (rank, world))
     cache.refresh()
     dataset.use_cache(cache)
     return cache

@@ -1,5 +1,8 @@
 import json
+import multiprocessing
+import os
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from torch import nn
 from stgt_mm.datasets import FeatureCache, FeatureCacheError, VideoTextDataset, video_text_collate
 from stgt_mm.datasets.feature_warming import cache_key, prepare_feature_cache, warm_cache
 from stgt_mm.datasets.readers import VideoReadError, write_video
+from stgt_mm.engine.loops import RetrievalLoop
 
 SHAPE = (2, 3, 4)
 
@@ -21,9 +25,11 @@ def test_write_read_and_go_on(tmp_path):
     values = items(5)
     cache = FeatureCache(tmp_path, 'key', 5, SHAPE)
     cache.write([3, 0], values[[3, 0]])
+    cache.flush()
     again = FeatureCache(tmp_path, 'key', 5, SHAPE)
     assert again.missing() == [1, 2, 4]
     again.write([1, 2, 4], values[[1, 2, 4]].float())
+    again.flush()
     full = FeatureCache(tmp_path, 'key', 5, SHAPE)
     assert full.missing() == [] and full.folder == cache.folder
     for index in range(5):
@@ -36,6 +42,7 @@ def test_item_that_is_absent_or_damaged_is_never_given(tmp_path):
     with pytest.raises(FeatureCacheError, match='not in'):
         cache.read(0)
     cache.write([0, 1], items(2))
+    cache.flush()
     data = cache.folder / 'features.npy'
     raw = bytearray(data.read_bytes())
     raw[-2 * cache.item_bytes + 5] ^= 1
@@ -48,8 +55,9 @@ def test_item_that_is_absent_or_damaged_is_never_given(tmp_path):
 
 @pytest.mark.parametrize('damage', ['truncated', 'no data', 'half an index', 'other index'])
 def test_folder_that_does_not_fit_is_begun_anew(tmp_path, damage):
-    cache = FeatureCache(tmp_path, 'key', 3, SHAPE)
+    cache = FeatureCache(tmp_path, 'key', 3, SHAPE, writer='0')
     cache.write([0, 1, 2], items(3))
+    cache.flush()
     data, index = cache.folder / 'features.npy', cache.folder / 'index-0.json'
     if damage == 'truncated':
         data.write_bytes(data.read_bytes()[:-1])
@@ -68,9 +76,66 @@ def test_two_writers_share_one_cache(tmp_path):
     first.write([0, 2], values[[0, 2]])
     second.write([1], values[[1]])
     second.mark_broken(3, 'no video')
+    second.flush()
     first.refresh()
     assert first.missing() == [] and first.broken == {3: 'no video'}
     assert torch.equal(first.read(1), values[1])
+
+
+def in_processes(count, work, *args):
+    """Runs ``work(*args)`` in forked processes that begin at the same time; their exit codes."""
+    context = multiprocessing.get_context('fork')
+    start = context.Barrier(count)
+
+    def run():
+        start.wait()
+        work(*args)
+
+    processes = [context.Process(target=run) for _ in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    return [process.exitcode for process in processes]
+
+
+def build_many(root):
+    for key in range(40):
+        cache = FeatureCache(root, str(key), 4, SHAPE)
+        for item in range(4):
+            cache.write([item], items(4)[[item]])
+            cache.flush()
+
+
+def test_processes_that_build_the_same_cache_do_not_disturb_each_other(tmp_path):
+    assert in_processes(3, build_many, tmp_path) == [0, 0, 0]
+    for key in range(40):
+        cache = FeatureCache(tmp_path, str(key), 4, SHAPE)
+        assert cache.missing() == [] and not list(cache.folder.glob('*.partial'))
+        assert all(torch.equal(cache.read(index), items(4)[index]) for index in range(4))
+
+
+def test_cost_of_a_batch_does_not_grow_with_the_cache(tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path, 'key', 200, SHAPE)
+    synced = []
+    sync = os.fsync
+    monkeypatch.setattr(os, 'fsync', lambda number: (synced.append(number), sync(number)))
+    for item in range(200):
+        cache.write([item], items(200)[[item]])
+    cache.flush()
+    assert len(synced) < 40
+    assert FeatureCache(tmp_path, 'key', 200, SHAPE).missing() == []
+
+
+def test_refreshing_keeps_what_is_not_on_disk_yet(tmp_path):
+    cache = FeatureCache(tmp_path, 'key', 3, SHAPE)
+    cache.write([0], items(3)[:1])
+    cache.flush()
+    cache.write([1], items(3)[1:2])
+    cache.refresh()
+    assert cache.missing() == [2] and torch.equal(cache.read(1), items(3)[1])
+    cache.flush()
+    assert FeatureCache(tmp_path, 'key', 3, SHAPE).missing() == [2]
 
 
 def test_refusals(tmp_path):
@@ -80,17 +145,6 @@ def test_refusals(tmp_path):
         FeatureCache(tmp_path, 'key', 1, SHAPE).write([0], torch.full((1, *SHAPE), 1e6))
     with pytest.raises(ValueError, match='do not fit'):
         FeatureCache(tmp_path, 'key', 2, SHAPE).write([0, 1], items(1))
-
-
-def test_reading_a_batch_is_fast(tmp_path):
-    cache = FeatureCache(tmp_path, 'key', 128, (8, 37, 96))
-    cache.write(range(128), torch.randn(128, 8, 37, 96))
-    times = []
-    for start in (0, 64):
-        begin = time.perf_counter()
-        torch.stack([cache.read(index) for index in range(start, start + 64)])
-        times.append(time.perf_counter() - begin)
-    assert min(times) < 0.1
 
 
 class Backbone(nn.Module):
@@ -158,6 +212,57 @@ def test_dataset_gives_the_backbone_tokens(annotation, tmp_path):
     seen = backbone.clips
     prepare_feature_cache(data, backbone, preprocess)
     assert backbone.clips == seen + 1
+
+
+def use_one_cache(annotation, root, out):
+    class Slow(Backbone):
+        def forward(self, video):
+            time.sleep(0.2)
+            return super().forward(video)
+
+    data = VideoTextDataset(annotation, root, PIPELINE, feature_cache={'root': root / 'cache'})
+    backbone = Slow()
+    prepare_feature_cache(data, backbone, Preprocess(), batch_size=1)
+    (out / f'{os.getpid()}.json').write_text(json.dumps([backbone.clips, float(data[2]['inputs'].sum())]))
+
+
+def test_jobs_that_start_together_fill_a_cache_once(annotation, tmp_path, monkeypatch):
+    monkeypatch.setattr('stgt_mm.datasets.feature_warming._POLL_SECONDS', 0.05)
+    out = tmp_path / 'out'
+    out.mkdir()
+    assert in_processes(3, use_one_cache, annotation, tmp_path, out) == [0, 0, 0]
+    clips, sums = zip(*(json.loads(path.read_text()) for path in out.iterdir()), strict=True)
+    assert sorted(clips) == [1, 1, 5] and len(set(sums)) == 1  # one clip each for the shape, four in all
+
+
+def test_validation_takes_up_a_cache_that_is_in_use(annotation, tmp_path):
+    data = VideoTextDataset(annotation, tmp_path, PIPELINE, feature_cache={'root': tmp_path / 'cache'})
+    backbone = Backbone()
+    loop = SimpleNamespace(model=SimpleNamespace(backbone=backbone, data_preprocessor=Preprocess()))
+    RetrievalLoop._prepare_cache(loop, data)
+    assert data.uses_cache and backbone.clips == 5
+    RetrievalLoop._prepare_cache(loop, data)
+    data_of_hook = VideoTextDataset(annotation, tmp_path, PIPELINE, feature_cache=data.feature_cache)
+    prepare_feature_cache(data_of_hook, backbone, Preprocess())
+    seen = backbone.clips
+    RetrievalLoop._prepare_cache(loop, data_of_hook)
+    assert backbone.clips == seen == 6
+
+
+def test_hash_of_the_records_does_not_depend_on_the_place(annotation, tmp_path):
+    data = VideoTextDataset(annotation, tmp_path, PIPELINE)
+    moved = annotation.with_name('moved.jsonl')
+    moved.write_text(annotation.read_text())
+    assert VideoTextDataset(moved, tmp_path, PIPELINE).content_hash == data.content_hash
+    moved.write_text(annotation.read_text().replace('two', 'ten', 1))
+    assert VideoTextDataset(moved, tmp_path, PIPELINE).content_hash != data.content_hash
+
+
+def test_without_file_locks_a_cache_still_works(annotation, tmp_path, monkeypatch):
+    monkeypatch.setattr('stgt_mm.datasets.file_lock.fcntl', None)
+    data = VideoTextDataset(annotation, tmp_path, PIPELINE, feature_cache={'root': tmp_path / 'cache'})
+    assert prepare_feature_cache(data, Backbone(), Preprocess()).missing() == []
+    assert not list((tmp_path / 'cache').glob('*.lock'))
 
 
 def test_interrupted_warming_goes_on(annotation, tmp_path):
