@@ -34,6 +34,10 @@ def reduce_config(path: Path, data: Path, work_dir: Path):
     for choice in (cfg.test_cfg.get('choices') or {}).values():
         choice.update({k: v for k, v in SMALL.items() if k in choice})
     cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    cfg.param_scheduler.stages = [(1, cfg.param_scheduler.stages[0][1])]
+    for hook in cfg.custom_hooks:
+        if 'stages' in hook:
+            hook.stages = [(1, hook.stages[0][1])]
     batch_sampler = cfg.train_dataloader.get('batch_sampler')
     if batch_sampler is not None and 'max_epochs' in batch_sampler:
         batch_sampler.max_epochs = 1

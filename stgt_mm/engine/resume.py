@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import broadcast_object_list, is_main_process
+from torch.utils.data import DataLoader
 
 from stgt_mm.engine.checkpoint import read_checkpoint, resume_candidates
 from stgt_mm.engine.errors import CheckpointError
@@ -46,6 +47,47 @@ def _search(work_dir: str | Path, logger: Logger) -> tuple[str | None, str | Non
         names = ', '.join(candidate.name for candidate in candidates)
         return None, f'no checkpoint in {work_dir} can be resumed ({names}). Start without --resume.'
     return None, None
+
+
+def training_data(loop: Any) -> dict[str, str]:
+    """Describes what the position in a training is counted in.
+
+    Args:
+        loop: The training loop, or its config before it is built.
+
+    Returns:
+        ``steps_per_epoch``, ``records`` and, where the data set tells its ``content_hash``, ``annotation``,
+        as text; empty before the loop is built.
+    """
+    loader = getattr(loop, 'dataloader', None)
+    if not isinstance(loader, DataLoader):
+        return {}
+    facts = {'steps_per_epoch': str(len(loader)), 'records': str(len(loader.dataset))}
+    content = getattr(loader.dataset, 'content_hash', None)
+    return facts if content is None else {**facts, 'annotation': str(content)[:16]}
+
+
+def check_same_data(checkpoint: dict[str, Any], filename: str | Path, present: dict[str, str]) -> None:
+    """Makes sure that a training goes on with the data it began with, wherever they lie now.
+
+    Args:
+        checkpoint: The checkpoint; one without a description of its data passes.
+        filename: Its name for messages.
+        present: Description of the present training set, from :func:`training_data`.
+
+    Raises:
+        CheckpointError: With what differs.
+    """
+    before = checkpoint['meta'].get('training_data') or present
+    changes = describe_changes(before, present)
+    if changes:
+        lines = '\n'.join(f'  {change}' for change in changes)
+        raise CheckpointError(
+            f'{filename} was saved in a training on other data (checkpoint -> now):\n{lines}\n'
+            'Its place in the epoch and its schedule would not fit. Give the annotation that the run began '
+            'with as train_dataloader.dataset.ann_file (the folder may be another), or start a new training '
+            'from its weights: another --work-dir and --cfg-options load_from=PATH, without --resume.'
+        )
 
 
 def check_same_training(checkpoint: dict[str, Any], filename: str | Path, present: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from stgt_mm.config_check import resolve_type
 from stgt_mm.engine.checkpoint import keep_plain, read_checkpoint, to_plain, write_checkpoint
 from stgt_mm.engine.fingerprint import fingerprint_hash, training_fingerprint
 from stgt_mm.engine.launcher import init_distributed, wrapper_options
-from stgt_mm.engine.resume import check_same_training, newest_whole_checkpoint
+from stgt_mm.engine.resume import check_same_data, check_same_training, newest_whole_checkpoint, training_data
 from stgt_mm.engine.weights import frozen_parts, load_weights, trained_state
 from stgt_mm.registry import RUNNERS
 from stgt_mm.version import __version__
@@ -169,6 +169,7 @@ class VideoTextRunner(Runner):
             cfg=self.cfg.pretty_text,
             fingerprint=fingerprint,
             fingerprint_sha256=fingerprint_hash(fingerprint),
+            training_data=training_data(self._train_loop),
             seed=self.seed,
             experiment_name=self.experiment_name,
             time=time.strftime('%Y-%m-%d %H:%M:%S'),
@@ -269,6 +270,7 @@ class VideoTextRunner(Runner):
         location = get_device() if map_location == 'default' else map_location
         checkpoint = read_checkpoint(filename, location)
         check_same_training(checkpoint, filename, self.fingerprint())
+        check_same_data(checkpoint, filename, training_data(self.train_loop))
         self._apply_weights(checkpoint, str(filename), strict=True)
         meta = checkpoint['meta']
         self.train_loop.restore(meta['epoch'], meta['iter'])

@@ -33,6 +33,18 @@ def train(work_dir, *options, cfg=()):
 train.count = 0
 
 
+def epochs(count):
+    """Options that make every part of the toy config count on so many epochs."""
+    lengths = [min(count, 2)] + [count - 2] * (count > 2)
+    rates = [(length, rate) for length, rate in zip(lengths, (1e-2, 5e-3), strict=False)]
+    alphas = [(length, alpha) for length, alpha in zip(lengths, (1.0, 0.0), strict=False)]
+    return [
+        f'train_cfg.max_epochs={count}',
+        f'param_scheduler.stages={rates}',
+        f'custom_hooks.0.stages={alphas}',
+    ]
+
+
 def train_and_kill(work_dir, sample, *options, cfg=()):
     """Trains in a forked process that kills itself with SIGKILL when the data set serves its n-th sample."""
     child = os.fork()

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from engine_runs import CONFIG, HERE, ROOT
+from engine_runs import CONFIG, HERE, ROOT, epochs
 
 from stgt_mm.engine.checkpoint import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
@@ -19,7 +19,7 @@ def launch(script, *arguments):
 @pytest.mark.integration
 @pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
 def test_two_processes_train_and_resume_without_gpu(tmp_path):
-    options = ['--cfg-options', 'log_level=WARNING', 'train_cfg.max_epochs=2']
+    options = ['--cfg-options', 'log_level=WARNING', *epochs(2)]
     done = launch('dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, *options)
     assert done.returncode == 0, done.stderr
     assert 'joined by gloo' in done.stderr

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from engine_runs import CONFIG, load_tool, losses, train
+from engine_runs import CONFIG, epochs, load_tool, losses, train
 from mmengine.logging import MessageHub
 from torch import nn
 
@@ -47,7 +47,7 @@ def test_files_of_a_run(tmp_path):
 
 
 def test_frozen_weights_can_be_kept(tmp_path):
-    train(tmp_path, cfg=['default_hooks.checkpoint.save_frozen=True', 'train_cfg.max_epochs=1'])
+    train(tmp_path, cfg=['default_hooks.checkpoint.save_frozen=True', *epochs(1)])
     checkpoint = read_checkpoint(tmp_path / 'epoch_1.pth')
     assert checkpoint['frozen'] == {}
     assert 'backbone.linear.weight' in checkpoint['state_dict']
@@ -73,10 +73,35 @@ def test_alpha_follows_the_epoch(tmp_path):
 
 
 def test_stages_change_the_objective(tmp_path):
-    first = train(tmp_path / 'a', cfg=['train_cfg.max_epochs=1'])
-    second = train(tmp_path / 'b', cfg=['train_cfg.max_epochs=1', 'custom_hooks.0.stages=[(4,0.0)]'])
+    first = train(tmp_path / 'a', cfg=epochs(1))
+    second = train(tmp_path / 'b', cfg=[*epochs(1), 'custom_hooks.0.stages=[(1,0.0)]'])
     assert second[0]['loss_vtc'] == pytest.approx(first[0]['loss_vtc'] / 3, rel=1e-5)
     assert second[0]['loss_vtm'] == first[0]['loss_vtm']
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        ['train_cfg.max_epochs=5'],
+        ['param_scheduler.stages=[(3,1e-2)]'],
+        ['custom_hooks.0.stages=[(2,1.0),(3,0.0)]'],
+        ["train_dataloader.batch_sampler={'type': 'GroupBatchSampler', 'max_epochs': 9}"],
+    ],
+)
+def test_lengths_that_do_not_agree_stop_before_any_work(tmp_path, options):
+    with pytest.raises(ValueError, match='do not agree') as error:
+        train(tmp_path, cfg=options)
+    text = str(error.value)
+    for key in ('train_cfg.max_epochs=', 'param_scheduler.stages=', 'custom_hooks.0.stages='):
+        assert key in text
+    if 'batch_sampler' in options[0]:
+        assert 'train_dataloader.batch_sampler.max_epochs=9: 9 epochs' in text
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_a_schedule_in_steps_is_not_compared_with_epochs(tmp_path):
+    schedule = "{'type': 'StagedWarmupCosine', 'stages': [(6, 1e-2)]}"
+    assert len(train(tmp_path, cfg=[*epochs(1)[::2], f'param_scheduler={schedule}'])) == 6
 
 
 def test_time_budget_ends_training_with_a_checkpoint(tmp_path):
@@ -87,8 +112,8 @@ def test_time_budget_ends_training_with_a_checkpoint(tmp_path):
 
 
 def test_auto_scale_lr_scales_the_schedule(tmp_path):
-    records = train(tmp_path, '--auto-scale-lr', cfg=['train_cfg.max_epochs=1'])
-    plain = train(tmp_path / 'plain', cfg=['train_cfg.max_epochs=1'])
+    records = train(tmp_path, '--auto-scale-lr', cfg=epochs(1))
+    plain = train(tmp_path / 'plain', cfg=epochs(1))
     assert [r['lr'] for r in records] == pytest.approx([r['lr'] / 2 for r in plain], rel=1e-12)  # 4 of 8
     with pytest.raises(ValueError, match='base_batch_size'):
         train(tmp_path / 'b', '--auto-scale-lr', cfg=['auto_scale_lr=None'])
@@ -96,9 +121,9 @@ def test_auto_scale_lr_scales_the_schedule(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
 def test_amp_on_the_cpu_is_bfloat16(tmp_path, capsys):
-    records = train(tmp_path, '--amp', cfg=['train_cfg.max_epochs=1'])
+    records = train(tmp_path, '--amp', cfg=epochs(1))
     assert 'bfloat16 autocast on the CPU' in capsys.readouterr().err
-    plain = train(tmp_path / 'plain', cfg=['train_cfg.max_epochs=1'])
+    plain = train(tmp_path / 'plain', cfg=epochs(1))
     assert records[0]['loss'] != plain[0]['loss']
     assert records[0]['loss'] == pytest.approx(plain[0]['loss'], rel=0.05)
 
@@ -149,7 +174,7 @@ def test_durations(seconds, text):
 
 
 def test_progress_line(tmp_path, capfd):
-    train(tmp_path, cfg=['train_cfg.max_epochs=1'])
+    train(tmp_path, cfg=epochs(1))
     line = capfd.readouterr().err.splitlines()[-1]
     assert line.startswith('step 6/6 (100%)  loss ')
     assert line.endswith('0 s left')
@@ -157,7 +182,7 @@ def test_progress_line(tmp_path, capfd):
 
 
 def test_tool_tests_a_checkpoint_strictly(tmp_path, capsys):
-    train(tmp_path, cfg=['train_cfg.max_epochs=1'])
+    train(tmp_path, cfg=epochs(1))
     assert len(losses(tmp_path)) == 6
     test_set = ["test_cfg={'type': 'TestLoop'}", "test_evaluator={'type': 'ToyMetric'}"]
     loader = "test_dataloader={'batch_size': 4, 'dataset': {'type': 'ToyPairs', 'size': 8}, 'sampler': "

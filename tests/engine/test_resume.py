@@ -3,7 +3,7 @@ import signal
 
 import pytest
 import torch
-from engine_runs import losses, train, train_and_kill
+from engine_runs import epochs, losses, train, train_and_kill
 
 from stgt_mm.engine.checkpoint import read_checkpoint, resume_candidates
 from stgt_mm.engine.errors import CheckpointError
@@ -48,7 +48,7 @@ def test_killed_twice_and_with_workers_and_another_seed(tmp_path):
 
 
 def test_a_run_without_seed_resumes_with_the_one_it_drew(tmp_path):
-    cfg = ['randomness.seed=None', 'train_cfg.max_epochs=2']
+    cfg = ['randomness.seed=None', *epochs(2)]
     expected = train(tmp_path / 'run', cfg=cfg)
     for name in ('epoch_2.pth', 'iter_10.pth', 'last_checkpoint'):
         (tmp_path / 'run' / name).unlink()
@@ -97,7 +97,7 @@ def test_no_whole_checkpoint_left_stops(copy_of_whole):
 
 
 def test_resume_without_checkpoint_starts_anew(whole, tmp_path):
-    cfg = ['train_cfg.max_epochs=1']
+    cfg = epochs(1)
     records = train(tmp_path / 'a', '--resume', cfg=cfg)
     assert records[0] == losses(whole)[0]
     # a second stage that is always started with --resume begins with the weights of the first
@@ -125,7 +125,7 @@ def test_epochs_without_checkpoint_resume_at_their_last_step(whole, tmp_path):
     [
         ('optim_wrapper.optimizer.lr=0.02', 'optim_wrapper.optimizer.lr: 0.01 -> 0.02'),
         ('model.dropout=0.1', 'model.dropout: 0.3 -> 0.1'),
-        ('train_cfg.max_epochs=5', 'train_cfg.max_epochs: 4 -> 5'),
+        (epochs(5), 'train_cfg.max_epochs: 4 -> 5'),
         ('train_dataloader.batch_size=6', 'train_dataloader.batch_size: 4 -> 6'),
         ('randomness.seed=4', 'randomness.seed: 3 -> 4'),
         ('custom_hooks.0.stages=[(1,1.0),(3,0.0)]', 'hook.AlignmentStageHook.stages.0.0: 2 -> 1'),
@@ -133,7 +133,7 @@ def test_epochs_without_checkpoint_resume_at_their_last_step(whole, tmp_path):
 )
 def test_resume_under_another_config_stops_and_names_the_key(copy_of_whole, option, line):
     with pytest.raises(CheckpointError) as error:
-        train(copy_of_whole, '--resume', cfg=[option])
+        train(copy_of_whole, '--resume', cfg=[option] if isinstance(option, str) else option)
     assert line in str(error.value)
 
 
@@ -149,12 +149,33 @@ def test_paths_logs_and_checkpoint_intervals_may_change(whole, copy_of_whole):
     assert train(copy_of_whole, '--resume', cfg=cfg) == losses(whole)
 
 
+def test_resume_with_other_data_stops_and_says_so(tmp_path):
+    """The paths of data may change and are no part of the fingerprint; what they hold must not."""
+    folder, place = tmp_path / 'run', 'train_dataloader.dataset.ann_file'
+    for name, lines in (
+        ('a', range(24)),
+        ('moved', range(24)),
+        ('edited', range(1, 25)),
+        ('short', range(12)),
+    ):
+        (tmp_path / name).write_text('\n'.join(map(str, lines)))
+    expected = train(folder, cfg=[f'{place}={tmp_path / "a"}'])
+    for name in ('epoch_4.pth', 'last_checkpoint'):
+        (folder / name).unlink()
+    for name, line in (('edited', 'annotation: '), ('short', 'steps_per_epoch: 6 -> 3')):
+        with pytest.raises(CheckpointError, match='other data') as error:
+            train(folder, '--resume', cfg=[f'{place}={tmp_path / name}'])
+        assert line in str(error.value)
+        assert ('records: 24 -> 12' in str(error.value)) == (name == 'short')
+    assert train(folder, '--resume', cfg=[f'{place}={tmp_path / "moved"}']) == expected
+
+
 def test_resume_from_weights_only_stops(whole, tmp_path):
     with pytest.raises(CheckpointError, match='weights only'):
         train(tmp_path, '--resume', str(whole / 'best_t2v_Rmean.pth'))
 
 
 def test_load_from_starts_a_new_training(whole, tmp_path):
-    records = train(tmp_path, cfg=[f'load_from={whole / "epoch_4.pth"}', 'train_cfg.max_epochs=1'])
+    records = train(tmp_path, cfg=[f'load_from={whole / "epoch_4.pth"}', *epochs(1)])
     assert records[0]['step'] == 1
     assert records[0]['loss'] != losses(whole)[0]['loss']

@@ -46,7 +46,7 @@ class AlignmentStageHook(Hook):
         return self.stages[-1][1]
 
     def before_train(self, runner: Any) -> None:
-        """Checks the model and says if the stages do not add up to the training.
+        """Checks the model and sets alpha.
 
         Args:
             runner: The runner.
@@ -59,11 +59,6 @@ class AlignmentStageHook(Hook):
             raise ValueError(
                 'AlignmentStageHook needs a model with contrastive_head.alpha, '
                 f'which {type(_bare(runner.model)).__name__} has not.'
-            )
-        total = sum(epochs for epochs, _ in self.stages)
-        if total != runner.max_epochs:
-            runner.logger.warning(
-                f'AlignmentStageHook: stages of {total} epochs, max_epochs={runner.max_epochs}'
             )
         head.alpha = self.alpha(runner.epoch)
 
