@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from stgt_mm.datasets.file_lock import FileLock
+from stgt_mm.errors import UserError
 
 VERSION = 1
 DTYPES = ('float16', 'float32')
 _FLUSH_SECONDS = 5.0
 
 
-class FeatureCacheError(RuntimeError):
+class FeatureCacheError(UserError):
     """A cache that must not be used; the message says what to do."""
 
 

@@ -10,6 +10,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
 from stgt_mm.datasets.samplers import set_data_progress
+from stgt_mm.distributed import mean_over_ranks
 from stgt_mm.engine.errors import NonFiniteLossError
 from stgt_mm.engine.lengths import check_epochs
 from stgt_mm.engine.optim import AutocastOptimWrapper
@@ -68,7 +69,8 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     With an ``EpochSampler`` a resumed epoch starts at the batch where it stopped; with another sampler
     ``set_epoch(epoch)`` is called and the batches that were seen are loaded and thrown away. A loss that is
-    not finite stops the run before the update.
+    not finite stops the run before the update. When a hook stops training early, the last step is validated
+    as the last epoch would have been.
 
     Args:
         runner: The runner.
@@ -146,8 +148,8 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             if self._resumed_between_epochs:
                 self._validate_if_due()
             while self._epoch < self._max_epochs and not self.stop_training:
-                if self.run_epoch():
-                    self._validate_if_due()
+                self.run_epoch()
+                self._validate_if_due()
         finally:
             handle.remove()
         self.runner.call_hook('after_train')
@@ -164,15 +166,12 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def _validate_if_due(self) -> None:
         self._decide_current_val_interval()
         due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
-        if self.runner.val_loop is not None and self._epoch >= self.val_begin and due:
+        due = self._epoch >= self.val_begin and due
+        if self.runner.val_loop is not None and (due or self.stop_training):
             self.runner.val_loop.run()
 
-    def run_epoch(self) -> bool:
-        """Trains one epoch, or what is left of it.
-
-        Returns:
-            False if a hook stopped training before the end of the epoch.
-        """
+    def run_epoch(self) -> None:
+        """Trains one epoch, or what is left of it, unless a hook stops training on the way."""
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         start = self.start_batch
@@ -182,16 +181,15 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             seed_everything(self._step_seed())
             self.run_iter(index, next(batches))
             if self.stop_training and index + 1 < len(self.dataloader):
-                return False
+                return
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
-        return True
 
     def _step_seed(self) -> int:
         return step_seed(self._seed, self._iter, self.runner.rank)
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Trains one step.
+        """Trains one step; hooks get losses and diagnostics averaged over all processes.
 
         Args:
             idx: Index of the batch in the epoch.
@@ -201,9 +199,14 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             NonFiniteLossError: With the videos of the batch and the component that went bad.
         """
         try:
-            super().run_iter(idx, data_batch)
+            self.runner.call_hook('before_train_iter', batch_idx=idx, data_batch=data_batch)
+            outputs = self.runner.model.train_step(data_batch, optim_wrapper=self.runner.optim_wrapper)
         except NonFiniteLossError as error:
             raise NonFiniteLossError(self._describe(error, data_batch)) from error
+        # each process has its part of the global losses: what is logged must not depend on the process
+        outputs = mean_over_ranks(outputs)
+        self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch, outputs=outputs)
+        self._iter += 1
 
     def _remember_losses(self, module: nn.Module, inputs: Any, output: Any) -> None:
         if isinstance(output, dict):

@@ -56,7 +56,8 @@ class RetrievalLoop(BaseLoop):
         text_batch_size: Texts encoded at once.
         rerank_batch_size: Texts matched with a video at once.
         amp: ``'bfloat16'`` or ``'float16'`` runs the model under autocast; ``True`` means bfloat16.
-        skip_broken: Leaves out videos that cannot be decoded and reports how many, instead of stopping.
+        skip_broken: Leaves out videos that are missing or cannot be decoded and reports how many, instead of
+            stopping: at the start for those that are missing.
         choices: Dataloader configs of ``ChoiceDataset`` by name.
 
     Raises:
@@ -78,7 +79,7 @@ class RetrievalLoop(BaseLoop):
         skip_broken: bool = False,
         choices: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(runner, _collecting_broken(dataloader))
+        super().__init__(runner, _collecting_broken(dataloader, skip_broken))
         self.evaluator = evaluator if isinstance(evaluator, Evaluator) else runner.build_evaluator(evaluator)
         if rerank_k < 0 or text_batch_size < 1 or rerank_batch_size < 1:
             raise ValueError(
@@ -98,8 +99,11 @@ class RetrievalLoop(BaseLoop):
         self.rerank_batch_size = rerank_batch_size
         self.amp = _autocast_dtype(amp)
         self.skip_broken = skip_broken
-        self.choices = choices or {}
-        self._choice_loaders: dict[str, DataLoader] = {}
+        # built now: a wrong path must show before any work
+        self._choice_loaders: dict[str, DataLoader] = {
+            name: Runner.build_dataloader(_collecting_broken(config, skip_broken), seed=runner.seed)
+            for name, config in (choices or {}).items()
+        }
         self.protocol: dict[str, Any] = {}
         if not any(isinstance(hook, FusionWeightHook) for hook in runner.hooks):
             runner.register_hook(FusionWeightHook())
@@ -132,7 +136,7 @@ class RetrievalLoop(BaseLoop):
         self.runner.model.eval()
         try:
             metrics = self._retrieve()
-            for name in self.choices:
+            for name in self._choice_loaders:
                 metrics.update(self._choose(name))
         finally:
             self.runner.model.train(was_training)
@@ -167,7 +171,8 @@ class RetrievalLoop(BaseLoop):
         return metrics
 
     def _choose(self, name: str) -> dict[str, float]:
-        loader = self._choice_loader(name)
+        loader = self._choice_loaders[name]
+        self._prepare_cache(loader.dataset)
         videos = encode_videos(self.model, loader, len(loader.dataset), self._context)
         self._stop_if_broken(loader.dataset, videos)
         triples = [triple for triple in loader.dataset.triples if triple['video'] not in videos.broken]
@@ -216,13 +221,6 @@ class RetrievalLoop(BaseLoop):
                 f'after_{self.mode}_iter', batch_idx=index, data_batch=batch, outputs=samples
             )
 
-    def _choice_loader(self, name: str) -> DataLoader:
-        if name not in self._choice_loaders:
-            config = _collecting_broken(self.choices[name])
-            self._choice_loaders[name] = Runner.build_dataloader(config, seed=self.runner.seed)
-            self._prepare_cache(self._choice_loaders[name].dataset)
-        return self._choice_loaders[name]
-
     def _prepare_cache(self, dataset: Dataset) -> None:
         """Fills the cache of a data set that asks for one; by now the backbone has its final weights."""
         if getattr(dataset, 'feature_cache', None) is not None and not dataset.uses_cache:
@@ -257,11 +255,17 @@ def _autocast_dtype(amp: bool | str) -> torch.dtype | None:
     return names[amp]
 
 
-def _collecting_broken(dataloader: DataLoader | dict[str, Any]) -> DataLoader | dict[str, Any]:
-    """Has the data set hand over broken clips as samples, so that all of them can be listed."""
+def _collecting_broken(
+    dataloader: DataLoader | dict[str, Any], skip_broken: bool
+) -> DataLoader | dict[str, Any]:
+    """Has the data set hand over broken clips as samples, so that all of them can be listed.
+
+    Files that are not there at all stop it at once, unless they may be left out.
+    """
     if isinstance(dataloader, DataLoader) or not isinstance(dataloader.get('dataset'), dict):
         return dataloader
     config = dataloader.copy()
     config['dataset'] = config['dataset'].copy()
     config['dataset'].setdefault('collect_broken', True)
+    config['dataset'].setdefault('missing', 'keep' if skip_broken else 'error')
     return config
