@@ -28,7 +28,8 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     Args:
         path: A Python config, of the new style or a dump.
         overrides: ``{dotted key: value}``, e.g. from :func:`parse_overrides`. A changed ``type`` drops the
-            keys that the new component does not take, and prints each; a key that arrives nowhere is an
+            keys that the new component does not take, and prints each; a new ``data_root`` replaces the old
+            one at the beginning of all paths that the file has made of it; a key that arrives nowhere is an
             error.
 
     Returns:
@@ -49,10 +50,39 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         _set(cfg, *_split(overrides, 'custom_imports'))
     if cfg.get('custom_imports'):
         import_modules_from_strings(**cfg['custom_imports'])
+    if 'data_root' in overrides:
+        cfg = _move_data(cfg, str(overrides.pop('data_root')))
     for key in _types_first(overrides):
         apply_override(cfg, key, overrides[key], overrides)
     validate_config(cfg, overrides)
     return Config(cfg, filename=str(path))
+
+
+def _move_data(cfg: dict[str, Any], new: str) -> dict[str, Any]:
+    """Replaces ``data_root`` where a value is it or lies below it, and says how many these are."""
+    old = cfg.get('data_root')
+    if not isinstance(old, str) or not old:
+        raise ValueError(
+            '--cfg-options data_root: this config has no such variable. Set the paths themselves: '
+            'train_dataloader.dataset.ann_file, train_dataloader.dataset.video_root and so on.'
+        )
+    old, new = old.rstrip('/'), new.rstrip('/') or '/'
+    changed = 0
+
+    def move(node: Any) -> Any:
+        nonlocal changed
+        if isinstance(node, dict):
+            return {key: move(value) for key, value in node.items()}
+        if isinstance(node, (list, tuple)):
+            return type(node)(move(value) for value in node)
+        if isinstance(node, str) and (node == old or node.startswith(f'{old}/')):
+            changed += 1
+            return f'{new.rstrip("/")}{node[len(old) :]}' or new
+        return node
+
+    cfg = {key: value if key == 'data_root' else move(value) for key, value in cfg.items()}
+    print(f'data_root: {old} -> {new} in {changed} values')
+    return {**cfg, 'data_root': new}
 
 
 def _split(overrides: Mapping[str, Any], prefix: str) -> tuple[str, Any]:

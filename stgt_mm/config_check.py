@@ -3,7 +3,8 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from mmengine import registry as root
 from mmengine.registry import Registry
@@ -119,17 +120,30 @@ def accepted_keys(component: Callable[..., Any], path: Keys = ()) -> set[str] | 
         path: Where in the config it stands.
 
     Returns:
-        The keys, or None if it takes any (``**kwargs``).
+        The keys, those of its base classes too if it takes ``**kwargs``; None if it takes any.
     """
-    try:
-        parameters = inspect.signature(component).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    names = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL}
-    consumed = _CONSUMED.get(path[0], set()) if path else set()
-    return names | consumed | ({'num_batch_per_epoch'} if path and path[0] in _DATA_SECTIONS else set())
+    names = set(_CONSUMED.get(path[0], set()) if path else set())
+    if path and path[0] in _DATA_SECTIONS:
+        names.add('num_batch_per_epoch')
+    for parameters in _parameters(component):
+        names |= {
+            item.name for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)
+        }
+        if not any(item.kind is item.VAR_KEYWORD for item in parameters):
+            return names
+    return None
+
+
+def _parameters(component: Callable[..., Any]) -> Iterator[list[inspect.Parameter]]:
+    """Of a function or class, then of each base class: ``**kwargs`` of one are those of the next."""
+    bases = [base for base in getattr(component, '__mro__', ()) if '__init__' in vars(base)]
+    # the first of them is what the class itself shows
+    for item in [component, *bases[1:]]:
+        try:
+            if item is not object:
+                yield list(inspect.signature(item).parameters.values())
+        except (TypeError, ValueError):
+            return
 
 
 def validate_config(cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> None:
@@ -141,10 +155,13 @@ def validate_config(cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None 
 
     Raises:
         KeyError: If a component is unknown.
-        ValueError: If a key does not bind; the message suggests the nearest one.
+        ValueError: If a key does not bind (the message suggests the nearest one), or a word stands where a
+            number is wanted.
     """
     for path, node in _components(cfg, ()):
-        accepted = accepted_keys(resolve_type(node['type'], path), path)
+        component = resolve_type(node['type'], path)
+        _check_numbers(component, node, path)
+        accepted = accepted_keys(component, path)
         if accepted is None:
             continue
         for key in node:
@@ -155,6 +172,21 @@ def validate_config(cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None 
                 )
     for key in overrides or {}:
         _check_plain_section(cfg, tuple(key.split('.')))
+
+
+def _check_numbers(component: Callable[..., Any], node: Mapping[str, Any], path: Keys) -> None:
+    """Finds words where the signature wants a number; all else is left to the component."""
+    try:
+        hints = get_type_hints(component.__init__ if isinstance(component, type) else component)
+    except (TypeError, NameError, AttributeError):
+        return
+    for key, value in node.items():
+        hint = hints.get(key)
+        kinds = set(get_args(hint)) or {hint}
+        if isinstance(value, str) and hint is not None and kinds <= {int, float, bool, NoneType}:
+            wanted = ' or '.join(sorted(kind.__name__ for kind in kinds)).replace('NoneType', 'None')
+            where = '.'.join((*path, str(key)))
+            raise ValueError(f"{where}='{value}': {_name(node['type'])} wants {wanted} there, no word.")
 
 
 def _name(kind: Any) -> str:
@@ -175,7 +207,8 @@ def _components(node: Any, path: Keys) -> Iterator[tuple[Keys, Mapping[str, Any]
 
 def _check_plain_section(cfg: Mapping[str, Any], parts: Keys) -> None:
     for depth in range(1, len(parts)):
-        known = _PLAIN_SECTIONS.get(parts[depth - 1])
+        in_choice = parts[: depth - 1] in (('val_cfg', 'choices'), ('test_cfg', 'choices'))
+        known = _LOADER if in_choice else _PLAIN_SECTIONS.get(parts[depth - 1])
         if known is not None and parts[depth] not in known:
             where = '.'.join(parts[:depth])
             raise ValueError(

@@ -12,6 +12,7 @@ from mmengine.registry import Registry, build_from_cfg, build_model_from_cfg
 from stgt_mm.utils import did_you_mean
 
 SCOPE = 'stgt_mm'
+_MOST_SHOWN = 60
 
 
 def _known_names(registry: Registry) -> set[str]:
@@ -37,6 +38,7 @@ def _build(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
 
     Raises:
         KeyError: If the name is not registered; the message suggests the nearest one.
+        ValueError: If an argument has the wrong type or is missing; the message names the component.
     """
     name = cfg.get('type') if isinstance(cfg, dict) else None
     if isinstance(name, str) and registry.get(name) is None:
@@ -45,9 +47,26 @@ def _build(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
             f"no {kind} is called '{name}'. {did_you_mean(name, _known_names(registry))} "
             'A class of your own is found through custom_imports=dict(imports=["your.module"]).'
         )
-    if registry.name == 'model' and isinstance(cfg, (dict, list)):
-        return build_model_from_cfg(cfg, registry, default_args)
-    return build_from_cfg(cfg, registry, default_args)
+    build = (
+        build_model_from_cfg if registry.name == 'model' and isinstance(cfg, (dict, list)) else build_from_cfg
+    )
+    try:
+        return build(cfg, registry, default_args)
+    except TypeError as error:
+        raise ValueError(f'{registry.name} {_shown(cfg)} cannot be built: {error}') from error
+
+
+def _shown(cfg: Any) -> str:
+    if not isinstance(cfg, dict):
+        return repr(cfg)
+    kind = cfg.get('type')
+    given = ', '.join(f'{key}={_short(value)}' for key, value in cfg.items() if key != 'type')
+    return f'{getattr(kind, "__name__", kind)}({given})'
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f'{text[: _MOST_SHOWN - 3]}...'
 
 
 def _child(parent: Registry, *locations: str) -> Registry:

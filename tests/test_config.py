@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from stgt_mm.config import load_config, parse_overrides
-from stgt_mm.config_check import resolve_type
+from stgt_mm.config import apply_override, load_config, parse_overrides
+from stgt_mm.config_check import accepted_keys, resolve_type
+from stgt_mm.registry import MODELS
 
 sys.path.insert(0, str(Path(__file__).parent / 'engine'))
 CONFIG = str(Path(__file__).parent / 'engine' / 'engine_toy_config.py')
+MOVING_SHAPES = str(Path(__file__).parents[1] / 'configs' / 'moving_shapes' / 'stgt_tiny.py')
 LAZY = """
 from torch.optim import AdamW
 from stgt_mm.models.necks import STGT
@@ -136,3 +138,89 @@ def test_user_modules_are_found(tmp_path, monkeypatch, lazy):
         lazy, 'custom_imports.imports=[neck_of_mine]', 'model.neck.type=NeckOfMine', 'model.neck.width=5'
     )
     assert cfg.model.neck.width == 5
+
+
+DATA_KEYS = [
+    ('train_dataloader.dataset.nonsense=3', "VideoTextDataset takes no 'nonsense'"),
+    ('val_dataloader.dataset.collect_brokn=3', "Did you mean 'collect_broken'"),
+    (
+        'test_cfg.choices.one_fact.dataset.videoroot=x',
+        "ChoiceDataset takes no 'videoroot'. Did you mean 'video_root'",
+    ),
+    (
+        'test_cfg.choices.one_fact.batchsize=3',
+        "test_cfg.choices.one_fact takes no 'batchsize'. Did you mean 'batch_size'",
+    ),
+]
+
+
+@pytest.mark.parametrize(('option', 'message'), DATA_KEYS)
+def test_keys_behind_kwargs_and_in_choices_are_checked(option, message):
+    with pytest.raises(ValueError) as caught:
+        load(MOVING_SHAPES, option)
+    assert message in str(caught.value)
+
+
+def test_kwargs_of_a_class_are_those_of_its_bases():
+    class Closed:
+        def __init__(self, first):
+            pass
+
+    class Middle(Closed):
+        def __init__(self, second, **kwargs):
+            pass
+
+    class Heir(Middle):
+        pass
+
+    class Open:
+        def __init__(self, first, **kwargs):
+            pass
+
+    assert accepted_keys(Middle) == accepted_keys(Heir) == {'first', 'second'}
+    assert accepted_keys(Open) is None
+    assert accepted_keys(resolve_type('TimmViT')) is None
+    assert {'missing', 'max_retries', 'feature_cache'} <= accepted_keys(resolve_type('VideoTextDataset'))
+
+
+def test_a_changed_data_set_drops_what_it_does_not_take(capsys):
+    options = ['train_dataloader.dataset.max_retries=2', 'train_dataloader.dataset.type=RetrievalDataset']
+    cfg = {'train_dataloader': {'dataset': {'type': 'VideoTextDataset', 'ann_file': 'a', 'max_retries': 3}}}
+    override = {'train_dataloader.dataset.type': 'RetrievalDataset'}
+    apply_override(cfg, *next(iter(override.items())), override)
+    assert cfg['train_dataloader']['dataset'] == {'type': 'RetrievalDataset', 'ann_file': 'a'}
+    assert 'dropped max_retries=3' in capsys.readouterr().out
+    with pytest.raises(ValueError, match="RetrievalDataset takes no 'max_retries'"):
+        load(MOVING_SHAPES, *options)
+
+
+def test_data_root_moves_all_paths_and_nothing_else(tmp_path, capsys):
+    path = tmp_path / 'config.py'
+    path.write_text(
+        f"{LAZY}data_root = 'data/a'\nwork_dir = 'data/ab'\nload_from = 'data/a/w.pth'\nresume = 'data/a'\n"
+        "launcher = 'x/data/a/y'\ntrain_dataloader = dict(dataset=[('data/a/a.jsonl', 3)], batch_size=1)\n"
+    )
+    cfg = load(str(path), 'data_root=/disk/a/', 'train_dataloader.batch_size=2')
+    assert (cfg.work_dir, cfg.load_from, cfg.resume) == ('data/ab', '/disk/a/w.pth', '/disk/a')
+    assert cfg.launcher == 'x/data/a/y'
+    assert cfg.train_dataloader.dataset == [('/disk/a/a.jsonl', 3)]
+    assert cfg.data_root == '/disk/a'
+    assert 'data_root: data/a -> /disk/a in 3 values' in capsys.readouterr().out
+    assert load(str(path), 'data_root=b', 'load_from=c').load_from == 'c'
+    with pytest.raises(ValueError, match=r'train_dataloader\.dataset\.ann_file'):
+        load(CONFIG, 'data_root=/disk')
+
+
+def test_a_word_for_a_number_names_the_key(lazy):
+    with pytest.raises(ValueError, match=r"model\.neck\.num_heads='two': STGT wants int there"):
+        load(lazy, 'model.neck.num_heads=two')
+    with pytest.raises(ValueError, match=r"train_cfg\.max_epochs='many': ResumableEpochLoop wants int"):
+        load(lazy, 'train_cfg.max_epochs=many')
+
+
+def test_a_constructor_that_fails_is_named():
+    with pytest.raises(ValueError, match=r"STGT\(embed_dims='wide', num_heads=2\) cannot be built") as caught:
+        MODELS.build({'type': 'STGT', 'embed_dims': 'wide', 'num_heads': 2})
+    assert isinstance(caught.value.__cause__, TypeError)
+    with pytest.raises(ValueError, match=r"MeanPoolNeck\(nonsense=3\) cannot be built: .*'nonsense'"):
+        MODELS.build({'type': 'MeanPoolNeck', 'nonsense': 3})
