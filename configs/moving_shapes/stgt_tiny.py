@@ -9,16 +9,16 @@ with read_base():
 
 from torch.optim import AdamW
 
-from stgt_mm.engine.hooks import AlignmentStageHook, FeatureCacheHook
+from stgt_mm.engine.hooks import AlignmentStageHook, FeatureCacheHook, VisionNormInitHook
 from stgt_mm.engine.loops import ResumableEpochLoop
 from stgt_mm.engine.optim import AutocastOptimWrapper, TrainableParamsConstructor
 from stgt_mm.engine.schedulers import StagedWarmupCosine
 
-stages = [(16, 2e-3), (4, 5e-4)]
+stages = [(16, 5e-4), (4, 2e-4)]
 train_cfg = dict(type=ResumableEpochLoop, max_epochs=20, val_interval=4)
 optim_wrapper = dict(
     type=AutocastOptimWrapper,
-    optimizer=dict(type=AdamW, lr=2e-3, weight_decay=0.05, betas=(0.9, 0.98)),
+    optimizer=dict(type=AdamW, lr=5e-4, weight_decay=0.05, betas=(0.9, 0.98)),
     constructor=TrainableParamsConstructor,
     clip_grad=dict(max_norm=1.0),
 )
@@ -28,4 +28,5 @@ param_scheduler = dict(
 custom_hooks = [
     dict(type=FeatureCacheHook),
     dict(type=AlignmentStageHook, stages=[(16, 1.0), (4, 0.0)]),
+    dict(type=VisionNormInitHook),
 ]

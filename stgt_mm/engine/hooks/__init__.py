@@ -7,6 +7,7 @@ from stgt_mm.engine.hooks.metrics_file_hook import MetricsFileHook
 from stgt_mm.engine.hooks.progress_hook import ProgressHook
 from stgt_mm.engine.hooks.replaced_clips_hook import ReplacedClipsHook
 from stgt_mm.engine.hooks.time_budget_hook import TimeBudgetHook
+from stgt_mm.engine.hooks.vision_norm_init_hook import VisionNormInitHook
 
 __all__ = [
     'AlignmentStageHook',
@@ -16,4 +17,5 @@ __all__ = [
     'ReplacedClipsHook',
     'TimeBudgetHook',
     'VideoTextCheckpointHook',
+    'VisionNormInitHook',
 ]

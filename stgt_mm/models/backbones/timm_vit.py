@@ -24,6 +24,8 @@ class TimmViT(nn.Module):
         checkpoint: Weights of this backbone: .safetensors or .pth, or ``package://stgt_mm/...`` for a file of
             the package. Loaded strictly, but for blocks past ``depth`` and for heads, which are not used.
         final_norm: Whether the final norm is applied to the tokens.
+        token_scale: Factor on the tokens. Necks add a sin-cos embedding of size 0.7 to them: tokens much
+            larger than that hide where they are.
         **timm_kwargs: Passed on to the timm model, e.g. patch_size, embed_dim, num_heads.
 
     Attributes:
@@ -43,6 +45,7 @@ class TimmViT(nn.Module):
         pretrained: bool = False,
         checkpoint: str | None = None,
         final_norm: bool = False,
+        token_scale: float = 1.0,
         **timm_kwargs: Any,
     ) -> None:
         super().__init__()
@@ -53,6 +56,7 @@ class TimmViT(nn.Module):
         self.model_name = model_name
         self.final_norm = final_norm
         self.frozen = frozen
+        self.token_scale = token_scale
         if depth is not None and not pretrained:
             timm_kwargs['depth'] = depth
         self.vit = _create(model_name, pretrained, img_size=img_size, num_classes=0, **timm_kwargs)
@@ -135,7 +139,12 @@ class TimmViT(nn.Module):
                 output_fmt='NLC',
                 intermediates_only=True,
             )
-            return torch.cat([prefix[:, :1], patches], dim=1).unflatten(0, video.shape[:2])
+            tokens = torch.cat([prefix[:, :1], patches], dim=1).unflatten(0, video.shape[:2])
+            return tokens if self.token_scale == 1 else tokens * self.token_scale
+
+    def extra_repr(self) -> str:
+        """What the tokens depend on beside the weights; feature caches are keyed by it."""
+        return f'final_norm={self.final_norm}, token_scale={self.token_scale}'
 
 
 def _create(model_name: str, pretrained: bool, **kwargs: Any) -> nn.Module:
