@@ -26,7 +26,7 @@ def channel_statistics(tokens: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 @HOOKS.register_module()
 class VisionNormInitHook(Hook):
-    """Sets weight and bias of ``vision_norm`` so that video tokens start centred and scaled channel by channel.
+    """Sets ``vision_norm`` so that video tokens start centred and scaled, channel by channel.
 
     Behind a random neck two thirds of a token and more are the same for all clips, and what differs from clip
     to clip and from frame to frame is a hundredth: a Q-Former that starts from nothing needs hundreds of
