@@ -17,7 +17,7 @@ from torch.optim import AdamW
 from stgt_mm.datasets import RetrievalDataset, VideoTextDataset, video_text_collate
 from stgt_mm.datasets.samplers import EpochSampler
 from stgt_mm.datasets.transforms import LoadVideo, PackVideoText, Resize
-from stgt_mm.engine.hooks import FeatureCacheHook
+from stgt_mm.engine.hooks import FeatureCacheHook, VisionNormInitHook
 from stgt_mm.engine.loops import ResumableEpochLoop, RetrievalLoop
 from stgt_mm.engine.optim import AutocastOptimWrapper, TrainableParamsConstructor
 from stgt_mm.engine.schedulers import StagedWarmupCosine
@@ -58,12 +58,12 @@ test_cfg = dict(type=RetrievalLoop, rerank_k=32, score_fusion='calibrated')
 train_cfg = dict(type=ResumableEpochLoop, max_epochs=200, val_interval=50)
 optim_wrapper = dict(
     type=AutocastOptimWrapper,
-    optimizer=dict(type=AdamW, lr=2e-3, weight_decay=0.05, betas=(0.9, 0.98)),
+    optimizer=dict(type=AdamW, lr=5e-4, weight_decay=0.05, betas=(0.9, 0.98)),
     constructor=TrainableParamsConstructor,
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = dict(
-    type=StagedWarmupCosine, convert_to_iter_based=True, stages=[(200, 2e-3)], warmup_ratio=0.05, min_lr=1e-5
+    type=StagedWarmupCosine, convert_to_iter_based=True, stages=[(200, 5e-4)], warmup_ratio=0.05, min_lr=1e-5
 )
 default_hooks.checkpoint.interval = 50
-custom_hooks = [dict(type=FeatureCacheHook)]
+custom_hooks = [dict(type=FeatureCacheHook), dict(type=VisionNormInitHook)]

@@ -16,18 +16,22 @@ class Curriculum:
         key: Key of a record that holds its difficulty, a number.
         max_value: Largest difficulty of an easy record.
         until: Share of the training, in [0, 1], in which only easy records are used.
+        group_fraction: Share of these batches made of groups; None for that of all batches.
 
     Raises:
-        ValueError: If ``until`` is out of range.
+        ValueError: If a share is out of range.
     """
 
     key: str = 'objects'
     max_value: float = 1
     until: float = 0.25
+    group_fraction: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.until <= 1:
             raise ValueError(f'curriculum until={self.until} is a share of the training: between 0 and 1.')
+        if self.group_fraction is not None and not 0 <= self.group_fraction <= 1:
+            raise ValueError(f'curriculum group_fraction={self.group_fraction} is not between 0 and 1.')
 
     def select(self, records: Sequence[dict[str, Any]]) -> np.ndarray:
         """Finds the easy records.
@@ -97,7 +101,9 @@ class GroupPlan:
         self.records = records
         self.batch_size = batch_size
         self.group_size = group_size
-        self.groups_per_batch = int(group_fraction * batch_size / group_size + 1e-9)
+        self.groups_per_batch = self._groups(group_fraction)
+        own = None if curriculum is None else curriculum.group_fraction
+        self.easy_groups_per_batch = self.groups_per_batch if own is None else self._groups(own)
         if group_fraction > 0 and self.groups_per_batch == 0:
             raise ValueError(
                 f'group_fraction={group_fraction} of a batch of {batch_size} is less than one group of '
@@ -110,13 +116,16 @@ class GroupPlan:
         self.easy = self.all if curriculum is None else curriculum.select(records)
         if not len(self.easy):
             raise ValueError(f'no record has {curriculum.key} <= {curriculum.max_value}: raise max_value.')
-        for pool in (self.all, self.easy):
-            if self.groups_per_batch and not self.chunks(pool, np.random.default_rng(0)):
+        for pool, groups in ((self.all, self.groups_per_batch), (self.easy, self.easy_groups_per_batch)):
+            if groups and not self.chunks(pool, np.random.default_rng(0)):
                 raise ValueError(
                     "no two clips share a `group`, and group_fraction > 0. Write 'group' into the records, "
                     'or set '
                     'group_fraction=0.'
                 )
+
+    def _groups(self, fraction: float) -> int:
+        return int(fraction * self.batch_size / self.group_size + 1e-9)
 
     def chunks(self, pool: np.ndarray, rng: np.random.Generator) -> list[list[int]]:
         """Cuts the groups of a pool into pieces of at most ``group_size`` different videos.
@@ -154,22 +163,25 @@ def plan_batches(plan: GroupPlan, count: int, easy: int, rng: np.random.Generato
     Returns:
         ``count`` lists of ``plan.batch_size`` indices.
     """
-    return [*_fill(plan, plan.easy, easy, rng), *_fill(plan, plan.all, count - easy, rng)]
+    first = _fill(plan, plan.easy, plan.easy_groups_per_batch, easy, rng)
+    return [*first, *_fill(plan, plan.all, plan.groups_per_batch, count - easy, rng)]
 
 
-def _fill(plan: GroupPlan, pool: np.ndarray, count: int, rng: np.random.Generator) -> list[list[int]]:
+def _fill(
+    plan: GroupPlan, pool: np.ndarray, groups: int, count: int, rng: np.random.Generator
+) -> list[list[int]]:
     """Batches from one pool: groups first, then singles of the records that no group has used."""
     if count < 1:
         return []
     pieces: list[list[int]] = []
-    wanted = count * plan.groups_per_batch
+    wanted = count * groups
     while len(pieces) < wanted:
         pieces.extend(plan.chunks(pool, rng))
     used = {index for piece in pieces[:wanted] for index in piece}
     singles = _Singles(plan, pool, used, rng)
     batches = []
     for step in range(count):
-        chosen = pieces[step * plan.groups_per_batch : (step + 1) * plan.groups_per_batch]
+        chosen = pieces[step * groups : (step + 1) * groups]
         batch, videos = _join(plan, chosen)
         singles.complete(batch, videos)
         batches.append(batch)

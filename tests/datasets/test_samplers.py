@@ -1,10 +1,12 @@
 import pickle
 from collections import Counter
 
+import numpy as np
 import pytest
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader
 
+from stgt_mm.datasets.group_batches import Curriculum, GroupPlan, plan_batches
 from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, GroupBatchSampler, set_data_progress
 
 
@@ -168,3 +170,16 @@ def test_mmengine_builds_both_from_configs():
         seed=7,
     )
     assert len(loader) == 4 and {item[2] for batch in loader for item in batch} == {7}
+
+
+def test_easy_batches_may_hold_another_share_of_groups():
+    records = [
+        {'video_id': f'v{i}', 'video': f'v{i}', 'group': i // 4, 'objects': 1 + i % 8 // 4} for i in range(64)
+    ]
+    curriculum = Curriculum(key='objects', max_value=1, until=0.5, group_fraction=1.0)
+    plan = GroupPlan(records, 8, 4, 0.0, curriculum)
+    batches = plan_batches(plan, 8, 4, np.random.default_rng(0))
+    whole = [len({records[i]['group'] for i in batch}) == 2 for batch in batches]
+    assert whole[:4] == [True] * 4 and not all(whole[4:])
+    with pytest.raises(ValueError, match='group_fraction=2'):
+        Curriculum(group_fraction=2)

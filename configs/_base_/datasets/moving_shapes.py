@@ -33,8 +33,8 @@ train_dataloader = dict(
     batch_sampler=dict(
         type=GroupBatchSampler,
         group_size=4,
-        group_fraction=1.0,
-        curriculum=dict(key='objects', max_value=1, until=0.35),
+        group_fraction=0.5,
+        curriculum=dict(key='objects', max_value=1, until=0.3, group_fraction=1.0),
         max_epochs=20,
     ),
     collate_fn=dict(type=video_text_collate),

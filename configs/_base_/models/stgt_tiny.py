@@ -67,7 +67,7 @@ model = dict(
         temperature=0.03,
         temperature_range=(0.005, 0.03),
         vtc=dict(type=VTC, label_smoothing=0.0),
-        csal=dict(type=CSAL),
+        csal=dict(type=CSAL, gamma=30.0, target_floor=0.5),
     ),
     matching_head=dict(type=MatchingHead, width=96, hard_fraction=0.5, loss=dict(type=VTM)),
     caption_head=dict(type=CaptionHead, loss=dict(type=VTG)),
