@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from stgt_mm.config_check import resolve_type
 from stgt_mm.engine.checkpoint import keep_plain, read_checkpoint, to_plain, write_checkpoint
+from stgt_mm.engine.console import short_console
 from stgt_mm.engine.fingerprint import fingerprint_hash, training_fingerprint
 from stgt_mm.engine.launcher import init_distributed, wrapper_options
 from stgt_mm.engine.resume import check_same_data, check_same_training, newest_whole_checkpoint, training_data
@@ -35,6 +36,10 @@ class VideoTextRunner(Runner):
     left out), ``optimizer``, ``param_schedulers`` and ``message_hub``. The position inside an epoch follows
     from ``iter``.
     """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> Any:
+        """Builds the logger; the long dumps at the start go to its file alone."""
+        return short_console(super().build_logger(*args, **kwargs))
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Sets the process group up, without a GPU if there is none.
