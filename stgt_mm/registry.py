@@ -41,12 +41,15 @@ def _build(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
         ValueError: If an argument has the wrong type or is missing; the message names the component.
     """
     name = cfg.get('type') if isinstance(cfg, dict) else None
-    if isinstance(name, str) and registry.get(name) is None:
-        kind = registry.name
-        raise KeyError(
-            f"no {kind} is called '{name}'. {did_you_mean(name, _known_names(registry))} "
-            'A class of your own is found through custom_imports=dict(imports=["your.module"]).'
-        )
+    if isinstance(name, str):
+        found = registry.get(name)
+        if found is None:
+            raise KeyError(
+                f"no {registry.name} is called '{name}'. {did_you_mean(name, _known_names(registry))} "
+                'A class of your own is found through custom_imports=dict(imports=["your.module"]).'
+            )
+        # As a class, for mmengine looks names up in whatever scope the last runner of the process had.
+        cfg = {**cfg, 'type': found}
     build = (
         build_model_from_cfg if registry.name == 'model' and isinstance(cfg, (dict, list)) else build_from_cfg
     )
