@@ -14,8 +14,8 @@ from stgt_mm.engine.loops import ResumableEpochLoop
 from stgt_mm.engine.optim import AutocastOptimWrapper, TrainableParamsConstructor
 from stgt_mm.engine.schedulers import StagedWarmupCosine
 
-stages = [(16, 5e-4), (4, 2e-4)]
-train_cfg = dict(type=ResumableEpochLoop, max_epochs=20, val_interval=4)
+stages = [(8, 5e-4), (2, 2e-4)]
+train_cfg = dict(type=ResumableEpochLoop, max_epochs=10, val_interval=2)
 optim_wrapper = dict(
     type=AutocastOptimWrapper,
     optimizer=dict(type=AdamW, lr=5e-4, weight_decay=0.05, betas=(0.9, 0.98)),
@@ -27,6 +27,6 @@ param_scheduler = dict(
 )
 custom_hooks = [
     dict(type=FeatureCacheHook),
-    dict(type=AlignmentStageHook, stages=[(16, 1.0), (4, 0.0)]),
+    dict(type=AlignmentStageHook, stages=[(8, 1.0), (2, 0.0)]),
     dict(type=VisionNormInitHook),
 ]

@@ -94,7 +94,7 @@ def test_paraphrases_have_one_meaning_and_many_wordings():
 
 def test_default_sizes_and_held_out_combinations(benchmark):
     train, val, test = (benchmark.of(split) for split in ('train', 'val', 'test'))
-    assert (len(train), len(val), len(test)) == (4000, 240, 500)
+    assert (len(train), len(val), len(test)) == (8000, 240, 500)
     assert len(benchmark.one_fact) == 1000 and len(benchmark.backwards) == 500
     for held_out in (val, test, benchmark.of('extra')):
         assert not {clip.meaning.key() for clip in held_out} & {clip.meaning.key() for clip in train}

@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('root', type=Path, help='folder of the benchmark, e.g. data/moving_shapes')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--train', type=int, default=4000, help='training clips, a multiple of 4')
+    parser.add_argument('--train', type=int, default=8000, help='training clips, a multiple of 4')
     parser.add_argument('--val', type=int, default=240, help='validation clips')
     parser.add_argument('--test', type=int, default=500, help='test clips')
     parser.add_argument('--one-fact', type=int, default=1000, help='triples of the one_fact set')

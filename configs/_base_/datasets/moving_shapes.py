@@ -35,7 +35,7 @@ train_dataloader = dict(
         group_size=4,
         group_fraction=0.5,
         curriculum=dict(key='objects', max_value=1, until=0.3, group_fraction=1.0),
-        max_epochs=20,
+        max_epochs=10,
     ),
     collate_fn=dict(type=video_text_collate),
 )

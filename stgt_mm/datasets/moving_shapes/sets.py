@@ -90,7 +90,7 @@ def apportion(total: int, shares: dict[str, float]) -> dict[str, int]:
 
 
 def make_benchmark(
-    seed: int = 0, train: int = 4000, val: int = 240, test: int = 500, one_fact: int = 1000
+    seed: int = 0, train: int = 8000, val: int = 240, test: int = 500, one_fact: int = 1000
 ) -> Benchmark:
     """Draws the benchmark.
 
