@@ -97,3 +97,8 @@ OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optim')
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'engine.schedulers')
 TOKENIZERS = Registry('tokenizer', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.models.tokenizer'])
+# Nothing of ours is in these; without them mmengine warns at every start that it looks into its own.
+VISBACKENDS = _child(root.VISBACKENDS)
+VISUALIZERS = _child(root.VISUALIZERS)
+LOG_PROCESSORS = _child(root.LOG_PROCESSORS)
+MODEL_WRAPPERS = _child(root.MODEL_WRAPPERS)

@@ -12,5 +12,5 @@ def test_a_name_is_found_under_a_foreign_scope():
 
 
 def test_a_mistyped_name_gets_a_suggestion():
-    with pytest.raises(KeyError, match='Did you mean .*MeanPoolNeck'):
+    with pytest.raises(KeyError, match=r'Did you mean .*MeanPoolNeck'):
         MODELS.build({'type': 'MeanPolNeck'})

@@ -19,8 +19,7 @@ GALLERIES = ('captions', 'videos')
 class RetrievalMetric(BaseMetric):
     """R@k, their mean, median and mean rank, text to video and video to text, many captions a video included.
 
-    Text to video: each caption is a query. Video to text comes in two kinds that differ when a video has
-    several
+    Text to video: each caption is a query. Video to text comes in two kinds, different when a video has more
     captions: ``captions`` ranks the best of them among all captions (LAVIS, Singularity), ``videos`` lets the
     best caption of each video stand for it and ranks among videos (CLIP4Clip), which gives higher numbers.
     ``v2t/*`` is the one chosen with ``v2t_gallery``; when they can differ, both are reported by name,
@@ -35,6 +34,8 @@ class RetrievalMetric(BaseMetric):
             files.
         prefix: Put before every name.
     """
+
+    default_prefix = ''  # the loop names its numbers itself
 
     def __init__(
         self,

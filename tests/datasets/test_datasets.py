@@ -188,5 +188,5 @@ def test_unequal_clips_are_an_error(root, tmp_path):
 
 
 def test_unknown_transform_key_names_it(root, tmp_path):
-    with pytest.raises(ValueError, match='Resize.*sise'):
+    with pytest.raises(ValueError, match=r'Resize.*sise'):
         VideoTextDataset(annotate(tmp_path, pairs('v0')), root, [{'type': 'Resize', 'sise': 3}])
