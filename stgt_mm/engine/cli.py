@@ -117,6 +117,10 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
         print(f'\nerror: {_message(error)}', file=sys.stderr)
         print('(--traceback shows where in the code)', file=sys.stderr)
         return EXIT_USER_ERROR
+    if 'torch' in sys.modules:
+        from stgt_mm.engine.launcher import leave_distributed
+
+        leave_distributed()
     return 0
 
 

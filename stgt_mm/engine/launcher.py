@@ -42,6 +42,12 @@ def init_distributed(launcher: str) -> None:
         )
 
 
+def leave_distributed() -> None:
+    """Ends the process group, if there is one: gloo's threads else abort some processes at their exit."""
+    if torch_dist.is_available() and torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
+
+
 def _adopt_slurm_variables() -> None:
     if 'SLURM_PROCID' not in os.environ:
         raise ValueError('--launcher slurm outside a Slurm job: start it with srun, one task a GPU.')

@@ -120,7 +120,7 @@ def test_groups_hold_four_clips_each_with_its_reverse(benchmark):
     groups = {}
     for clip in benchmark.of('train'):
         groups.setdefault(clip.group, []).append(clip)
-    assert len(groups) == 1000
+    assert len(groups) == 2000
     for clips in groups.values():
         keys = {clip.meaning.key() for clip in clips}
         assert len(keys) == 4

@@ -88,6 +88,7 @@ def worker(rank, folder):
     except BrokenVideosError as error:
         metrics['broken'] = str(error)
     Path(folder, f'{rank}.json').write_text(json.dumps(metrics))
+    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_give_the_same_to_the_last_digit(tmp_path):
