@@ -39,55 +39,31 @@ train_dataloader = dict(
     ),
     collate_fn=dict(type=video_text_collate),
 )
-val_dataloader = dict(
+clips = dict(video_root=f'{data_root}/videos', pipeline=pipeline)
+evaluation_loader = dict(
     batch_size=32,
     num_workers=1,
-    dataset=dict(
-        type=RetrievalDataset,
-        ann_file=f'{data_root}/val.jsonl',
-        video_root=f'{data_root}/videos',
-        pipeline=pipeline,
-        feature_cache=feature_cache,
-    ),
     sampler=dict(type=EpochSampler, shuffle=False),
     collate_fn=dict(type=video_text_collate),
 )
-test_dataloader = dict(
-    batch_size=32,
-    num_workers=1,
+val_dataloader = dict(
     dataset=dict(
-        type=RetrievalDataset,
-        ann_file=f'{data_root}/test.jsonl',
-        video_root=f'{data_root}/videos',
-        pipeline=pipeline,
+        type=RetrievalDataset, ann_file=f'{data_root}/val.jsonl', feature_cache=feature_cache, **clips
     ),
-    sampler=dict(type=EpochSampler, shuffle=False),
-    collate_fn=dict(type=video_text_collate),
+    **evaluation_loader,
+)
+test_dataloader = dict(
+    dataset=dict(type=RetrievalDataset, ann_file=f'{data_root}/test.jsonl', **clips),
+    **evaluation_loader,
 )
 choices = dict(
     backwards=dict(
-        batch_size=32,
-        num_workers=1,
-        dataset=dict(
-            type=ChoiceDataset,
-            ann_file=f'{data_root}/backwards.jsonl',
-            video_root=f'{data_root}/videos',
-            pipeline=pipeline,
-        ),
-        sampler=dict(type=EpochSampler, shuffle=False),
-        collate_fn=dict(type=video_text_collate),
+        dataset=dict(type=ChoiceDataset, ann_file=f'{data_root}/backwards.jsonl', **clips),
+        **evaluation_loader,
     ),
     one_fact=dict(
-        batch_size=32,
-        num_workers=1,
-        dataset=dict(
-            type=ChoiceDataset,
-            ann_file=f'{data_root}/one_fact.jsonl',
-            video_root=f'{data_root}/videos',
-            pipeline=pipeline,
-        ),
-        sampler=dict(type=EpochSampler, shuffle=False),
-        collate_fn=dict(type=video_text_collate),
+        dataset=dict(type=ChoiceDataset, ann_file=f'{data_root}/one_fact.jsonl', **clips),
+        **evaluation_loader,
     ),
 )
 val_evaluator = dict(type=RetrievalMetric)
