@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from stgt_mm.functional.precision import without_autocast
+
 
 class FrameGraph(NamedTuple):
     """The links of the tokens of one frame to the tokens of the frames that it sees.
@@ -87,6 +89,11 @@ def unit_tokens(tokens: Tensor) -> Tensor:
     return F.normalize(tokens if tokens.dtype == torch.float64 else tokens.float(), dim=-1)
 
 
+def _reaches(weights: Tensor, threshold: float) -> Tensor:
+    """Tells which cosines are links; at -1 all are, also those that rounding put below it."""
+    return torch.ones_like(weights, dtype=torch.bool) if threshold <= -1 else weights >= threshold
+
+
 def dense_graph(tokens: Tensor, frames: int, threshold: float | None, band: int = 1) -> FrameGraph:
     """Builds the graph over all tokens of the clip.
 
@@ -102,14 +109,13 @@ def dense_graph(tokens: Tensor, frames: int, threshold: float | None, band: int 
 
     Source: Eq. 6 (W_s, as cosine), Eq. 7 and 10 (adjacency); >= as in the authors' release.
     """
-    with torch.autocast(tokens.device.type, enabled=False):
+    with without_autocast(tokens.device):
         unit = unit_tokens(tokens)
         weights = unit @ unit.transpose(-1, -2)
     if threshold is None:
         return FrameGraph(weights, None)
     total = tokens.shape[1]
-    linked = (weights >= threshold) | (threshold <= -1)
-    linked = linked & band_mask(frames, total // frames, band, tokens.device)
+    linked = _reaches(weights, threshold) & band_mask(frames, total // frames, band, tokens.device)
     return FrameGraph(weights, linked | torch.eye(total, dtype=torch.bool, device=tokens.device))
 
 
@@ -128,17 +134,17 @@ def banded_graph(
         One graph a frame; its columns are the tokens of the frames ``frame_window`` names.
     """
     graphs = []
-    with torch.autocast(tokens.device.type, enabled=False):
+    with without_autocast(tokens.device):
         unit = unit_tokens(tokens).unflatten(1, (frames, -1))
         for frame in range(frames):
             first, stop = frame_window(frame, frames, band)
             weights = unit[:, frame] @ unit[:, first:stop].flatten(1, 2).transpose(-1, -2)
             linked = None
             if threshold is not None:
-                linked = (weights >= threshold) | (threshold <= -1)
+                linked = _reaches(weights, threshold)
                 nodes = unit.shape[2]
                 own = linked[:, :, (frame - first) * nodes : (frame - first + 1) * nodes]
-                own.diagonal(dim1=-2, dim2=-1).fill_(True)
+                own.diagonal(dim1=-2, dim2=-1).fill_(1)  # not True: tracing knows numbers only
             graphs.append(FrameGraph(weights, linked))
     return tuple(graphs)
 

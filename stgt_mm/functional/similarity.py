@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stgt_mm.functional.precision import without_autocast
+
 
 def full_precision(x: Tensor) -> Tensor:
     """Returns ``x`` in float32 if it is in half precision, else unchanged (float64 stays float64).
@@ -41,7 +43,7 @@ def max_query_similarity(queries: Tensor, texts: Tensor) -> Tensor:
             f'queries must be (V, Q, P) and texts (K, P) of the same width P, got {tuple(queries.shape)} and '
             f'{tuple(texts.shape)}.'
         )
-    with torch.autocast(queries.device.type, enabled=False):
+    with without_autocast(queries.device):
         cosines = full_precision(queries).flatten(0, 1) @ full_precision(texts).T
     return cosines.unflatten(0, queries.shape[:2]).amax(dim=1)
 
@@ -70,5 +72,5 @@ def cosine_matrix(rows: Tensor, columns: Tensor) -> Tensor:
     Returns:
         Cosines, shape (B, G), float32 or wider also under autocast.
     """
-    with torch.autocast(rows.device.type, enabled=False):
+    with without_autocast(rows.device):
         return full_precision(rows) @ full_precision(columns).T

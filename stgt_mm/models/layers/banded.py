@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from stgt_mm.functional.graph import FrameGraph, frame_window
+from stgt_mm.functional.precision import without_autocast
 
 # Score elements handled at once: 4 MiB in float32, which the caches of a core hold. CPU time was within 10%
 # of the best from 2^16 to 2^22, for one clip of 8x256 tokens (width 768) and 64 of 8x36 (width 96).
@@ -119,7 +120,44 @@ def banded_attention(
     """
     keep = torch.is_grad_enabled() and any(x.requires_grad for x in (query, key, value))
     spec = BandSpec(graphs, len(graphs), band, dropout, use_weights, keep)
-    return _BandedAttention.apply(query, key, value, spec)
+    if keep:
+        return _BandedAttention.apply(query, key, value, spec)
+    # No gradient, no autograd function: what traces a model or counts its operations sees each of them.
+    return _unfold(_attend(query, key, value, spec).out, query.shape[0])
+
+
+class _Attended(NamedTuple):
+    """What the forward pass computed: ``out`` is [T, B*H, N, d], the rest is for the gradient."""
+
+    out: Tensor
+    folded: tuple[Tensor, Tensor, Tensor]
+    chunks: list[_Chunk]
+    kept: list[Tensor]
+    scale: float
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, spec: BandSpec) -> _Attended:
+    """Computes scores, weights, probabilities and their sums of values, chunk by chunk."""
+    batch, heads, total, width = query.shape
+    nodes = total // spec.frames
+    # Kept weights count 1 / (1 - dropout): scaling the values once spares a pass over the scores.
+    scale = 1 / (1 - _levels(spec.dropout) / 65536)
+    scaled = value * scale if spec.dropout else value
+    q, k, v = (x.reshape(batch * heads, total, width) for x in (query, key, scaled))
+    out = q.new_empty(spec.frames, batch * heads, nodes, width)
+    chunks = list(_chunks(spec, batch, heads, nodes))
+    kept: list[Tensor] = []
+    with without_autocast(query.device):
+        for chunk in chunks:
+            rows = slice(chunk.start, chunk.stop)
+            scores = torch.bmm(q[rows, chunk.query], k[rows, chunk.keys].transpose(1, 2))
+            scores = scores if scores.dtype == torch.float64 else scores.float()
+            probabilities = torch.softmax(_weigh(scores, chunk), dim=-1).to(v.dtype)
+            used = probabilities * _draw(probabilities, spec.dropout) if spec.dropout else probabilities
+            torch.bmm(used, v[rows, chunk.keys], out=out[chunk.frame, rows])
+            if spec.keep:
+                kept += [probabilities, used]
+    return _Attended(out, (q, k, v), chunks, kept, scale)
 
 
 class _BandedAttention(torch.autograd.Function):
@@ -127,30 +165,11 @@ class _BandedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, spec: BandSpec) -> Tensor:
-        batch, heads, total, width = query.shape
-        nodes = total // spec.frames
-        # Kept weights count 1 / (1 - dropout): scaling the values once spares a pass over the scores.
-        scale = 1 / (1 - _levels(spec.dropout) / 65536)
-        scaled = value * scale if spec.dropout else value
-        q, k, v = (x.reshape(batch * heads, total, width) for x in (query, key, scaled))
-        out = q.new_empty(spec.frames, batch * heads, nodes, width)
-        chunks = list(_chunks(spec, batch, heads, nodes))
-        kept: list[Tensor] = []
-        with torch.autocast(query.device.type, enabled=False):
-            for chunk in chunks:
-                rows = slice(chunk.start, chunk.stop)
-                scores = torch.bmm(q[rows, chunk.query], k[rows, chunk.keys].transpose(1, 2))
-                scores = scores if scores.dtype == torch.float64 else scores.float()
-                probabilities = torch.softmax(_weigh(scores, chunk), dim=-1).to(v.dtype)
-                used = probabilities * _draw(probabilities, spec.dropout) if spec.dropout else probabilities
-                torch.bmm(used, v[rows, chunk.keys], out=out[chunk.frame, rows])
-                if spec.keep:
-                    kept += [probabilities, used]
-        if spec.keep:
-            ctx.save_for_backward(q, k, v, out, *kept)
-            ctx.chunks = [chunk._replace(bias=None) for chunk in chunks]
-            ctx.scale, ctx.shape = scale, query.shape
-        return _unfold(out, batch)
+        done = _attend(query, key, value, spec)
+        ctx.save_for_backward(*done.folded, done.out, *done.kept)
+        ctx.chunks = [chunk._replace(bias=None) for chunk in done.chunks]
+        ctx.scale, ctx.shape = done.scale, query.shape
+        return _unfold(done.out, query.shape[0])
 
     @staticmethod
     @once_differentiable
@@ -158,7 +177,7 @@ class _BandedAttention(torch.autograd.Function):
         q, k, v, out, *kept = ctx.saved_tensors
         grad = grad.reshape(q.shape)
         dq, dk, dv = torch.empty_like(out), torch.zeros_like(k), torch.zeros_like(v)
-        with torch.autocast(grad.device.type, enabled=False):
+        with without_autocast(grad.device):
             for chunk, probabilities, used in zip(ctx.chunks, kept[::2], kept[1::2]):
                 rows = slice(chunk.start, chunk.stop)
                 g = grad[rows, chunk.query]
