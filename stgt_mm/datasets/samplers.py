@@ -41,10 +41,12 @@ class EpochSampler(Sampler):
     Process r of W takes every W-th index beginning at r, so that step s of W processes with batch b is step s
     of one process with batch W * b. In training (``shuffle=True``) the last ``len % W`` indices of an epoch
     are left out, for all processes must take as many steps; in evaluation nothing is left out and nothing
-    occurs twice.
+    occurs twice. ``samples_per_epoch`` makes epochs shorter or longer than the data set, so that a training
+    of any number of steps keeps the stages of its config.
 
     Attributes:
         epoch: The epoch to be gone through next.
+        size: Samples of an epoch, over all processes.
         start: Samples of this process already done in that epoch.
 
     Args:
@@ -53,6 +55,11 @@ class EpochSampler(Sampler):
         seed: Of the order and of the samples; None takes one that all processes agree on.
         rank: Of this process; found out if None.
         world_size: Number of processes; found out if None.
+        samples_per_epoch: Samples of an epoch of training, over all processes: the first ones of a
+            permutation of the data set, or of several; None takes each once.
+
+    Raises:
+        ValueError: If ``samples_per_epoch`` is not positive, or is given in evaluation.
     """
 
     def __init__(
@@ -62,8 +69,14 @@ class EpochSampler(Sampler):
         seed: int | None = None,
         rank: int | None = None,
         world_size: int | None = None,
+        samples_per_epoch: int | None = None,
     ) -> None:
+        if samples_per_epoch is not None and (samples_per_epoch < 1 or not shuffle):
+            raise ValueError(
+                f'samples_per_epoch={samples_per_epoch} with shuffle={shuffle}: at least 1, in training only.'
+            )
         found_rank, found_world = dist.get_dist_info()
+        self.size = len(dataset) if samples_per_epoch is None else samples_per_epoch
         self.dataset = dataset
         self.shuffle = shuffle
         self.seed = dist.sync_random_seed() if seed is None else seed
@@ -106,18 +119,18 @@ class EpochSampler(Sampler):
             yield EpochIndex(int(index), self.epoch, self.seed)
 
     def _order(self) -> np.ndarray:
-        size = len(self.dataset)
         if not self.shuffle:
-            return np.arange(self.rank, size, self.world_size)
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(size)
-        return order[: size - size % self.world_size][self.rank :: self.world_size]
+            return np.arange(self.rank, self.size, self.world_size)
+        rng = np.random.default_rng((self.seed, self.epoch))
+        passes = -(-self.size // max(1, len(self.dataset)))
+        order = np.concatenate([rng.permutation(len(self.dataset)) for _ in range(max(1, passes))])
+        return order[: self.size - self.size % self.world_size][self.rank :: self.world_size]
 
     def __len__(self) -> int:
         """Samples of this process in a whole epoch."""
-        size = len(self.dataset)
         if self.shuffle:
-            return size // self.world_size
-        return len(range(self.rank, size, self.world_size))
+            return self.size // self.world_size
+        return len(range(self.rank, self.size, self.world_size))
 
 
 @DATA_SAMPLERS.register_module()
@@ -181,7 +194,7 @@ class GroupBatchSampler(Sampler):
 
     def __len__(self) -> int:
         """Batches of a whole epoch, the same in every epoch."""
-        return len(self.plan.records) // self.plan.batch_size
+        return self.sampler.size // self.plan.batch_size
 
 
 def set_data_progress(dataloader: DataLoader, epoch: int, batches_done: int) -> None:

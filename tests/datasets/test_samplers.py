@@ -183,3 +183,26 @@ def test_easy_batches_may_hold_another_share_of_groups():
     assert whole[:4] == [True] * 4 and not all(whole[4:])
     with pytest.raises(ValueError, match='group_fraction=2'):
         Curriculum(group_fraction=2)
+
+
+@pytest.mark.parametrize('size', [6, 10, 25])
+def test_an_epoch_of_another_size_keeps_the_order_over_processes(size):
+    data = list(range(10))
+    whole = EpochSampler(data, seed=3, rank=0, world_size=1, samples_per_epoch=size)
+    order = [int(index) for index in whole]
+    assert len(order) == len(whole) == size
+    assert [order.count(index) for index in data] <= [-(-size // 10)] * 10
+    assert order[:10] == [int(i) for i in EpochSampler(data, seed=3, rank=0, world_size=1)][:size]
+    halves = [
+        [int(i) for i in EpochSampler(data, seed=3, rank=rank, world_size=2, samples_per_epoch=size)]
+        for rank in (0, 1)
+    ]
+    even = size - size % 2
+    assert halves == [order[:even][0::2], order[:even][1::2]]
+
+
+def test_an_epoch_of_another_size_is_for_training():
+    with pytest.raises(ValueError, match='samples_per_epoch=4 with shuffle=False'):
+        EpochSampler([1, 2], shuffle=False, samples_per_epoch=4)
+    with pytest.raises(ValueError, match='samples_per_epoch=0'):
+        EpochSampler([1, 2], samples_per_epoch=0)

@@ -14,15 +14,17 @@ from stgt_mm.engine.disk_space import explained_when_full
 from stgt_mm.registry import HOOKS
 
 FILE_NAME = 'metrics.jsonl'
+# Seconds of a step and of its data, from IterTimerHook.
+TIMES = ('time', 'data_time')
 
 
 @HOOKS.register_module()
 class MetricsFileHook(Hook):
     """Appends one JSON line a step to ``metrics.jsonl`` in the work_dir, and one a validation.
 
-    A step: ``{"step": 120, "epoch": 3, "lr": ..., "grad_norm": ..., "loss": ..., "loss_vtc": ..., ...}`` with
-    all losses and diagnostics, step and epoch from 1. A validation: ``{"step": 120, "epoch": 3,
-    "val/t2v/R1": ...}``.
+    A step: ``{"step": 120, "epoch": 3, "lr": ..., "grad_norm": ..., "time": ..., "data_time": ...,
+    "loss": ..., "loss_vtc": ..., ...}`` with its seconds, and all losses and diagnostics; step and epoch from
+    1. A validation: ``{"step": 120, "epoch": 3, "val/t2v/R1": ...}``.
     A resumed run first drops the lines of steps that it will do again.
 
     Args:
@@ -50,7 +52,9 @@ class MetricsFileHook(Hook):
         self._path = Path(runner.work_dir) / FILE_NAME
         if is_main_process():
             kept = [
-                json.dumps(record) for record in read_metrics(self._path) if _is_done(record, runner.iter)
+                json.dumps(record)
+                for record in read_metrics(self._path, with_times=True)
+                if _is_done(record, runner.iter)
             ]
             write_text(self._path, ''.join(f'{line}\n' for line in kept))
 
@@ -67,7 +71,7 @@ class MetricsFileHook(Hook):
         """
         record = {'step': runner.iter + 1, 'epoch': runner.epoch + 1}
         scalars = runner.message_hub.log_scalars
-        for key in ('lr', 'grad_norm'):
+        for key in ('lr', 'grad_norm', *TIMES):
             if f'train/{key}' in scalars:
                 record[key] = scalars[f'train/{key}'].current()
         for key, value in (outputs or {}).items():
@@ -114,11 +118,12 @@ class MetricsFileHook(Hook):
             file.write(''.join(f'{line}\n' for line in lines))
 
 
-def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+def read_metrics(path: str | Path, with_times: bool = False) -> list[dict[str, Any]]:
     """Reads a metrics file; a last line that a kill cut off is left out.
 
     Args:
         path: ``metrics.jsonl``.
+        with_times: Keep the seconds of each step. Without them, two runs of the same numbers are equal.
 
     Returns:
         One dict a line, empty if there is no file.
@@ -129,9 +134,10 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
     records = []
     for line in path.read_text(encoding='utf-8').splitlines():
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except json.JSONDecodeError:
             break
+        records.append({key: value for key, value in record.items() if with_times or key not in TIMES})
     return records
 
 
