@@ -1,0 +1,10 @@
+"""LSMDC, made by ``tools/dataset_converters/lsmdc.py``: the public test of 1,000 clips."""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .clips_224 import *
+
+data_root = 'data/lsmdc'
+train_dataloader.dataset.update(ann_file=f'{data_root}/train.jsonl', video_root=f'{data_root}/videos')
+test_dataloader.dataset.update(ann_file=f'{data_root}/test.jsonl', video_root=f'{data_root}/videos')
