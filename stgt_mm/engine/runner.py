@@ -20,7 +20,7 @@ from stgt_mm.engine.console import short_console
 from stgt_mm.engine.fingerprint import fingerprint_hash, training_fingerprint
 from stgt_mm.engine.launcher import init_distributed, wrapper_options
 from stgt_mm.engine.resume import check_same_data, check_same_training, newest_whole_checkpoint, training_data
-from stgt_mm.engine.weights import frozen_parts, load_weights, trained_state
+from stgt_mm.engine.weights import Strictness, frozen_parts, load_weights, trained_state
 from stgt_mm.registry import RUNNERS
 from stgt_mm.version import __version__
 
@@ -198,7 +198,7 @@ class VideoTextRunner(Runner):
         self,
         filename: str,
         map_location: Any = 'cpu',
-        strict: bool | None = None,
+        strict: Strictness | None = None,
         revise_keys: list[Any] | None = None,
     ) -> dict[str, Any]:
         """Loads weights, accounting for every key.
@@ -206,8 +206,8 @@ class VideoTextRunner(Runner):
         Args:
             filename: A ``.pth`` or ``.safetensors`` file.
             map_location: Where tensors go.
-            strict: Stop on keys that are missing or unexpected; None takes ``load_strict`` of the config,
-                true by default.
+            strict: Stop on keys that are missing or unexpected, all or all but these prefixes; None takes
+                ``load_strict`` of the config, true by default.
             revise_keys: Must be None; use a converter.
 
         Returns:
@@ -225,7 +225,7 @@ class VideoTextRunner(Runner):
         self._apply_weights(checkpoint, str(filename), strict)
         return checkpoint
 
-    def _apply_weights(self, checkpoint: dict[str, Any], name: str, strict: bool | None) -> None:
+    def _apply_weights(self, checkpoint: dict[str, Any], name: str, strict: Strictness | None) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         strict = self.cfg.get('load_strict', True) if strict is None else strict
         for line in load_weights(self.bare_model, checkpoint, name, strict):

@@ -2,17 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from stgt_mm.engine.errors import CheckpointError
+from stgt_mm.utils import did_you_mean
 
-_MISMATCH = re.compile(
-    r'size mismatch for (\S+): .*shape (torch\.Size\(\[.*?\]\)) from.*is (torch\.Size\(\[.*?\]\))'
-)
+Strictness = bool | Sequence[str]
 _LISTED = 12
 
 
@@ -76,6 +75,20 @@ def is_under(key: str, prefixes: Iterable[str]) -> bool:
     return any(key.startswith(f'{prefix}.') for prefix in prefixes)
 
 
+def is_in(key: str, prefixes: Iterable[str]) -> bool:
+    """Tells whether a dotted key is one of the prefixes or lies under one.
+
+    Args:
+        key: Key of a state dict.
+        prefixes: Dotted names of modules or parameters.
+
+    Returns:
+        True if so.
+    """
+    prefixes = list(prefixes)
+    return key in prefixes or is_under(key, prefixes)
+
+
 def trained_state(model: nn.Module, parts: Iterable[str]) -> dict[str, torch.Tensor]:
     """Collects what a checkpoint holds: parameters and buffers outside the frozen parts.
 
@@ -91,44 +104,78 @@ def trained_state(model: nn.Module, parts: Iterable[str]) -> dict[str, torch.Ten
     return {key: value.detach().cpu() for key, value in state.items() if not is_under(key, parts)}
 
 
-def load_weights(model: nn.Module, checkpoint: dict[str, Any], name: str, strict: bool = True) -> list[str]:
-    """Loads a checkpoint into a model and accounts for every key.
+def load_weights(
+    model: nn.Module, checkpoint: dict[str, Any], name: str, strict: Strictness = True
+) -> list[str]:
+    """Loads a checkpoint into a model and accounts for every key; one that does not fit changes nothing.
+
+    A frozen part that has loaded a file of its own (``checkpoint=``) need not be in the checkpoint.
 
     Args:
         model: Unwrapped model.
         checkpoint: As :func:`stgt_mm.engine.checkpoint.read_checkpoint` gives it.
         name: What to call the checkpoint in messages.
-        strict: Missing, unexpected and mis-shaped keys stop; else missing and unexpected ones are returned.
+        strict: True: missing, unexpected and mis-shaped keys stop. False: missing and unexpected ones are
+            returned. Prefixes of keys (``['neck']``): the checkpoint need not have these, or has them in
+            another shape, and they stay as they are; all else is strict.
 
     Returns:
-        Lines that describe what did not fit, empty when all did.
+        Lines that describe what was not loaded, empty when all was.
 
     Raises:
-        CheckpointError: If a key does not fit and ``strict`` is set, if a shape differs, or if a frozen part
+        CheckpointError: If a key does not fit and ``strict`` says so, if a shape differs, or if a frozen part
             is not the one the checkpoint was trained on.
+        ValueError: If a prefix of ``strict`` is no part of the model.
     """
     state = {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
     frozen = checkpoint.get('frozen') or {}
-    _check_frozen(model, frozen, name, strict)
-    shapes: list[str] = []
-    try:
-        result = model.load_state_dict(state, strict=False)
-        missing, unexpected = result.missing_keys, result.unexpected_keys
-    except RuntimeError as error:
-        shapes = [
-            f'{key}: {old} in the checkpoint, {new} in the model'
-            for key, old, new in _MISMATCH.findall(str(error))
-        ]
-        if not shapes:
-            raise
-        own = set(model.state_dict())
-        missing, unexpected = sorted(own - set(state)), sorted(set(state) - own)
-    missing = [key for key in missing if not is_under(key, frozen)]
-    lines = _describe('missing in the checkpoint', missing)
-    lines += _describe('not in the model', unexpected)
-    lines += _describe('of another shape', [line.replace('torch.Size', '') for line in shapes])
-    if shapes or (lines and strict):
-        raise CheckpointError(_misfit_message(name, model, lines, len(missing), len(state)))
+    own = model.state_dict()
+    fresh = [] if isinstance(strict, bool) else _known_prefixes(strict, own)
+    _check_frozen(model, frozen, name, strict is not False)
+    reshaped = [key for key in state if key in own and state[key].shape != own[key].shape]
+    left = [key for key in own if is_in(key, fresh) and (key not in state or key in reshaped)]
+    state = {key: value for key, value in state.items() if key not in left}
+    elsewhere = {*frozen, *_loaded_parts(model)}
+    missing = [key for key in own if key not in state and key not in left and not is_under(key, elsewhere)]
+    misfits = _describe('missing in the checkpoint', missing)
+    misfits += _describe('not in the model', [key for key in state if key not in own])
+    shapes = [
+        f'{key}: {tuple(state[key].shape)} in the checkpoint, {tuple(own[key].shape)} in the model'
+        for key in reshaped
+        if key not in left
+    ]
+    misfits += _describe('of another shape', shapes)
+    if shapes or (misfits and strict is not False):
+        raise CheckpointError(_misfit_message(name, model, misfits, len(checkpoint['state_dict'])))
+    model.load_state_dict(state, strict=False)
+    return _summary(left, own, fresh, name) + misfits
+
+
+def _known_prefixes(prefixes: Sequence[str], own: Mapping[str, Any]) -> list[str]:
+    known = {'.'.join(key.split('.')[:depth]) for key in own for depth in range(1, key.count('.') + 2)}
+    prefixes = [prefixes] if isinstance(prefixes, str) else list(prefixes)
+    for prefix in prefixes:
+        if prefix not in known:
+            raise ValueError(f"load_strict: the model has no '{prefix}'. {did_you_mean(str(prefix), known)}")
+    return prefixes
+
+
+def _loaded_parts(model: nn.Module) -> list[str]:
+    """Names the frozen modules that have read a weight file of their own."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if name and getattr(module, 'checkpoint', None) and _is_frozen(module)
+    ]
+
+
+def _summary(left: list[str], own: Mapping[str, torch.Tensor], fresh: list[str], name: str) -> list[str]:
+    lines = []
+    for prefix in fresh:
+        keys = [key for key in left if is_in(key, [prefix])]
+        if keys:
+            values = sum(own[key].numel() for key in keys)
+            lines.append(f'{prefix} starts anew: {len(keys)} tensors, {values:,} values, are not from {name}')
     return lines
 
 
@@ -141,14 +188,15 @@ def _describe(title: str, keys: list[str]) -> list[str]:
     return [f'{len(keys)} {title}:', *shown]
 
 
-def _misfit_message(name: str, model: nn.Module, lines: list[str], missing: int, stored: int) -> str:
+def _misfit_message(name: str, model: nn.Module, lines: list[str], stored: int) -> str:
     return '\n'.join(
         [
             f'{name} does not fit {type(model).__name__}: it holds {stored} tensors.',
             *lines,
             'It comes from another architecture or from a model with other options. Use the config that '
-            'trained it (a copy lies beside it in its work_dir) with the same --cfg-options, or, to start '
-            'a training from the part that fits, set load_strict=False.',
+            'trained it (a copy lies beside it in its work_dir) with the same --cfg-options, or, to start a '
+            "training from the part that fits, name what may differ: load_strict=['neck'], or set "
+            'load_strict=False.',
         ]
     )
 

@@ -126,7 +126,7 @@ def test_another_architecture_lists_every_kind_of_misfit():
     text = str(error.value)
     assert '1 missing in the checkpoint:\n  layers.3.bias' in text
     assert '1 not in the model:\n  neck.proj' in text
-    assert 'layers.0.weight: ([8, 6]) in the checkpoint, ([16, 6]) in the model' in text
+    assert 'layers.0.weight: (8, 6) in the checkpoint, (16, 6) in the model' in text
     assert '--cfg-options' in text
 
 
