@@ -18,6 +18,20 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 EXIT_USER_ERROR = 2
 
 
+def described_parser(description: str | None) -> argparse.ArgumentParser:
+    """Makes the parser of a tool.
+
+    Args:
+        description: Docstring of the tool: what it does, and an example, shown line by line as written.
+
+    Returns:
+        The parser.
+    """
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that every tool with a config has.
 
@@ -43,6 +57,32 @@ def add_traceback_option(parser: argparse.ArgumentParser) -> None:
         parser: Parser of the tool.
     """
     parser.add_argument('--traceback', action='store_true', help='show where in the code an error arose')
+
+
+def add_converter_options(parser: argparse.ArgumentParser, splits: Sequence[str], suffix: str) -> None:
+    """Adds the arguments of tools that convert the annotations of a public data set.
+
+    Args:
+        parser: Parser of the tool.
+        splits: Splits that can be made.
+        suffix: Extension that videos are assumed to have.
+    """
+    parser.add_argument('source', help='folder of the annotation files as they were fetched')
+    parser.add_argument('out', help='folder for <split>.jsonl')
+    parser.add_argument(
+        '--splits',
+        nargs='+',
+        choices=splits,
+        metavar='SPLIT',
+        help=f'of {", ".join(splits)}; default: all that the files allow',
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        '--video-root', help='folder of the videos: finds their real names and what is missing'
+    )
+    where.add_argument(
+        '--suffix', default=suffix, help='extension where videos are not looked for: %(default)s'
+    )
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -78,20 +118,26 @@ def load_run_config(args: argparse.Namespace) -> Any:
     return cfg
 
 
-def build_runner(cfg: Any) -> Any:
-    """Builds the runner that a config names.
+def build_runner(cfg: Any, reads: Sequence[str] = ()) -> Any:
+    """Builds the runner that a config names, once all that it reads is there.
 
     Args:
         cfg: The config.
+        reads: Data loaders whose files are looked for before anything is built; the model's with them. None
+            are by default.
 
     Returns:
         The runner.
 
     Raises:
         KeyError: If ``runner_type`` is unknown.
+        MissingFilesError: If a file or folder is not there.
     """
     from stgt_mm.config_check import resolve_type
+    from stgt_mm.engine.needed_files import check_needed_files
 
+    if reads:
+        check_needed_files(cfg, reads)
     runner_cls = resolve_type(cfg.get('runner_type', 'VideoTextRunner'), ('runner_type',))
     return runner_cls.from_cfg(cfg)
 

@@ -12,7 +12,7 @@ from stgt_mm.datasets.records import read_records, write_records
 Item = TypeVar('Item')
 EXAMPLES = 3
 NO_WORD = 'captions without a letter or digit, left out'
-REPEATED = 'captions that repeat one of the same video, kept'
+REPEATED = 'repeat one of the same video, kept'
 
 
 class Notes:
@@ -67,18 +67,19 @@ def has_word(text: str) -> bool:
     return any(letter.isalnum() for letter in text)
 
 
-def note_repeats(records: Iterable[dict[str, Any]], notes: Notes) -> None:
+def note_repeats(records: Iterable[dict[str, Any]], split: str, notes: Notes) -> None:
     """Counts captions that repeat one of the same video.
 
     Args:
         records: Records with ``video_id`` and ``text``.
+        split: Name of the split, for the note.
         notes: Where they are counted.
     """
     seen: set[tuple[str, str]] = set()
     for record in records:
         pair = (record['video_id'], record['text'])
         if pair in seen:
-            notes.add(REPEATED, f'{pair[0]} {pair[1]!r}')
+            notes.add(f'captions of {split} {REPEATED}', f'{pair[0]} {pair[1]!r}')
         seen.add(pair)
 
 

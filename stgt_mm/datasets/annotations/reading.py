@@ -9,7 +9,7 @@ from typing import Any
 from stgt_mm.datasets.annotations.common import Notes
 from stgt_mm.datasets.records import AnnotationError
 
-NOT_UTF8 = 'lines that are not UTF-8, read as Windows-1252'
+NOT_UTF8 = 'texts that are not UTF-8, read as Windows-1252'
 
 
 def read_lines(path: str | Path, notes: Notes | None = None) -> Iterator[tuple[int, str]]:
@@ -60,7 +60,7 @@ def decode(raw: bytes, where: str, notes: Notes | None = None) -> str:
         return raw.decode('cp1252', errors='replace')
 
 
-def read_list(path: str | Path, header: str | None = None) -> list[str]:
+def read_list(path: str | Path, header: str | None = None) -> dict[str, int]:
     """Reads a list with one name a line.
 
     Args:
@@ -68,7 +68,7 @@ def read_list(path: str | Path, header: str | None = None) -> list[str]:
         header: First line to pass over where the file has it.
 
     Returns:
-        The names in file order.
+        The line number of each name, names in file order.
 
     Raises:
         AnnotationError: If a name occurs twice or there is none.
@@ -83,7 +83,7 @@ def read_list(path: str | Path, header: str | None = None) -> list[str]:
         seen[name] = number
     if not seen:
         raise AnnotationError(f"'{path}' holds no name. One a line is expected; fetch the file again.")
-    return list(seen)
+    return seen
 
 
 def read_table(

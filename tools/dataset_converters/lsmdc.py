@@ -1,0 +1,51 @@
+"""Makes annotation files (JSON lines) from those of LSMDC.
+
+The folder holds LSMDC16_annos_training.csv, LSMDC16_annos_val.csv and
+LSMDC16_challenge_1000_publictect.csv; what is absent leaves its split out.
+
+Example:
+  python tools/dataset_converters/lsmdc.py downloads/lsmdc data/lsmdc --video-root data/lsmdc/videos
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from stgt_mm.datasets.annotations import lsmdc
+from stgt_mm.datasets.annotations.common import Notes
+from stgt_mm.datasets.annotations.splits import write_splits
+from stgt_mm.datasets.annotations.video_files import VideoFiles
+from stgt_mm.engine.cli import add_converter_options, add_traceback_option, run_tool
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line.
+
+    Args:
+        argv: Arguments.
+
+    Returns:
+        The options.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_converter_options(parser, tuple(lsmdc.NEEDS), lsmdc.SUFFIX)
+    add_traceback_option(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Converts and says what was written and met.
+
+    Args:
+        argv: Arguments.
+    """
+    args = parse_args(argv)
+    notes, files = Notes(), VideoFiles(args.video_root, args.suffix)
+    splits = lsmdc.read_splits(args.source, args.splits, files, notes)
+    print('\n'.join(write_splits(splits, args.out, files, notes, lsmdc.PUBLISHED)))
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))
