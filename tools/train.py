@@ -9,7 +9,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stgt_mm.engine.cli import add_config_options, add_run_options, build_runner, load_run_config, run_tool
+from stgt_mm.engine.cli import (
+    add_config_options,
+    add_run_options,
+    build_runner,
+    described_parser,
+    load_run_config,
+    run_tool,
+)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -21,9 +28,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     Returns:
         The options.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described_parser(__doc__)
     add_config_options(parser)
     add_run_options(parser)
     parser.add_argument(
@@ -95,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.resume = 'auto' if args.resume == 'auto' else True
         if args.resume != 'auto':
             cfg.load_from = args.resume
-    build_runner(cfg).train()
+    build_runner(cfg, reads=['train_dataloader', 'val_dataloader']).train()
 
 
 if __name__ == '__main__':
