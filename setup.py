@@ -30,7 +30,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['stgt_mm', 'stgt_mm.*']),
-    package_data={'stgt_mm': ['weights/*.safetensors', 'weights/*.json']},
+    package_data={'stgt_mm': ['weights/*.safetensors', 'weights/*.json', 'evaluation/*.json']},
     install_requires=requirements('runtime'),
     extras_require={'tests': requirements('tests')},
 )

@@ -2,6 +2,7 @@
 
 Example:
     python tools/test.py configs/retrieval/custom_tiny.py work_dirs/custom_tiny/epoch_200.pth
+    python tools/test.py configs/moving_shapes/stgt_tiny.py best.pth --dsl --out results.json
 """
 
 import argparse
@@ -9,7 +10,14 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from stgt_mm.engine.cli import add_config_options, add_run_options, build_runner, load_run_config, run_tool
+from stgt_mm.engine.cli import (
+    add_config_options,
+    add_run_options,
+    build_runner,
+    described_parser,
+    load_run_config,
+    run_tool,
+)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -21,35 +29,55 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     Returns:
         The options.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('checkpoint', help='a .pth or .safetensors file; must fit the model in every key')
     add_run_options(parser)
     parser.add_argument('--out', help='write metrics and protocol to this JSON file')
+    parser.add_argument(
+        '--dsl', action='store_true', help='report dual softmax too; it takes all test queries at once'
+    )
+    parser.add_argument(
+        '--qb-norm', metavar='JSONL', help='report query-bank normalisation too, with the texts of this file'
+    )
     parser.add_argument(
         '--skip-broken', action='store_true', help='leave out clips that cannot be decoded and say how many'
     )
     return parser.parse_args(argv)
 
 
-def apply_skip_broken(cfg: Any) -> None:
-    """Lets the test loop leave out clips that cannot be decoded.
+def apply_options(cfg: Any, args: argparse.Namespace) -> None:
+    """Hands the options of the tool to the test loop.
 
     Args:
         cfg: The config.
+        args: Options of the tool.
 
     Raises:
-        ValueError: If the test loop cannot.
+        ValueError: If the test loop does not take them.
     """
     from stgt_mm.config_check import accepted_keys, resolve_type
 
+    wanted: dict[str, Any] = {}
+    if args.skip_broken:
+        wanted['skip_broken'] = True
+    added = [dict(type='DSL')] if args.dsl else []
+    if args.qb_norm is not None:
+        added.append(dict(type='QBNorm', bank=args.qb_norm))
+    if added:
+        given = list(cfg.test_cfg.get('post_processors') or [])
+        replaced = {processor['type'] for processor in added}
+        wanted['post_processors'] = [own for own in given if _name(own['type']) not in replaced] + added
     loop = cfg.test_cfg.get('type', 'TestLoop')
     accepted = accepted_keys(resolve_type(loop, ('test_cfg',)))
-    if accepted is not None and 'skip_broken' not in accepted:
-        raise ValueError(f'--skip-broken: test_cfg.type={loop} never leaves clips out; use RetrievalLoop.')
-    cfg.test_cfg.skip_broken = True
+    for key, value in wanted.items():
+        if accepted is not None and key not in accepted:
+            raise ValueError(f'test_cfg.type={_name(loop)} takes no {key}; use RetrievalLoop.')
+        cfg.test_cfg[key] = value
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(kind, '__name__', kind)).rsplit('.', 1)[-1]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -65,29 +93,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_run_config(args)
     if cfg.get('test_cfg') is None or cfg.get('test_dataloader') is None:
         raise ValueError(f'{args.config} has no test_cfg and test_dataloader: nothing to test on.')
-    if args.skip_broken:
-        apply_skip_broken(cfg)
+    apply_options(cfg, args)
     cfg.resume, cfg.load_from, cfg.load_strict = False, args.checkpoint, True
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, reads=['test_dataloader'])
     metrics = runner.test()
     if runner.rank == 0:
-        report(runner, metrics, args)
+        report(runner, metrics, cfg, args)
 
 
-def report(runner: Any, metrics: dict[str, float], args: argparse.Namespace) -> None:
+def report(runner: Any, metrics: dict[str, float], cfg: Any, args: argparse.Namespace) -> None:
     """Prints the result with its protocol and writes it if asked.
 
     Args:
         runner: The runner.
         metrics: Result of the test.
+        cfg: The config.
         args: Options of the tool.
     """
     from stgt_mm.evaluation.report import format_table, write_results
 
-    protocol = dict(getattr(runner.test_loop, 'protocol', {}), config=args.config, checkpoint=args.checkpoint)
-    print(format_table(metrics, protocol))
+    loop = runner.test_loop
+    protocol = dict(getattr(loop, 'protocol', {}), config=args.config, checkpoint=args.checkpoint)
+    paper_row = getattr(loop, 'paper_row', None)
+    print(format_table(metrics, protocol, paper_row))
     if args.out is not None:
-        write_results(args.out, metrics, protocol)
+        write_results(args.out, metrics, protocol, cfg, paper_row)
         print(f'written to {args.out}')
 
 

@@ -6,7 +6,7 @@ model one at a time, texts and similarities in fixed blocks that are dealt out w
 adding arrays that are zero outside a process's own entries, which is exact.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from stgt_mm.errors import UserError
 
 VIDEO_BLOCK = 64
-TEXT_BLOCK = 512
+TEXT_BLOCK = 256
+SIMILARITY_BLOCK = 512
 
 Context = Callable[[], AbstractContextManager]
 
@@ -194,15 +195,12 @@ def _merge_videos(
     return VideoBank(merge_disjoint(queries), tokens, dict(sorted(all_broken.items())), frames)
 
 
-def encode_texts(
-    model: nn.Module, texts: list[str], batch_size: int = 256, context: Context = nullcontext
-) -> TextBank:
-    """Encodes each text once, in blocks dealt out to the processes.
+def encode_texts(model: nn.Module, texts: list[str], context: Context = nullcontext) -> TextBank:
+    """Encodes each text once, in blocks of fixed size dealt out to the processes.
 
     Args:
         model: Has ``data_preprocessor.tokenize`` and ``encode_text``.
         texts: K texts.
-        batch_size: Texts of a block, padded to the longest in it. Another value may change the last digits.
         context: Makes the context that the model runs in (autocast).
 
     Returns:
@@ -211,11 +209,10 @@ def encode_texts(
     ids, mask = (value.cpu() for value in model.data_preprocessor.tokenize(texts))
     bank = TextBank(torch.zeros(len(texts), 0), ids, mask)
     parts: dict[int, Tensor] = {}
-    for number, start in enumerate(range(0, len(texts), batch_size)):
-        if number % get_world_size() == get_rank():
-            index = torch.arange(start, min(start + batch_size, len(texts)))
-            with context():
-                parts[start] = model.encode_text(*bank.tokens(index, device_of(model))).float().cpu()
+    for start, stop in own_blocks(len(texts), TEXT_BLOCK):
+        with context():
+            tokens = bank.tokens(torch.arange(start, stop), device_of(model))
+            parts[start] = model.encode_text(*tokens).float().cpu()
     # With fewer blocks than processes some do not know the width.
     width = max(all_gather_object(max((part.shape[1] for part in parts.values()), default=0)))
     merged = torch.zeros(len(texts), width)
@@ -223,6 +220,21 @@ def encode_texts(
         merged[start : start + len(embeddings)] = embeddings
     bank.embeddings = merge_disjoint(merged)
     return bank
+
+
+def own_blocks(total: int, size: int) -> Iterator[tuple[int, int]]:
+    """Deals out blocks of fixed size to the processes.
+
+    Args:
+        total: Number of entries.
+        size: Entries of a block; the last one may be smaller.
+
+    Yields:
+        Pairs (start, stop) of this process.
+    """
+    for number, start in enumerate(range(0, total, size)):
+        if number % get_world_size() == get_rank():
+            yield start, min(start + size, total)
 
 
 def similarity_matrix(model: nn.Module, queries: Tensor, texts: Tensor) -> Tensor:
@@ -236,14 +248,24 @@ def similarity_matrix(model: nn.Module, queries: Tensor, texts: Tensor) -> Tenso
     Returns:
         Cosine similarity, float32 on the CPU of every process, shape (V, K): 4 V K bytes.
     """
-    device = device_of(model)
     result = torch.zeros(len(queries), len(texts))
-    for number, start in enumerate(range(0, len(texts), TEXT_BLOCK)):
-        if number % get_world_size() != get_rank():
-            continue
-        columns = slice(start, start + TEXT_BLOCK)
-        block = texts[columns].to(device)
-        for first in range(0, len(queries), VIDEO_BLOCK):
-            rows = slice(first, first + VIDEO_BLOCK)
-            result[rows, columns] = model.similarity(queries[rows].to(device), block).float().cpu()
+    for start, stop in own_blocks(len(texts), SIMILARITY_BLOCK):
+        result[:, start:stop] = similarity_block(model, queries, texts[start:stop])
     return checked(merge_disjoint(result), 'similarities')
+
+
+def similarity_block(model: nn.Module, queries: Tensor, texts: Tensor) -> Tensor:
+    """Scores every video against a block of texts, some videos at a time.
+
+    Args:
+        model: Has ``similarity``.
+        queries: Query embeddings, shape (V, Q, P).
+        texts: Text embeddings, shape (b, P).
+
+    Returns:
+        Cosine similarity, float32 on the CPU, shape (V, b).
+    """
+    device = device_of(model)
+    texts = texts.to(device)
+    parts = [model.similarity(part.to(device), texts).float().cpu() for part in queries.split(VIDEO_BLOCK)]
+    return torch.cat(parts)

@@ -1,11 +1,15 @@
-"""What is left of an evaluation set when videos that cannot be decoded are left out."""
+"""What takes part in an evaluation, once videos that cannot be decoded are left out, and its encoding."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from stgt_mm.evaluation.encode import TextBank, VideoBank
+from stgt_mm.evaluation.rerank import RankedScores
 from stgt_mm.functional.ranking import Relation
 
 
@@ -59,3 +63,45 @@ class Gallery:
         """
         place = {int(index): new for new, index in enumerate(self.videos)}
         return {place[index]: value for index, value in tokens.items()}
+
+
+@dataclass
+class EncodedSplit:
+    """A split after encoding: what every protocol can be computed from without the encoders.
+
+    Attributes:
+        dataset: The data set.
+        gallery: The videos and texts that take part: V and K of them.
+        videos: Videos by index in the data set.
+        texts: The K texts.
+        similarity: Cosines, shape (V, K).
+        processed: Post-processed tables of both directions.
+    """
+
+    dataset: Dataset
+    gallery: Gallery
+    videos: VideoBank
+    texts: TextBank
+    similarity: Tensor
+    processed: list[RankedScores] = field(default_factory=list)
+
+    def counts(self) -> dict[str, Any]:
+        """Counts what takes part and names what does not.
+
+        Returns:
+            ``videos``, ``texts``, ``frames``, ``skipped_videos``, ``skipped_texts``, and, where videos are
+            skipped, the ids of both.
+        """
+        dataset, kept = self.dataset, set(self.gallery.texts)
+        lost = [index for index in range(len(dataset.texts)) if index not in kept]
+        result = {
+            'videos': len(self.gallery.videos),
+            'texts': len(kept),
+            'frames': self.videos.num_frames,
+            'skipped_videos': self.gallery.num_broken,
+            'skipped_texts': len(lost),
+        }
+        if self.videos.broken:
+            result['skipped_video_ids'] = [dataset.videos[index]['video_id'] for index in self.videos.broken]
+            result['skipped_text_ids'] = [dataset.text_ids[index] for index in lost]
+        return result

@@ -5,24 +5,32 @@ import json
 import os
 import platform
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import mmengine
 import torch
 
+from stgt_mm.evaluation.paper_rows import PaperRow
 from stgt_mm.version import __version__
 
 DIRECTIONS = {'t2v': 'text -> video', 'v2t': 'video -> text'}
 LABELS = {'R1': 'R@1', 'R5': 'R@5', 'R10': 'R@10', 'Rmean': 'R-mean'}
+MOST_NAMED = 5
+# where a run happens and what it starts from do not belong to what is tested
+_NOT_HASHED = {'work_dir', 'launcher', 'load_from', 'load_strict', 'resume', 'experiment_name', 'filename'}
 
 
-def format_table(metrics: dict[str, float], protocol: dict[str, Any]) -> str:
-    """Writes the result as text: how it was measured, both directions, the choices by kind.
+def format_table(
+    metrics: dict[str, float], protocol: dict[str, Any], paper_row: PaperRow | None = None
+) -> str:
+    """Writes the result as text: how it was measured, both directions, the paper's row, the choices by kind.
 
     Args:
-        metrics: What ``RetrievalLoop.run`` returns; percent for recalls and accuracies.
+        metrics: What ``RetrievalLoop.run`` returns.
         protocol: ``RetrievalLoop.protocol``.
+        paper_row: Row of the paper to put beside the measured ones.
 
     Returns:
         Lines of plain text.
@@ -39,27 +47,40 @@ def format_table(metrics: dict[str, float], protocol: dict[str, Any]) -> str:
     choices = {name: values for name, values in groups.items() if 'accuracy' in values}
     parts = [_protocol_lines(protocol)]
     if rankings:
-        parts.append(_ranking_lines(rankings, protocol))
+        parts.append(_ranking_lines(rankings, protocol, paper_row))
+        parts.append(_note_lines(protocol, paper_row))
     if choices:
         parts.append(_choice_lines(choices))
     if single:
         parts.append([f'{name}: {value:g}' for name, value in single.items()])
-    return '\n\n'.join('\n'.join(lines) for lines in parts)
+    return '\n\n'.join('\n'.join(lines) for lines in parts if lines)
 
 
-def write_results(path: str | Path, metrics: dict[str, float], protocol: dict[str, Any]) -> None:
-    """Writes the result as JSON: metrics, protocol, versions, and the hash of the checkpoint.
+def write_results(
+    path: str | Path,
+    metrics: dict[str, float],
+    protocol: dict[str, Any],
+    cfg: Mapping[str, Any] | None = None,
+    paper_row: PaperRow | None = None,
+) -> None:
+    """Writes the result as JSON: metrics, protocol, versions, hashes of checkpoint, config and annotations.
 
     Args:
         path: File to write; folders are made. It appears only when it is complete.
         metrics: What ``RetrievalLoop.run`` returns.
         protocol: ``RetrievalLoop.protocol``, and ``checkpoint`` (a path) if there is one.
+        cfg: The config that was run.
+        paper_row: Row of the paper that belongs to the setting.
     """
     path = Path(path)
     result: dict[str, Any] = {'metrics': metrics, 'protocol': dict(protocol), 'versions': versions()}
-    checkpoint = protocol.get('checkpoint')
-    if checkpoint and Path(checkpoint).is_file():
-        result['checkpoint_sha256'] = sha256_of(checkpoint)
+    for name in ('checkpoint', 'annotation'):
+        if protocol.get(name) and Path(protocol[name]).is_file():
+            result[f'{name}_sha256'] = sha256_of(protocol[name])
+    if cfg is not None:
+        result['config_sha256'] = config_sha256(cfg)
+    if paper_row is not None:
+        result['paper'] = paper_row.as_dict()
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.name}.{os.getpid()}.part')
     partial.write_text(json.dumps(result, indent=2, default=str) + '\n', encoding='utf-8')
@@ -92,6 +113,27 @@ def sha256_of(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def config_sha256(cfg: Mapping[str, Any]) -> str:
+    """Hashes a resolved config, whatever the order of its keys.
+
+    Args:
+        cfg: The config. Where it writes, how it was launched and which checkpoint it loads are left out.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    plain = {key: value for key, value in cfg.items() if key not in _NOT_HASHED}
+    text = json.dumps(plain, sort_keys=True, default=_named)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    # a class and its registered name are the same component
+    return value.__name__ if isinstance(value, type) or callable(value) else repr(value)
+
+
 def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
     names = [name for name, value in protocol.items() if value not in (None, [], {}, '')]
     width = max((len(name) for name in names), default=0)
@@ -102,22 +144,57 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ', '.join(f'{key} {own}' for key, own in value.items())
     if isinstance(value, (list, tuple)):
-        return ', '.join(str(own) for own in value)
+        more = f' and {len(value) - MOST_NAMED} more' if len(value) > MOST_NAMED else ''
+        return ', '.join(str(own) for own in value[:MOST_NAMED]) + more
     return str(value)
 
 
-def _ranking_lines(rankings: dict[str, dict[str, float]], protocol: dict[str, Any]) -> list[str]:
+def _ranking_lines(
+    rankings: dict[str, dict[str, float]], protocol: dict[str, Any], paper_row: PaperRow | None
+) -> list[str]:
     columns = list(next(iter(rankings.values())))
     rows = [['', 'score', *(LABELS.get(name, name) for name in columns)]]
     for name, values in rankings.items():
-        score = 'similarity' if name.startswith('sim_') else protocol.get('score_fusion', 'fused')
-        if score == 'itc':
-            score = 'similarity'
-        direction = next((key for key in DIRECTIONS if key in name), None)
-        gallery = '' if direction is None else name.removeprefix('sim_').removeprefix(direction).strip('_')
-        label = name if direction is None else DIRECTIONS[direction] + (f' ({gallery})' if gallery else '')
-        rows.append([label, str(score), *(_number(column, values[column]) for column in columns)])
+        direction, label, score = _describe(name, protocol)
+        rows.append([label, score, *(_number(column, values[column]) for column in columns)])
+        if name == direction and paper_row is not None and direction in paper_row.values:
+            rows.append([label, 'paper', *_paper_cells(paper_row, direction, columns)])
     return _aligned(rows)
+
+
+def _describe(name: str, protocol: dict[str, Any]) -> tuple[str, str, str]:
+    """Reads the name of a ranking: direction, label and kind of score."""
+    score = str(protocol.get('score_fusion', 'fused'))
+    if name.startswith('sim_') or score == 'itc':
+        score = 'similarity'
+    direction, *suffixes = name.removeprefix('sim_').split('_')
+    known = [suffix for suffix in suffixes if suffix in protocol.get('post_processing', {})]
+    gallery = [suffix for suffix in suffixes if suffix not in known]
+    label = DIRECTIONS.get(direction, name) + (f' ({" ".join(gallery)})' if gallery else '')
+    return direction, label, ' + '.join([score, *known])
+
+
+def _paper_cells(row: PaperRow, direction: str, columns: list[str]) -> list[str]:
+    printed, computed = row.values[direction], row.recomputed(direction)
+    cells = [str(printed.get(column, '-')) for column in columns]
+    if computed is not None and 'Rmean' in columns:
+        mark = '' if row.follows(direction) else '!'
+        cells[columns.index('Rmean')] = f'{mark}{computed:.2f}'
+    return cells
+
+
+def _note_lines(protocol: dict[str, Any], row: PaperRow | None) -> list[str]:
+    lines = [f'{name}: {note}' for name, note in protocol.get('post_processing', {}).items()]
+    if row is None:
+        return lines
+    where = ', '.join(part for part in (row.table, row.setting) if part)
+    lines.append(f'paper: row {row.key}' + (f' ({where})' if where else ''))
+    if not row.values:
+        lines.append(
+            'paper: its numbers are not in this package; put them in a JSON file and name it with '
+            'test_evaluator.paper_tables'
+        )
+    return lines + [f'paper: ! {flag}' for flag in row.flags()]
 
 
 def _choice_lines(choices: dict[str, dict[str, float]]) -> list[str]:

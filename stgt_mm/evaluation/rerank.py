@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from stgt_mm.evaluation.encode import Context, TextBank, checked, device_of, merge_disjoint
 from stgt_mm.functional.ranking import row_chunks
 
+RERANK_BLOCK = 128
+
 
 @dataclass
 class RankedScores:
@@ -21,6 +23,8 @@ class RankedScores:
         similarity: Shape (n, N): n queries, N items.
         candidates: Items that were re-ranked, shape (n, k), or ``None``.
         fused: Their scores, shape (n, k), or ``None``.
+        process: Post-processing of rows of similarities, (m, N) to (m, N), or ``None``. Not together with
+            candidates.
     """
 
     name: str
@@ -28,6 +32,7 @@ class RankedScores:
     similarity: Tensor
     candidates: Tensor | None = None
     fused: Tensor | None = None
+    process: Callable[[Tensor], Tensor] | None = None
 
     def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor | None]:
         """Takes the scores of some queries.
@@ -41,6 +46,8 @@ class RankedScores:
             goes before tier 0, the others with their similarity. Without re-ranking there is no tier.
         """
         scores = self.similarity[start:stop].double()
+        if self.process is not None:
+            scores = self.process(scores)
         if self.candidates is None:
             return scores, None
         index = self.candidates[start:stop]
@@ -56,12 +63,12 @@ def top_candidates(similarity: Tensor, k: int) -> Tensor:
         k: Candidates a query; more than N means all.
 
     Returns:
-        Item indices, int64, shape (n, min(k, N)).
+        Item indices, best first, of equally good ones the first, int64, shape (n, min(k, N)). So those for a
+        smaller k are the first of those for a larger one.
     """
-    rows, columns = similarity.shape
-    k = min(k, columns)
-    blocks = row_chunks(rows, columns)
-    return torch.cat([similarity[start:stop].topk(k, dim=1).indices for start, stop in blocks])
+    blocks = row_chunks(*similarity.shape)
+    order = (similarity[start:stop].sort(dim=1, descending=True, stable=True) for start, stop in blocks)
+    return torch.cat([part.indices[:, :k].clone() for part in order])
 
 
 class CandidatePairs:
@@ -116,21 +123,19 @@ def match_pairs(
     tokens: dict[int, Tensor],
     texts: TextBank,
     pairs: CandidatePairs,
-    batch_size: int = 128,
     context: Context = nullcontext,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Scores each pair once with the matching head; a video is projected once for all its texts.
 
-    A process scores the pairs of its own videos, one video at a time, shortest texts first: what is computed
-    together hangs only on the pairs.
+    A process scores the pairs of its own videos, one video at a time, shortest texts first, in fixed blocks:
+    what is computed together hangs only on the pairs.
 
     Args:
         model: Has ``qformer.project_video``, ``qformer.fuse`` and ``matching_head``.
         tokens: Video tokens (1, M, C) by index, of the videos that this process owns.
         texts: The texts.
         pairs: n pairs.
-        batch_size: Texts scored at once. Another value may change the last digits.
         context: Makes the context that the model runs in (autocast).
         progress: Called with videos done and videos in all.
 
@@ -151,7 +156,7 @@ def match_pairs(
         own = own[length[pairs.text[own]].argsort(stable=True)]
         with context():
             keys_values = model.qformer.project_video(tokens[index].to(device))
-            for part in own.split(batch_size):
+            for part in own.split(RERANK_BLOCK):
                 ids, mask = texts.tokens(pairs.text[part], device)
                 fused = model.qformer.fuse(keys_values, ids[None], mask[None])
                 logits[part] = model.matching_head(fused)[0].float().cpu()

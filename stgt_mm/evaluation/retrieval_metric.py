@@ -7,6 +7,7 @@ from mmengine.dist import get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
+from stgt_mm.evaluation.paper_rows import find_paper_row
 from stgt_mm.evaluation.rerank import RankedScores
 from stgt_mm.evaluation.two_stage import count_rows
 from stgt_mm.functional.ranking import CUTOFFS, TIES, RankCounts, Relation, retrieval_metrics, row_chunks
@@ -33,6 +34,13 @@ class RetrievalMetric(BaseMetric):
         collect_device: ``'gpu'`` collects through the process group (of any backend), ``'cpu'`` through
             files.
         prefix: Put before every name.
+        paper_row: Row of the paper's tables that the numbers are shown beside, for example
+            ``'ablation/table2_adjacency_weights'``; no number depends on it.
+        paper_tables: JSON file with rows of the same form as ``paper_tables.json`` of the package.
+
+    Raises:
+        ValueError: If an option has an impossible value.
+        UserError: If there is no such row, or the file cannot be used.
     """
 
     default_prefix = ''  # the loop names its numbers itself
@@ -44,6 +52,8 @@ class RetrievalMetric(BaseMetric):
         cutoffs: Sequence[int] = CUTOFFS,
         collect_device: str = 'gpu',
         prefix: str | None = None,
+        paper_row: str | None = None,
+        paper_tables: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if ties not in TIES:
@@ -55,6 +65,7 @@ class RetrievalMetric(BaseMetric):
         self.ties = ties
         self.v2t_gallery = v2t_gallery
         self.cutoffs = tuple(cutoffs)
+        self.paper_row = None if paper_row is None else find_paper_row(paper_row, paper_tables)
 
     def process(self, data_batch: Relation, data_samples: Sequence[RankedScores]) -> None:
         """Counts ranks for this process's share of the queries.

@@ -1,7 +1,7 @@
 """Two-stage ranking: similarity over everything, then the matching head on each query's best candidates."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -69,6 +69,17 @@ class TwoStage:
         t2v, v2t = top_candidates(similarity.T, k), top_candidates(similarity, k)
         pairs = CandidatePairs.pooled(t2v, v2t)
         return cls(similarity, t2v, v2t, pairs, match(pairs))
+
+    def narrowed(self, k: int) -> 'TwoStage':
+        """Takes fewer candidates a query; nothing is scored again.
+
+        Args:
+            k: Candidates a query, at most as many as there are.
+
+        Returns:
+            The scores with the first k candidates.
+        """
+        return replace(self, t2v=self.t2v[:, :k], v2t=self.v2t[:, :k])
 
     def tables(self, fusion: Fusion, weight: float) -> list[RankedScores]:
         """Fuses the scores.

@@ -91,6 +91,7 @@ class FakeRetrieval(Dataset):
         self.videos = [{'video': f'v{i}.mp4', 'video_id': f'v{i}'} for i in range(videos)]
         texts = (' '.join(rng.choice(WORDS, rng.integers(2, 9))) for _ in range(9 * videos * captions))
         self.texts = list(dict.fromkeys(texts))[: videos * captions]
+        self.text_ids = [f't{i}' for i in range(videos * captions)]
         self.text_to_videos = [[i // captions] for i in range(videos * captions)]
         if many:
             self.text_to_videos[0] = [0, 5, 7]

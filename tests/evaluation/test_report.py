@@ -1,7 +1,8 @@
 import hashlib
 import json
 
-from stgt_mm.evaluation import format_table, write_results
+from stgt_mm.evaluation import RetrievalMetric, format_table, write_results
+from stgt_mm.evaluation.report import config_sha256
 
 VALUES = {'R1': 61.25, 'R5': 80.0, 'R10': 90.0, 'Rmean': 77.083, 'MdR': 1.0, 'MnR': 3.216}
 METRICS = {
@@ -47,8 +48,39 @@ def test_results_file_names_versions_and_checkpoint(tmp_path):
     path = tmp_path / 'new' / 'results.json'
     write_results(path, METRICS, {**PROTOCOL, 'checkpoint': str(checkpoint)})
     result = json.loads(path.read_text())
+    assert 'config_sha256' not in result and 'paper' not in result
     assert result['metrics'] == METRICS
     assert result['protocol']['rerank_k'] == 32
     assert result['checkpoint_sha256'] == hashlib.sha256(b'weights').hexdigest()
     assert set(result['versions']) == {'stgt_mm', 'torch', 'mmengine', 'python'}
     assert [entry.name for entry in path.parent.iterdir()] == ['results.json']
+
+
+def test_the_hash_of_a_config_is_of_what_is_tested(tmp_path):
+    cfg = {'model': {'type': RetrievalMetric, 'depth': 2}, 'load_from': 'a.pth', 'work_dir': 'here'}
+    first = config_sha256(cfg)
+    elsewhere = {'work_dir': 'there', 'model': {'depth': 2, 'type': 'RetrievalMetric'}}
+    assert config_sha256(elsewhere) == first
+    assert config_sha256({'model': {'type': 'RetrievalMetric', 'depth': 3}}) != first
+    annotation = tmp_path / 'a.jsonl'
+    annotation.write_text('{}')
+    write_results(tmp_path / 'o.json', METRICS, {**PROTOCOL, 'annotation': str(annotation)}, cfg)
+    result = json.loads((tmp_path / 'o.json').read_text())
+    assert result['config_sha256'] == first
+    assert result['annotation_sha256'] == hashlib.sha256(b'{}').hexdigest()
+
+
+def test_post_processed_rows_are_named_and_explained():
+    metrics = dict(METRICS)
+    for name in ('sim_t2v_dsl', 'sim_v2t_dsl', 'sim_v2t_dsl_videos'):
+        metrics.update({f'{name}/{key}': value for key, value in VALUES.items()})
+    protocol = {**PROTOCOL, 'post_processing': {'dsl': 'takes the whole test set'}}
+    lines = format_table(metrics, protocol).splitlines()
+    found = [line.split('  ')[0] for line in lines if 'similarity + dsl' in line]
+    assert found == ['text -> video', 'video -> text', 'video -> text (videos)']
+    assert 'dsl: takes the whole test set' in lines
+
+
+def test_long_lists_are_cut_in_the_table_only():
+    lines = format_table(METRICS, {**PROTOCOL, 'skipped_video_ids': [f'v{i}' for i in range(9)]})
+    assert 'v0, v1, v2, v3, v4 and 4 more' in lines

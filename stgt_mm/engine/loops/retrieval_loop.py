@@ -1,34 +1,27 @@
 """The loop that validates and tests retrieval: encode once, compare, re-rank, count."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from stgt_mm.datasets.feature_warming import log_progress, prepare_feature_cache
+from stgt_mm.datasets.feature_warming import prepare_feature_cache
 from stgt_mm.engine.loops.fusion_weight import KEY, FusionWeightHook, stored_weight
-from stgt_mm.evaluation.choice import choice_accuracy, choice_indices
-from stgt_mm.evaluation.encode import (
-    BrokenVideosError,
-    TextBank,
-    VideoBank,
-    device_of,
-    encode_texts,
-    encode_videos,
-    similarity_matrix,
-)
-from stgt_mm.evaluation.gallery import Gallery
-from stgt_mm.evaluation.rerank import CandidatePairs, match_pairs
+from stgt_mm.evaluation.gallery import EncodedSplit
+from stgt_mm.evaluation.paper_rows import PaperRow
+from stgt_mm.evaluation.post_processing import PostProcessor
 from stgt_mm.evaluation.retrieval_metric import RetrievalMetric
+from stgt_mm.evaluation.scorer import Scorer
 from stgt_mm.evaluation.two_stage import TwoStage, similarity_tables
-from stgt_mm.functional.fusion import check_fusion, fuse_scores
-from stgt_mm.registry import LOOPS
+from stgt_mm.functional.fusion import check_fusion
+from stgt_mm.registry import LOOPS, METRICS
 
 
 @LOOPS.register_module()
@@ -39,7 +32,7 @@ class RetrievalLoop(BaseLoop):
     ``sim_v2t/*`` stand beside them by similarity alone. Choices give ``<name>/accuracy`` and
     ``<name>/<kind>`` by similarity, and ``fused_<name>/*`` with re-ranking. Results do not change by a digit
     with the number of processes or the dataloader's batch size; they may, in the last digits, with the
-    device, the number of threads, and the two batch sizes below.
+    device and the number of threads.
 
     Source: BLIP-2's two-stage retrieval, k = 32 in the STGT release.
 
@@ -53,8 +46,8 @@ class RetrievalLoop(BaseLoop):
         fusion_weight: Weight of the margin in ``'calibrated'``. ``None``: the calibrated one of the
             checkpoint, else 0.5.
         calibrate: Chooses the weight anew on this split and keeps it in checkpoints. For a validation split.
-        text_batch_size: Texts encoded at once.
-        rerank_batch_size: Texts matched with a video at once.
+        post_processors: Configs of post-processors, ``DSL`` or ``QBNorm``, whose numbers are reported beside
+            the others: ``t2v_dsl/*``, with re-ranking ``sim_t2v_dsl/*``.
         amp: ``'bfloat16'`` or ``'float16'`` runs the model under autocast; ``True`` means bfloat16.
         skip_broken: Leaves out videos that are missing or cannot be decoded and reports how many, instead of
             stopping: at the start for those that are missing.
@@ -73,30 +66,25 @@ class RetrievalLoop(BaseLoop):
         score_fusion: str = 'itm+itc',
         fusion_weight: float | None = None,
         calibrate: bool = False,
-        text_batch_size: int = 256,
-        rerank_batch_size: int = 128,
+        post_processors: Sequence[dict[str, Any]] = (),
         amp: bool | str = False,
         skip_broken: bool = False,
         choices: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(runner, _collecting_broken(dataloader, skip_broken))
         self.evaluator = evaluator if isinstance(evaluator, Evaluator) else runner.build_evaluator(evaluator)
-        if rerank_k < 0 or text_batch_size < 1 or rerank_batch_size < 1:
-            raise ValueError(
-                f'rerank_k={rerank_k} must be at least 0, text_batch_size={text_batch_size} and '
-                f'rerank_batch_size={rerank_batch_size} at least 1.'
-            )
+        if rerank_k < 0:
+            raise ValueError(f'rerank_k={rerank_k} must be at least 0.')
         if calibrate and (score_fusion != 'calibrated' or fusion_weight is not None or not rerank_k):
             raise ValueError(
                 "calibrate=True chooses the weight of score_fusion='calibrated': it needs that fusion, "
                 f'rerank_k > 0 and no fusion_weight, not {score_fusion!r}, {rerank_k} and {fusion_weight}.'
             )
-        self.rerank_k = 0 if check_fusion(score_fusion) == 'itc' else rerank_k
-        self.score_fusion = score_fusion if self.rerank_k else 'itc'
+        self.fusion = check_fusion(score_fusion)
+        self.rerank_k = 0 if self.fusion == 'itc' else rerank_k
         self.fusion_weight = fusion_weight
         self.calibrate = calibrate
-        self.text_batch_size = text_batch_size
-        self.rerank_batch_size = rerank_batch_size
+        self.post_processors: list[PostProcessor] = [METRICS.build(config) for config in post_processors]
         self.amp = _autocast_dtype(amp)
         self.skip_broken = skip_broken
         # built now: a wrong path must show before any work
@@ -132,85 +120,105 @@ class RetrievalLoop(BaseLoop):
         mode = self.mode
         self.runner.call_hook(f'before_{mode}')
         self.runner.call_hook(f'before_{mode}_epoch')
-        was_training = self.runner.model.training
-        self.runner.model.eval()
-        try:
-            metrics = self._retrieve()
+        with _evaluating(self.runner.model):
+            metrics = self.evaluate(self._encode(self._batches()))
             for name in self._choice_loaders:
                 metrics.update(self._choose(name))
-        finally:
-            self.runner.model.train(was_training)
         self.runner.call_hook(f'after_{mode}_epoch', metrics=metrics)
         self.runner.call_hook(f'after_{mode}')
         return metrics
 
-    def _retrieve(self) -> dict[str, float]:
+    @torch.no_grad()
+    def encode(self) -> EncodedSplit:
+        """Encodes every video and every text once, for :meth:`evaluate` and :meth:`sweep_rerank_k`.
+
+        Returns:
+            The split. What changes the encoders, such as the graph's threshold, needs a new one.
+
+        Raises:
+            BrokenVideosError: If videos cannot be decoded and ``skip_broken`` is off.
+        """
+        with _evaluating(self.runner.model):
+            return self._encode(self.dataloader)
+
+    @torch.no_grad()
+    def evaluate(self, split: EncodedSplit) -> dict[str, float]:
+        """Evaluates an encoded split.
+
+        Args:
+            split: From :meth:`encode`, with the model as it is now.
+
+        Returns:
+            The metrics of the retrieval, without choices; ``protocol`` describes them.
+        """
+        scores = None
+        if self.rerank_k:
+            with _evaluating(self.runner.model):
+                scores = self._scorer.match_candidates(split, self.rerank_k)
+            if self.calibrate:
+                weight = scores.calibrate(self._scorer.fuse, split.gallery.relation)
+                self.runner.message_hub.update_info(KEY, weight)
+        return self._report(split, scores, self.rerank_k)
+
+    @torch.no_grad()
+    def sweep_rerank_k(self, split: EncodedSplit, values: Sequence[int]) -> dict[int, dict[str, float]]:
+        """Evaluates an encoded split at several numbers of candidates; a pair is scored once.
+
+        Args:
+            split: From :meth:`encode`, with the model as it is now.
+            values: Candidates a query; 0 is similarity alone.
+
+        Returns:
+            The metrics by number of candidates. No weight is calibrated.
+
+        Raises:
+            ValueError: If there is no value, one is negative, or the loop's ``score_fusion`` is ``'itc'``.
+        """
+        if not values or min(values) < 0:
+            raise ValueError(f'rerank_k={list(values)}: at least one is needed, and each is at least 0.')
+        if max(values) and self.fusion == 'itc':
+            raise ValueError("score_fusion='itc' does not re-rank: nothing changes with rerank_k.")
+        scores = None
+        if max(values):
+            with _evaluating(self.runner.model):
+                scores = self._scorer.match_candidates(split, max(values))
+        return {k: self._report(split, scores.narrowed(k) if k else None, k) for k in values}
+
+    @property
+    def _scorer(self) -> Scorer:
+        return Scorer(self.model, self.fusion, self.amp, self.skip_broken)
+
+    def _encode(self, batches: Iterable[dict[str, Any]]) -> EncodedSplit:
         dataset = self.dataloader.dataset
         self._prepare_cache(dataset)
-        videos = encode_videos(self.model, self._batches(), len(dataset), self._context)
-        self._stop_if_broken(dataset, videos)
-        gallery = Gallery.of(dataset.text_to_videos, len(dataset), videos.broken)
-        texts = self._encode_texts([dataset.texts[index] for index in gallery.texts])
-        similarity = similarity_matrix(self.model, videos.queries[gallery.videos], texts.embeddings)
-        metrics: dict[str, float] = {}
-        tables = similarity_tables(similarity, 'sim_' if self.rerank_k else '')
-        if self.rerank_k:
-            tokens = gallery.renumber(videos.tokens)
-            scores = TwoStage.of(similarity, self.rerank_k, lambda pairs: self._match(tokens, texts, pairs))
-            if self.calibrate:
-                self.runner.message_hub.update_info(KEY, scores.calibrate(self._fuse, gallery.relation))
-            tables = scores.tables(self._fuse, self.weight) + tables
-        self.evaluator.process(data_samples=tables, data_batch=gallery.relation)
-        metrics = self.evaluator.evaluate(sum(similarity.shape))
-        if self.score_fusion == 'calibrated':
+        return self._scorer.encode_split(dataset, batches, self.post_processors)
+
+    def _report(self, split: EncodedSplit, scores: TwoStage | None, k: int) -> dict[str, float]:
+        prefix = '' if scores is None else 'sim_'
+        tables = [] if scores is None else scores.tables(self._scorer.fuse, self.weight)
+        tables += similarity_tables(split.similarity, prefix)
+        tables += [replace(table, name=prefix + table.name) for table in split.processed]
+        self.evaluator.process(data_samples=tables, data_batch=split.gallery.relation)
+        metrics = self.evaluator.evaluate(sum(split.similarity.shape))
+        if scores is not None and self.fusion == 'calibrated':
             metrics['fusion_weight'] = self.weight
-        if gallery.num_broken:
-            metrics['skipped_videos'] = gallery.num_broken
-            metrics['skipped_texts'] = len(dataset.texts) - len(gallery.texts)
-        self._describe(dataset, videos, similarity)
+        self._describe(split, k)
+        if split.gallery.num_broken:
+            metrics.update({key: self.protocol[key] for key in ('skipped_videos', 'skipped_texts')})
         return metrics
 
     def _choose(self, name: str) -> dict[str, float]:
         loader = self._choice_loaders[name]
         self._prepare_cache(loader.dataset)
-        videos = encode_videos(self.model, loader, len(loader.dataset), self._context)
-        self._stop_if_broken(loader.dataset, videos)
-        triples = [triple for triple in loader.dataset.triples if triple['video'] not in videos.broken]
-        texts = self._encode_texts(loader.dataset.texts)
-        video, text = choice_indices(triples)
-        cosine = similarity_matrix(self.model, videos.queries, texts.embeddings)[video, text]
-        kinds = [triple['kind'] for triple in triples]
-        metrics = {f'{name}/{key}': value for key, value in choice_accuracy(cosine, kinds).items()}
-        if self.rerank_k:
-            pairs = CandidatePairs(video.expand_as(text).flatten(), text.flatten(), len(texts.mask))
-            logits = self._match(videos.tokens, texts, pairs)[pairs.find(video, text)]
-            fused = choice_accuracy(self._fuse(cosine, logits, self.weight), kinds)
-            metrics.update({f'fused_{name}/{key}': value for key, value in fused.items()})
-        if videos.broken:
-            metrics[f'{name}/skipped'] = len(loader.dataset.triples) - len(triples)
-        self.protocol['choices'] = {**self.protocol.get('choices', {}), name: len(triples)}
+        weight = self.weight if self.rerank_k else None
+        metrics, made = self._scorer.choose(name, loader.dataset, loader, weight)
+        self.protocol['choices'] = {**self.protocol.get('choices', {}), name: made}
         return metrics
 
     @property
     def weight(self) -> float:
         """The weight of the calibrated fusion that is in force."""
         return stored_weight(self.runner) if self.fusion_weight is None else float(self.fusion_weight)
-
-    def _fuse(self, cosine: Tensor, logits: Tensor, weight: float) -> Tensor:
-        temperature = float(self.model.contrastive_head.temperature)
-        return fuse_scores(cosine, logits, self.score_fusion, temperature, weight)
-
-    def _encode_texts(self, texts: list[str]) -> TextBank:
-        return encode_texts(self.model, texts, self.text_batch_size, self._context)
-
-    def _match(self, tokens: dict[int, Tensor], texts: TextBank, pairs: CandidatePairs) -> Tensor:
-        progress = log_progress('Re-ranking, videos done')
-        return match_pairs(self.model, tokens, texts, pairs, self.rerank_batch_size, self._context, progress)
-
-    def _context(self) -> AbstractContextManager:
-        if self.amp is None:
-            return nullcontext()
-        return torch.autocast(device_of(self.model).type, dtype=self.amp)
 
     def _batches(self) -> Iterator[dict[str, Any]]:
         for index, batch in enumerate(self.dataloader):
@@ -226,26 +234,37 @@ class RetrievalLoop(BaseLoop):
         if getattr(dataset, 'feature_cache', None) is not None and not dataset.uses_cache:
             prepare_feature_cache(dataset, self.model.backbone, self.model.data_preprocessor)
 
-    def _stop_if_broken(self, dataset: Dataset, videos: VideoBank) -> None:
-        if videos.broken and (not self.skip_broken or len(videos.broken) == len(dataset)):
-            reasons = {dataset.videos[index]['video']: why for index, why in videos.broken.items()}
-            raise BrokenVideosError(reasons, len(dataset))
+    @property
+    def paper_row(self) -> PaperRow | None:
+        """The row of the paper that the evaluator names, if it names one."""
+        rows = [getattr(metric, 'paper_row', None) for metric in self.evaluator.metrics]
+        return next((row for row in rows if row is not None), None)
 
-    def _describe(self, dataset: Dataset, videos: VideoBank, similarity: Tensor) -> None:
+    def _describe(self, split: EncodedSplit, k: int) -> None:
         metrics = [metric for metric in self.evaluator.metrics if isinstance(metric, RetrievalMetric)]
+        fusion = self.fusion if k else 'itc'
         self.protocol = {
             'split': self.mode,
-            'annotation': str(getattr(dataset, 'ann_file', type(dataset).__name__)),
-            'videos': similarity.shape[0],
-            'texts': similarity.shape[1],
-            'frames': videos.num_frames,
-            'rerank_k': min(self.rerank_k, max(similarity.shape)),
-            'score_fusion': self.score_fusion,
-            'fusion_weight': self.weight if self.score_fusion == 'calibrated' else None,
+            'annotation': str(getattr(split.dataset, 'ann_file', type(split.dataset).__name__)),
+            **split.counts(),
+            'rerank_k': min(k, max(split.similarity.shape)),
+            'score_fusion': fusion,
+            'fusion_weight': self.weight if fusion == 'calibrated' else None,
             'ties': [metric.ties for metric in metrics],
             'v2t_gallery': [metric.v2t_gallery for metric in metrics],
-            'skipped_videos': len(videos.broken),
+            'post_processing': {processor.name: processor.note for processor in self.post_processors},
+            'precision': str(self.amp or torch.float32).removeprefix('torch.'),
         }
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def _autocast_dtype(amp: bool | str) -> torch.dtype | None:

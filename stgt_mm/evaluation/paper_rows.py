@@ -1,0 +1,145 @@
+"""Rows of the paper's tables, to stand beside a measured number; they change none."""
+
+import json
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from stgt_mm.errors import UserError
+from stgt_mm.utils import did_you_mean
+
+PACKAGED = Path(__file__).with_name('paper_tables.json')
+DIRECTIONS = ('t2v', 'v2t')
+RECALLS = ('R1', 'R5', 'R10')
+NAMES = (*RECALLS, 'Rmean', 'MdR', 'MnR')
+_WORDS = ('table', 'setting')
+_FORM = '{"rows": {"key": {"table": "Table 1", "t2v": {"R1": 1.0, "R5": 2.0, "R10": 3.0, "Rmean": 2.0}}}}'
+
+
+@dataclass
+class PaperRow:
+    """A row of a table, digit by digit as it is printed.
+
+    Attributes:
+        key: Its name here.
+        table: Its table in the paper, or empty.
+        setting: What was measured, in words, or empty.
+        values: Printed numbers by direction (``'t2v'``, ``'v2t'``) and name (``'R1'``, ``'Rmean'``, ...).
+    """
+
+    key: str
+    table: str = ''
+    setting: str = ''
+    values: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+
+    def recomputed(self, direction: str) -> Decimal | None:
+        """Computes R-mean from R@1, R@5 and R@10.
+
+        Args:
+            direction: ``'t2v'`` or ``'v2t'``.
+
+        Returns:
+            The mean, or None where one of the three is not printed.
+        """
+        values = self.values.get(direction, {})
+        if not all(name in values for name in RECALLS):
+            return None
+        return sum((values[name] for name in RECALLS), Decimal(0)) / len(RECALLS)
+
+    def follows(self, direction: str) -> bool:
+        """Tells whether the printed R-mean can come from the printed R@k.
+
+        R@k may be off by half a unit of their last digit, R-mean by a whole one, in case it was cut.
+
+        Args:
+            direction: ``'t2v'`` or ``'v2t'``.
+
+        Returns:
+            False where the difference is larger than rounding explains; True where nothing can be compared.
+        """
+        computed, printed = self.recomputed(direction), self.values.get(direction, {}).get('Rmean')
+        if computed is None or printed is None:
+            return True
+        slack = max(_unit(self.values[direction][name]) for name in RECALLS) / 2
+        return abs(printed - computed) <= slack + _unit(printed)
+
+    def flags(self) -> list[str]:
+        """Says in words which R-means do not follow from their R@k.
+
+        Returns:
+            One sentence a direction that is wrong.
+        """
+        return [
+            f'{direction}: the paper prints R-mean {self.values[direction]["Rmean"]}, the mean of its R@k is '
+            f'{self.recomputed(direction):.2f}'
+            for direction in DIRECTIONS
+            if not self.follows(direction)
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Gives the row for JSON.
+
+        Returns:
+            ``source`` (always ``'paper'``), ``key``, ``table``, ``setting``, the printed numbers, ``Rmean``
+            recomputed by direction, and ``flags``.
+        """
+        recomputed = {name: self.recomputed(name) for name in DIRECTIONS}
+        return {
+            'source': 'paper',
+            'key': self.key,
+            'table': self.table,
+            'setting': self.setting,
+            **{name: {key: float(value) for key, value in own.items()} for name, own in self.values.items()},
+            'recomputed_Rmean': {key: round(float(v), 4) for key, v in recomputed.items() if v is not None},
+            'flags': self.flags(),
+        }
+
+
+def find_paper_row(key: str, path: str | Path | None = None) -> PaperRow:
+    """Finds a row.
+
+    Args:
+        key: Its name.
+        path: JSON file of the same form as the package's own, whose rows come before those.
+
+    Returns:
+        The row; without numbers if neither file has them.
+
+    Raises:
+        UserError: If there is no such row (the nearest name is suggested), or ``path`` is not such a file.
+    """
+    rows = _read(PACKAGED)
+    if path is not None:
+        rows |= _read(Path(path))
+    if key not in rows:
+        raise UserError(f"paper_row='{key}' is in no table. {did_you_mean(key, rows)}")
+    return rows[key]
+
+
+def _read(path: Path) -> dict[str, PaperRow]:
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'), parse_float=Decimal, parse_int=Decimal)
+        rows = content['rows'].items()
+        return {key: _row(key, own) for key, own in rows}
+    except FileNotFoundError as error:
+        raise UserError(f"paper_tables='{path}' does not exist. It is a JSON file: {_FORM}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"paper_tables='{path}' is not of the form {_FORM}: {error}") from error
+
+
+def _row(key: str, content: dict[str, Any]) -> PaperRow:
+    for name in content:
+        if name not in (*_WORDS, *DIRECTIONS):
+            raise ValueError(f"row '{key}' has '{name}'. {did_you_mean(name, (*_WORDS, *DIRECTIONS))}")
+    values = {name: dict(content[name]) for name in DIRECTIONS if content.get(name)}
+    for direction, own in values.items():
+        for name, value in own.items():
+            if name not in NAMES or not isinstance(value, Decimal):
+                raise ValueError(f"row '{key}', {direction}: {name}={value!r}; numbers {', '.join(NAMES)}")
+    return PaperRow(key, str(content.get('table', '')), str(content.get('setting', '')), values)
+
+
+def _unit(value: Decimal) -> Decimal:
+    # a whole number in JSON has lost its zeros
+    return min(Decimal(1).scaleb(int(value.as_tuple().exponent)), Decimal('0.1'))

@@ -1,0 +1,194 @@
+"""Post-processors of similarities: their numbers stand beside the raw ones and never replace them.
+
+They act on the similarities of the first stage, because these exist for every pair. Scores of the matching
+head exist for candidates only: a softmax over all queries of them would need made-up numbers for the rest.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from stgt_mm.datasets.records import read_records
+from stgt_mm.evaluation.encode import (
+    TEXT_BLOCK,
+    Context,
+    checked,
+    device_of,
+    merge_disjoint,
+    own_blocks,
+    similarity_block,
+)
+from stgt_mm.evaluation.rerank import RankedScores
+from stgt_mm.functional.post_processing import dual_softmax, hubs, inverted_softmax, log_mass, total_log_mass
+from stgt_mm.registry import METRICS
+
+Bank = tuple[Tensor, Tensor]
+BankScorer = Callable[[list[str], float, int], Bank]
+
+
+class PostProcessor(Protocol):
+    """What :class:`~stgt_mm.engine.loops.retrieval_loop.RetrievalLoop` asks of a post-processor.
+
+    Attributes:
+        name: Suffix of the names of its metrics, for example ``'dsl'`` for ``t2v_dsl/R1``.
+        note: What a reader of its numbers has to know, in one line.
+    """
+
+    name: str
+    note: str
+
+    def apply(self, table: RankedScores, score_bank: BankScorer) -> RankedScores | None:
+        """Processes a table.
+
+        Args:
+            table: Similarities without candidates.
+            score_bank: :func:`bank_statistics` for the videos of the gallery: takes texts, scale and k.
+
+        Returns:
+            The processed table under the name ``<name>_<suffix>``; None where it has no meaning.
+        """
+
+
+@METRICS.register_module()
+class DSL:
+    """Dual softmax: S * softmax(temperature * S over all queries of the test set), in both directions.
+
+    It sees all test queries at once and rewards one-to-one assignment, so its numbers do not compare with
+    those of a system that answers one query at a time.
+
+    Source: CAMoE (arXiv 2109.04290), section 3.3; temperature of CLIP-ViP (arXiv 2209.06430).
+
+    Args:
+        temperature: Factor on the cosine in the softmax, > 0.
+
+    Raises:
+        ValueError: If the temperature is not positive.
+    """
+
+    name = 'dsl'
+
+    def __init__(self, temperature: float = 100.0) -> None:
+        _check_positive('DSL', temperature=temperature)
+        self.temperature = temperature
+        self.note = (
+            f'dual softmax x {temperature:g} on similarities; uses the whole test set of queries at once'
+        )
+
+    def apply(self, table: RankedScores, score_bank: BankScorer) -> RankedScores:
+        """Processes a table.
+
+        Args:
+            table: Similarities, n queries, N items.
+            score_bank: Not needed.
+
+        Returns:
+            The processed table.
+        """
+        mass = log_mass(table.similarity, self.temperature)
+        process = partial(dual_softmax, mass=mass, temperature=self.temperature)
+        return replace(table, name=f'{table.name}_{self.name}', process=process)
+
+
+@METRICS.register_module()
+class QBNorm:
+    """Query-bank normalisation with the dynamic inverted softmax, text to video.
+
+    The bank is made of training texts; no test query is used to answer another. Video to text would need a
+    bank of training videos and is left out.
+
+    Source: QB-Norm (arXiv 2112.12777), section 3.
+
+    Args:
+        bank: JSON-lines file of training texts.
+        beta: Inverse temperature on the cosine, > 0.
+        top_k: A video is a hub when it is among the ``top_k`` best of a text of the bank.
+        max_texts: Texts of the bank, taken at equal distances from the different ones of the file; None: all.
+
+    Raises:
+        ValueError: If a number is not positive.
+        FileNotFoundError: If there is no such file.
+    """
+
+    name = 'qbnorm'
+
+    def __init__(self, bank: str, beta: float = 20.0, top_k: int = 1, max_texts: int | None = None) -> None:
+        _check_positive('QBNorm', beta=beta, top_k=top_k, max_texts=1 if max_texts is None else max_texts)
+        self.bank = bank
+        self.beta = beta
+        self.top_k = top_k
+        self.texts = _spread(bank, max_texts)
+        self.note = (
+            f'dynamic inverted softmax x {beta:g} on similarities, text to video only; bank of '
+            f'{len(self.texts)} texts of {bank}'
+        )
+
+    def apply(self, table: RankedScores, score_bank: BankScorer) -> RankedScores | None:
+        """Processes a table.
+
+        Args:
+            table: Similarities, n queries, N items.
+            score_bank: See :class:`PostProcessor`.
+
+        Returns:
+            The processed table, or None for video to text.
+        """
+        if table.direction != 't2v':
+            return None
+        mass, activated = score_bank(self.texts, self.beta, self.top_k)
+        process = partial(inverted_softmax, mass=mass, activated=activated, beta=self.beta)
+        return replace(table, name=f'{table.name}_{self.name}', process=process)
+
+
+def bank_statistics(
+    model: nn.Module,
+    queries: Tensor,
+    texts: list[str],
+    scale: float,
+    top_k: int = 1,
+    context: Context = nullcontext,
+) -> Bank:
+    """Scores a bank of texts against the videos, in fixed blocks dealt out to the processes.
+
+    Args:
+        model: Has ``data_preprocessor.tokenize``, ``encode_text`` and ``similarity``.
+        queries: Query embeddings of V videos, shape (V, Q, P).
+        texts: The bank; its similarities are never held at once.
+        scale: Factor before the exponential.
+        top_k: See :func:`~stgt_mm.functional.post_processing.hubs`.
+        context: Makes the context that the model runs in (autocast).
+
+    Returns:
+        Log mass of each video, float64, and whether it is a hub, bool, both (V,), on every process.
+    """
+    device = device_of(model)
+    mass = torch.zeros(-(-len(texts) // TEXT_BLOCK), len(queries), dtype=torch.float64)
+    found = torch.zeros_like(mass)
+    for start, stop in own_blocks(len(texts), TEXT_BLOCK):
+        ids, mask = model.data_preprocessor.tokenize(texts[start:stop])
+        with context():
+            embeddings = model.encode_text(ids.to(device), mask.to(device)).float()
+        scores = similarity_block(model, queries, embeddings).T
+        mass[start // TEXT_BLOCK] = log_mass(scores, scale)
+        found[start // TEXT_BLOCK] = hubs(scores, top_k).double()
+    mass = checked(merge_disjoint(mass), 'sums over the query bank')
+    return total_log_mass(mass), merge_disjoint(found).any(0)
+
+
+def _spread(path: str, most: int | None) -> list[str]:
+    """Reads the different texts of a file, or ``most`` of them at equal distances."""
+    texts = list(dict.fromkeys(record['text'] for record in read_records(Path(path))))
+    if most is None or most >= len(texts):
+        return texts
+    return [texts[index * len(texts) // most] for index in range(most)]
+
+
+def _check_positive(owner: str, **values: float) -> None:
+    for name, value in values.items():
+        if value <= 0:
+            raise ValueError(f'{owner}: {name}={value} must be positive.')
