@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
@@ -27,25 +28,94 @@ def plot_curves(
     Raises:
         ValueError: If there is no curve or one has unequal numbers of x and y.
     """
+    if not series:
+        raise ValueError(f'no curve to draw into {path}: the log holds none of the asked-for values.')
+    figure = new_figure(7, 4)
+    axes = figure.add_subplot()
+    _draw(axes, series)
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    axes.legend(fontsize=8)
+    return save_figure(figure, path)
+
+
+def plot_panels(panels: Mapping[str, Series], path: str | Path, xlabel: str = 'step') -> Path:
+    """Draws panels of curves into a PNG file; a name has the same colour in all of them.
+
+    Args:
+        panels: For each panel, by its title, the curves as for :func:`plot_curves`.
+        path: File to write; folders are made.
+        xlabel: Below the x axes.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If there is no panel, or one without a curve.
+    """
+    if not panels or not all(panels.values()):
+        raise ValueError(f'no curve to draw into {path}: every panel needs one.')
+    names = list(dict.fromkeys(name for series in panels.values() for name in series))
+    columns = min(len(panels), 2)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(5.5 * columns, 3.4 * rows)
+    axes = None
+    for place, (title, series) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, place + 1, sharex=axes)
+        _draw(axes, series, {name: f'C{names.index(name) % 10}' for name in series})
+        axes.set(title=title, xlabel=xlabel)
+        if len(names) > 1:
+            axes.legend(fontsize=8)
+    return save_figure(figure, path)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Makes an empty figure that needs no display.
+
+    Args:
+        width: In inches of 120 pixels.
+        height: In inches.
+
+    Returns:
+        A matplotlib figure.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if not series:
-        raise ValueError(f'no curve to draw into {path}: the log holds none of the asked-for values.')
-    figure = Figure(figsize=(7, 4), dpi=120, layout='constrained')
+    figure = Figure(figsize=(width, height), dpi=120, layout='constrained')
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, (x, y) in series.items():
-        if len(x) != len(y):
-            raise ValueError(f"curve '{name}' has {len(x)} x values and {len(y)} y values.")
-        axes.plot(x, y, label=name, marker='o' if len(x) < 30 else None, markersize=3, linewidth=1.2)
-    axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    return figure
+
+
+def save_figure(figure: Any, path: str | Path) -> Path:
+    """Writes a figure as PNG.
+
+    Args:
+        figure: A matplotlib figure.
+        path: File to write; folders are made.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the name has an ending other than ``.png``.
+    """
     path = Path(path)
+    if path.suffix.lower() != '.png':
+        raise ValueError(f"'{path}': pictures are PNG files, call it '{path.with_suffix('.png')}'.")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
+
+
+def _draw(axes: Any, series: Series, colours: Mapping[str, str] | None = None) -> None:
+    for name, (x, y) in series.items():
+        if len(x) != len(y):
+            raise ValueError(f"curve '{name}' has {len(x)} x values and {len(y)} y values.")
+        colour = None if colours is None else colours[name]
+        axes.plot(
+            x, y, label=name, color=colour, marker='o' if len(x) < 30 else None, markersize=3, linewidth=1.2
+        )
+    axes.grid(alpha=0.3)
 
 
 def read_scalars(path: str | Path) -> dict[str, tuple[list[float], list[float]]]:

@@ -1,0 +1,1 @@
+"""What tools/analysis_tools works out: logs, sweeps, comparisons at equal budgets."""

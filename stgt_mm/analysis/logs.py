@@ -1,0 +1,235 @@
+"""What the log of a run tells: curves, seconds of its steps, its best epoch."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stgt_mm.analysis.tables import markdown_table
+from stgt_mm.engine.hooks.metrics_file_hook import FILE_NAME, read_metrics
+from stgt_mm.errors import UserError
+from stgt_mm.utils import did_you_mean
+from stgt_mm.visualization.curves import Series, read_scalars, running_mean
+
+DEFAULT_KEYS = ('loss', 't2v/Rmean', 'v2t/Rmean')
+_NO_CURVE = {'epoch', 'time', 'data_time'}
+
+
+@dataclass(frozen=True)
+class RunLog:
+    """The log of one run.
+
+    Attributes:
+        name: How it is called in tables and pictures.
+        series: Steps and values by key; validation keys without ``val/``.
+        records: Every line of the log.
+    """
+
+    name: str
+    series: Series
+    records: list[dict[str, Any]] = field(repr=False)
+
+
+def load_runs(work_dirs: Sequence[str | Path], names: Sequence[str] | None = None) -> list[RunLog]:
+    """Reads the logs of runs.
+
+    Args:
+        work_dirs: Work dirs, or ``metrics.jsonl`` files.
+        names: A name each, by default the shortest end of the path that tells the runs apart.
+
+    Returns:
+        The logs in the same order.
+
+    Raises:
+        UserError: If a folder has no log, or the log has no line.
+        ValueError: If there are more or fewer names than runs.
+    """
+    if names is not None and len(names) != len(work_dirs):
+        raise ValueError(f'{len(names)} names for {len(work_dirs)} runs: give one each.')
+    files = [_log_file(Path(folder)) for folder in work_dirs]
+    runs = []
+    for file, name in zip(files, names or _short_names([file.parent for file in files])):
+        records = read_metrics(file, with_times=True)
+        if not records:
+            raise UserError(f'{file} holds no whole line: the run has not written a step yet.')
+        series = {key: curve for key, curve in read_scalars(file).items() if key not in _NO_CURVE}
+        runs.append(RunLog(name, series, records))
+    return runs
+
+
+def _log_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if (path / FILE_NAME).is_file():
+        return path / FILE_NAME
+    if not path.is_dir():
+        near = [str(folder) for folder in path.parent.glob('*') if folder.is_dir()]
+        raise UserError(f"there is no folder '{path}'. {did_you_mean(str(path), near)}")
+    below = sorted(str(file.parent) for file in path.glob(f'*/**/{FILE_NAME}'))
+    hint = (
+        f'There are runs below it: {", ".join(below[:5])}.' if below else 'Is it the work dir of a training?'
+    )
+    raise UserError(f"'{path}' has no {FILE_NAME}. {hint}")
+
+
+def _short_names(folders: Sequence[Path]) -> list[str]:
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(len(own) for own in parts) + 1):
+        names = ['/'.join(own[-length:]) for own in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return names
+
+
+def choose_keys(runs: Sequence[RunLog], keys: Sequence[str] | None = None) -> list[str]:
+    """Says which curves to draw.
+
+    Args:
+        runs: The logs.
+        keys: Wanted keys, ``val/`` may be left out; None takes loss and recalls as far as they are there.
+
+    Returns:
+        Keys of ``RunLog.series``; each is in at least one run.
+
+    Raises:
+        UserError: If no run has a key.
+    """
+    known = {key for run in runs for key in run.series}
+    if keys is None:
+        keys = [key for key in DEFAULT_KEYS if key in known] or sorted(known)[:1]
+    keys = [key.removeprefix('val/') for key in keys]
+    for key in keys:
+        if key not in known:
+            raise UserError(f"no run has logged '{key}'. {did_you_mean(key, known)}")
+    return list(keys)
+
+
+def curves_of(runs: Sequence[RunLog], key: str, window: int = 1) -> Series:
+    """Collects the curve of a key from all runs that have it.
+
+    Args:
+        runs: The logs.
+        key: Key of ``RunLog.series``.
+        window: Steps of a running mean; validations are never smoothed.
+
+    Returns:
+        Steps and values by the run's name.
+    """
+    curves = {}
+    for run in runs:
+        if key in run.series:
+            steps, values = run.series[key]
+            smooth = window > 1 and not any(f'val/{key}' in record for record in run.records)
+            curves[run.name] = (steps, running_mean(values, window) if smooth else values)
+    return curves
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Seconds of the training steps of a run.
+
+    Attributes:
+        steps: How many steps have a time.
+        mean: Mean.
+        median: Median.
+        slowest: The longest.
+        slowest_step: Which one that was, from 1.
+        data_share: Share of the time spent waiting for data, in percent.
+        total: Sum.
+    """
+
+    steps: int
+    mean: float
+    median: float
+    slowest: float
+    slowest_step: int
+    data_share: float
+    total: float
+
+
+def step_times(records: Sequence[dict[str, Any]], skip: int = 0) -> StepTimes | None:
+    """Sums up the seconds of the steps.
+
+    Args:
+        records: Lines of the log.
+        skip: Steps at the beginning that are left out.
+
+    Returns:
+        The numbers; None if the log has no times.
+    """
+    timed = [record for record in records if record.get('time') is not None][skip:]
+    if not timed:
+        return None
+    times = [record['time'] for record in timed]
+    slowest = max(timed, key=lambda record: record['time'])
+    return StepTimes(
+        steps=len(timed),
+        mean=statistics.fmean(times),
+        median=statistics.median(times),
+        slowest=slowest['time'],
+        slowest_step=slowest['step'],
+        data_share=100 * sum(record.get('data_time', 0.0) for record in timed) / max(sum(times), 1e-12),
+        total=sum(times),
+    )
+
+
+def best_validation(run: RunLog, key: str) -> tuple[int, int, float] | None:
+    """Finds the best validation; lower is better for losses, ``MdR`` and ``MnR``, else higher.
+
+    Args:
+        run: The log.
+        key: A validation metric.
+
+    Returns:
+        Epoch, step and value, the first of equal ones; None if it was never validated.
+    """
+    lines = [record for record in run.records if record.get(f'val/{key}') is not None]
+    if not lines:
+        return None
+    choose = min if 'loss' in key or key.endswith(('MdR', 'MnR')) else max
+    best = choose(lines, key=lambda record: record[f'val/{key}'])
+    return best['epoch'], best['step'], best[f'val/{key}']
+
+
+def time_table(runs: Sequence[RunLog]) -> str:
+    """Writes the time of the steps of each run as a table.
+
+    Args:
+        runs: The logs.
+
+    Returns:
+        Markdown.
+    """
+    header = ['run', 'steps', 'mean s', 'median s', 'slowest s', 'at step', 'data %', 'total min']
+    rows = []
+    for run in runs:
+        times = step_times(run.records)
+        if times is None:
+            rows.append([run.name, sum('loss' in record for record in run.records), *[None] * 6])
+            continue
+        seconds = [f'{value:.3f}' for value in (times.mean, times.median, times.slowest)]
+        share, total = f'{times.data_share:.1f}', f'{times.total / 60:.1f}'
+        rows.append([run.name, times.steps, *seconds, times.slowest_step, share, total])
+    return markdown_table(header, rows)
+
+
+def best_table(runs: Sequence[RunLog], keys: Sequence[str]) -> str:
+    """Writes the best and the last validation of each run as a table.
+
+    Args:
+        runs: The logs.
+        keys: Keys; those that are no validation metric of a run are left out for it.
+
+    Returns:
+        Markdown; empty if no run was validated on any of the keys.
+    """
+    rows = []
+    for run in runs:
+        for key in keys:
+            best = best_validation(run, key)
+            if best is not None:
+                epoch, step, value = best
+                rows.append([run.name, key, epoch, step, f'{value:.2f}', f'{run.series[key][1][-1]:.2f}'])
+    header = ['run', 'key', 'best epoch', 'step', 'best', 'last']
+    return markdown_table(header, rows) if rows else ''
