@@ -15,7 +15,7 @@ from stgt_mm.datasets.annotations import msrvtt
 from stgt_mm.datasets.annotations.common import Notes
 from stgt_mm.datasets.annotations.splits import write_splits
 from stgt_mm.datasets.annotations.video_files import VideoFiles
-from stgt_mm.engine.cli import add_converter_options, add_traceback_option, run_tool
+from stgt_mm.engine.cli import add_converter_options, add_traceback_option, described_parser, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -27,9 +27,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     Returns:
         The options.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described_parser(__doc__)
     add_converter_options(parser, tuple(msrvtt.NEEDS), msrvtt.SUFFIX)
     add_traceback_option(parser)
     return parser.parse_args(argv)
