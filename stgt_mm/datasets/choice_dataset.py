@@ -50,10 +50,10 @@ class ChoiceDataset(RetrievalDataset):
                 'LoadVideo.'
             )
 
-    def _relate(self, records: list[dict[str, Any]]) -> None:
+    def _relate(self, records: list[dict[str, Any]], clip_of: list[int]) -> None:
         places: dict[str, int] = {}
         self.triples: list[dict[str, Any]] = []
-        for record, clip in zip(records, self.clip_of, strict=True):
+        for record, clip in zip(records, clip_of, strict=True):
             true, false = record['text'], record['distractor']
             if true == false:
                 raise ValueError(

@@ -1,7 +1,5 @@
 """What all data sets share: records, a pipeline, and the frames or cached tokens of a clip."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,7 +12,8 @@ from torch.utils.data import Dataset
 
 from stgt_mm.datasets.feature_cache import FeatureCache
 from stgt_mm.datasets.readers import VideoReadError
-from stgt_mm.datasets.records import check_videos, read_records
+from stgt_mm.datasets.records import Records, read_records
+from stgt_mm.datasets.video_files import check_videos
 from stgt_mm.registry import TRANSFORMS
 from stgt_mm.structures import VideoTextSample
 
@@ -22,15 +21,13 @@ from stgt_mm.structures import VideoTextSample
 class ClipDataset(Dataset):
     """Records of an annotation file and the way from a record to a sample.
 
-    Records are plain dicts in one list, about 1 KiB each; forked workers share its pages until they touch
-    them. A sample's randomness is a numpy Generator seeded by (seed, epoch, index). Epoch and seed come with
-    an index that is an :class:`~stgt_mm.datasets.samplers.EpochIndex`, so that workers that live for many
-    epochs need no message; a plain index means epoch 0 and the seed of the data set.
+    Records stay on disk until they are asked for, see :class:`~stgt_mm.datasets.records.Records`. A sample's
+    randomness is a numpy Generator seeded by (seed, epoch, index). Epoch and seed come with an index that is
+    an :class:`~stgt_mm.datasets.samplers.EpochIndex`, so that workers that live for many epochs need no
+    message; a plain index means epoch 0 and the seed of the data set.
 
     Attributes:
-        records: What is iterated over, a list of dicts.
-        clips: One record a unique (file, direction of time); what a feature cache holds.
-        clip_of: For each record, its index in ``clips``.
+        records: What is iterated over, a sequence of dicts.
         num_missing: Files that were not found and were skipped or kept.
         feature_cache: The ``feature_cache`` option, or None.
 
@@ -75,12 +72,26 @@ class ClipDataset(Dataset):
                 logger='current',
                 level=logging.WARNING,
             )
-        self._set_records(records)
+        self._annotation = records
         self._cache: FeatureCache | None = None
+        self._set_records(records)
 
-    def _set_records(self, records: list[dict[str, Any]]) -> None:
-        self.records = records
-        self.clips, self.clip_of = unique_clips(records)
+    def _set_records(self, records: Records) -> None:
+        self.records: Sequence[dict[str, Any]] = records
+
+    @cached_property
+    def _unique_clips(self) -> tuple[list[dict[str, Any]], list[int]]:
+        return unique_clips(self.records)
+
+    @property
+    def clips(self) -> list[dict[str, Any]]:
+        """One record a unique (file, direction of time), what a feature cache holds; found on first use."""
+        return self._unique_clips[0]
+
+    @property
+    def clip_of(self) -> list[int]:
+        """For each record, its index in ``clips``; found on first use."""
+        return self._unique_clips[1]
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -125,13 +136,10 @@ class ClipDataset(Dataset):
         """Whether samples are cached tokens by now."""
         return self._cache is not None
 
-    @cached_property
+    @property
     def content_hash(self) -> str:
-        """SHA-256 of the records in their order: where the annotation lies does not count."""
-        digest = hashlib.sha256()
-        for record in self.records:
-            digest.update(json.dumps(record, sort_keys=True, default=str).encode() + b'\n')
-        return digest.hexdigest()
+        """SHA-256 of the lines that are used, in their order: where the annotation lies does not count."""
+        return self._annotation.content_hash
 
     def use_cache(self, cache: FeatureCache | None) -> None:
         """Gives backbone tokens instead of frames from now on.
@@ -175,10 +183,11 @@ class ClipDataset(Dataset):
             'video_id': record['video_id'],
         }
 
-    def _load(self, results: dict[str, Any], clip: int) -> dict[str, Any]:
-        """From ``results`` of a record to a packed sample, through the cache if there is one."""
+    def _load(self, results: dict[str, Any], place: int) -> dict[str, Any]:
+        """From ``results`` of the record at a place to a packed sample, through the cache if there is one."""
         if self._cache is None:
             return self._run(results, self.transforms)
+        clip = self.clip_of[place]
         why = self._cache.broken.get(clip)
         if why is not None:
             raise VideoReadError(results['video'], why)

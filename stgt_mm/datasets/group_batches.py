@@ -45,13 +45,15 @@ class Curriculum:
         Raises:
             ValueError: If a record lacks the key.
         """
+        easy = []
         for record in records:
             if self.key not in record:
                 raise ValueError(
                     f"curriculum.key='{self.key}' is not in the record of '{record['video']}', which has: "
                     f'{", ".join(record)}.'
                 )
-        return np.flatnonzero([record[self.key] <= self.max_value for record in records])
+            easy.append(record[self.key] <= self.max_value)
+        return np.flatnonzero(easy)
 
     def batches(self, epoch: int, per_epoch: int, max_epochs: int) -> int:
         """Counts the batches of an epoch, its first ones, that hold easy records only.
@@ -111,7 +113,11 @@ class GroupPlan:
                 'Raise batch_size or group_fraction, or set group_fraction=0.'
             )
         names: dict[Any, int] = {}
-        self.videos = [names.setdefault(record['video_id'], len(names)) for record in records]
+        self.videos: list[int] = []
+        self.groups: list[Any] = []
+        for record in records:
+            self.videos.append(names.setdefault(record['video_id'], len(names)))
+            self.groups.append(record.get('group'))
         self.all = np.arange(len(records))
         self.easy = self.all if curriculum is None else curriculum.select(records)
         if not len(self.easy):
@@ -140,7 +146,7 @@ class GroupPlan:
         groups: dict[Any, list[int]] = {}
         taken: set[tuple[Any, int]] = set()
         for index in rng.permutation(pool).tolist():
-            group = self.records[index].get('group')
+            group = self.groups[index]
             if group is None or (group, self.videos[index]) in taken:
                 continue
             taken.add((group, self.videos[index]))

@@ -1,56 +1,169 @@
-"""Annotation files: JSON lines, one (video, text) pair a line, read with every mistake named."""
+"""Annotation files: JSON lines, one (video, text) pair a line, checked once and then read from disk."""
 
+import hashlib
+import io
 import json
+import operator
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-FORMAT = '{"video": "clips/v1.mp4", "text": "a caption"}'
+import numpy as np
+
+from stgt_mm.datasets.jsonl import (
+    AnnotationError,
+    no_record,
+    open_annotation,
+    parse_line,
+    read_jsonl,
+    write_records,
+)
+from stgt_mm.datasets.record_ids import Conflict, IdColumns, complete, default_video_id
+from stgt_mm.datasets.video_files import MissingVideosError, check_videos
+
+__all__ = [
+    'AnnotationError',
+    'MissingVideosError',
+    'Records',
+    'check_videos',
+    'read_jsonl',
+    'read_records',
+    'write_records',
+]
 
 
-class AnnotationError(ValueError):
-    """An annotation file that cannot be used; the message names file, line, value and cure."""
+class Records(Sequence):
+    """Records of a file that stays on disk: a line is read and parsed when it is asked for.
 
+    In memory are 12 bytes a line. Each access gives a new dict, so a change to one changes no other. Forked
+    workers share everything; the file must stay as it is while it is in use.
 
-class MissingVideosError(FileNotFoundError):
-    """Videos that an annotation file names and that are not below the video root."""
-
-
-def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Reads a JSON-lines file.
+    Attributes:
+        path: The file.
 
     Args:
-        path: UTF-8 file with one JSON object a line; empty lines are passed over.
-
-    Yields:
-        Pairs (line number, object), the number starting at 1.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        AnnotationError: If a line is not UTF-8, not JSON or not an object, or no line holds anything.
+        lines: Where the lines are.
+        rows: Which of the lines are meant, in this order; None for all.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no annotation file '{path}' (working directory {Path.cwd()}). Correct `ann_file`, or make one: "
-            'tools/dataset_converters/custom.py for videos of your own, '
-            'tools/dataset_converters/moving_shapes.py for Moving Shapes.'
-        )
-    empty = True
-    with path.open('rb') as lines:
-        for number, raw in enumerate(lines, start=1):
-            text = _decode(raw, path, number).strip()
-            if text:
-                empty = False
-                yield number, _parse(text, path, number)
-    if empty:
-        raise AnnotationError(f"'{path}' holds no record. One JSON object a line is expected: {FORMAT}")
+
+    def __init__(self, lines: '_Lines', rows: np.ndarray | None = None) -> None:
+        self._lines = lines
+        self._rows = rows
+        self._hash = lines.digest if rows is None else None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._lines.path
+
+    def __len__(self) -> int:
+        return len(self._lines.numbers) if self._rows is None else len(self._rows)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        """Reads a record, or chooses some.
+
+        Args:
+            index: Index of a record, negative from the end, or a slice.
+
+        Returns:
+            The record as a dict, or :class:`Records`.
+
+        Raises:
+            IndexError: If there is no such record.
+            AnnotationError: If the file was changed meanwhile.
+        """
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        place = operator.index(index)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f'record {place} of {self.path}, which has {len(self)}')
+        place %= len(self)
+        return self._lines.read(place if self._rows is None else int(self._rows[place]))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, (Records, list)):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other))
+
+    __hash__ = None
+
+    def __repr__(self) -> str:
+        return f'Records({str(self.path)!r}, {len(self)} records)'
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> 'Records':
+        """Chooses records.
+
+        Args:
+            rows: Indices of records.
+
+        Returns:
+            These, in this order.
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        return Records(self._lines, rows if self._rows is None else self._rows[rows])
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the lines in their order: where the file lies and what was left out do not count."""
+        if self._hash is None:
+            digest = hashlib.sha256()
+            for row in self._rows.tolist():
+                digest.update(_plain(self._lines.raw(row)))
+            self._hash = digest.hexdigest()
+        return self._hash
 
 
-def read_records(path: str | Path, required: Sequence[str] = ('video', 'text')) -> list[dict[str, Any]]:
-    """Reads (video, text) records and completes their ids.
+class _Lines:
+    """The lines of a file, by where they begin."""
+
+    def __init__(self, path: Path, file: io.BufferedReader, starts: array, digest: str) -> None:
+        self.path = path
+        self.digest = digest
+        self.starts = np.frombuffer(starts, np.int64)
+        self.numbers = np.empty(len(starts) - 1, np.int32)
+        self._use(file)
+
+    def _use(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._descriptor = file.fileno()
+        self._stamp = _stamp(self._descriptor)
+
+    def raw(self, row: int) -> bytes:
+        """Reads a line; empty lines behind it come along."""
+        if _stamp(self._descriptor) != self._stamp:
+            raise AnnotationError(
+                f"'{self.path}' was changed while it was in use. Start again; write changes to another file."
+            )
+        start, end = self.starts[row : row + 2].tolist()
+        return _read_at(self._descriptor, end - start, start)
+
+    def read(self, row: int) -> dict[str, Any]:
+        """Parses a line and completes its ids; the line was checked before."""
+        return complete(json.loads(_plain(self.raw(row))), int(self.numbers[row]))
+
+    def number_of(self, row: int) -> int:
+        """Counts the line breaks before a line."""
+        with self.path.open('rb') as file:
+            return file.read(int(self.starts[row])).count(b'\n') + 1
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key not in ('_file', '_descriptor')}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        checked = self._stamp
+        self._use(open_annotation(self.path))
+        self._stamp = checked
+
+    def __del__(self) -> None:
+        if hasattr(self, '_file'):
+            self._file.close()
+
+
+def read_records(path: str | Path, required: Sequence[str] = ('video', 'text')) -> Records:
+    """Checks (video, text) records in one pass; they are read when they are asked for.
 
     Args:
         path: JSON-lines file. Keys: ``video`` (path below the video root), ``text``, optionally ``video_id``
@@ -67,163 +180,85 @@ def read_records(path: str | Path, required: Sequence[str] = ('video', 'text')) 
             non-string value, repeats a (video_id, text_id), or gives one id two files or two texts.
     """
     path = Path(path)
-    records: list[dict[str, Any]] = []
-    seen = _Seen(path)
-    for number, row in read_jsonl(path):
-        # interned, or else each line keeps keys of its own
-        record = {sys.intern(key): value for key, value in row.items()}
-        _check_strings(record, required, path, number)
-        record['video_id'] = str(record.get('video_id', PurePosixPath(record['video']).with_suffix('')))
-        seen.add(record, number)
-        records.append(record)
-    return records
-
-
-def check_videos(
-    records: list[dict[str, Any]], root: str | Path, missing: str = 'error'
-) -> tuple[list[dict[str, Any]], int]:
-    """Looks for the video files before any work is done.
-
-    Args:
-        records: Records with a ``video`` path each.
-        root: Folder that the paths are relative to.
-        missing: ``'error'`` stops when a file is missing, ``'skip'`` leaves its records out, ``'keep'``
-            leaves them in (evaluation that counts what it cannot read).
-
-    Returns:
-        The records to use, and the number of missing files.
-
-    Raises:
-        ValueError: If ``missing`` is none of the three.
-        MissingVideosError: If all files are missing, or some are and ``missing`` is ``'error'``.
-    """
-    if missing not in ('error', 'skip', 'keep'):
-        raise ValueError(f"missing='{missing}' is unknown. Use 'error', 'skip' or 'keep'.")
-    root = Path(root)
-    files = {record['video'] for record in records}
-    absent = _absent_files(files, root)
-    if not absent:
-        return records, 0
-    examples = ', '.join(str(root / file) for file in sorted(absent)[:3])
-    if len(absent) == len(files):
-        raise MissingVideosError(
-            f"none of the {len(files)} videos is below video_root='{root}'. Looked for, among others: "
-            f'{examples}. Correct `video_root`, or the `video` paths of the annotation file.'
-        )
-    if missing == 'error':
-        raise MissingVideosError(
-            f"{len(absent)} of {len(files)} videos are missing below video_root='{root}': {examples}"
-            f"{', ...' if len(absent) > 3 else ''}. Fetch them, or go on without them: missing='skip' of the "
-            'data set in training, skip_broken=True of the loop (tools/test.py --skip-broken) in evaluation.'
-        )
-    if missing == 'keep':
-        return records, len(absent)
-    return [record for record in records if record['video'] not in absent], len(absent)
-
-
-def _absent_files(files: set[str], root: Path) -> set[str]:
-    """Finds the missing files with one listing a folder: asking for each takes minutes on a network disk."""
-    wanted: dict[Path, list[str]] = {}
-    for file in files:
-        wanted.setdefault((root / file).parent, []).append(file)
-    absent = set()
-    for folder, members in wanted.items():
-        there: set[str] = set()
-        if folder.is_dir():
-            with os.scandir(folder) as entries:
-                there = {entry.name for entry in entries if entry.is_file()}
-        absent.update(file for file in members if PurePosixPath(file).name not in there)
-    return absent
-
-
-def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
-    """Writes records as JSON lines, whole or not at all.
-
-    Args:
-        records: Objects that JSON can hold.
-        path: File to write; its folder is made.
-
-    Returns:
-        The number of lines.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(record, ensure_ascii=False) for record in records]
-    partial = path.with_name(path.name + '.partial')
-    partial.write_text(''.join(line + '\n' for line in lines), encoding='utf-8')
-    partial.replace(path)
-    return len(lines)
-
-
-class _Seen:
-    """What the lines before have said of each id."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.files: dict[str, tuple[str, int]] = {}
-        self.texts: dict[str, tuple[str, int]] = {}
-        self.pairs: dict[tuple[str, str], int] = {}
-        self.counts: dict[str, int] = {}
-
-    def add(self, record: dict[str, Any], number: int) -> None:
-        video_id = record['video_id']
-        self._agree(self.files, 'video_id', video_id, record['video'], number)
-        if 'text' not in record:
-            return
-        count = self.counts.get(video_id, 0)
-        self.counts[video_id] = count + 1
-        text_id = record['text_id'] = str(record.get('text_id', f'{video_id}#{count}'))
-        first = self.pairs.setdefault((video_id, text_id), number)
-        if first != number:
-            raise AnnotationError(
-                f"{self.path}:{number}: video_id '{video_id}' with text_id '{text_id}' is already on line "
-                f'{first}. Remove one of the two lines, or give the caption a text_id of its own.'
-            )
-        self._agree(self.texts, 'text_id', text_id, record['text'], number)
-
-    def _agree(self, known: dict[str, tuple[str, int]], key: str, name: str, value: str, number: int) -> None:
-        before, line = known.setdefault(name, (value, number))
-        if before != value:
-            raise AnnotationError(
-                f"{self.path}:{number}: {key} '{name}' stands for {value!r} here and for {before!r} on line "
-                f'{line}. Give each its own {key}.'
-            )
-
-
-def _decode(raw: bytes, path: Path, number: int) -> str:
+    file = open_annotation(path)
     try:
-        return raw.decode('utf-8-sig' if number == 1 else 'utf-8')
-    except UnicodeDecodeError as error:
-        bad = raw[error.start : error.start + 4]
-        raise AnnotationError(
-            f'{path}:{number}: byte {error.start} of the line ({bad!r}) is not UTF-8. Convert the file, for '
-            f"example: iconv -f latin1 -t utf-8 '{path}' > fixed.jsonl"
-        ) from error
+        starts, columns, digest = _check_lines(file, path, tuple(required))
+        lines = _Lines(path, file, starts, digest)
+    except BaseException:
+        file.close()
+        raise
+    lines.numbers = columns.number_captions()
+    conflict = columns.find_conflict(lines.numbers, lines.read)
+    if conflict is not None:
+        raise _explain(conflict, lines)
+    return Records(lines)
 
 
-def _parse(text: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise AnnotationError(
-            f'{path}:{number}: not JSON ({error.msg} at column {error.colno}): {text[:80]!r}. '
-            f'One object a line is expected: {FORMAT}'
-        ) from error
-    if not isinstance(row, dict):
-        raise AnnotationError(
-            f'{path}:{number}: {text[:80]!r} is not an object. One object a line is expected: {FORMAT}'
+def _check_lines(
+    file: io.BufferedReader, path: Path, required: tuple[str, ...]
+) -> tuple[array, IdColumns, str]:
+    """One pass over the file: where its lines begin (and where the last ends), their ids, their hash."""
+    checked = tuple(dict.fromkeys((*required, 'video', 'text', 'distractor')))
+    starts, columns, digest = array('q'), IdColumns(), hashlib.sha256()
+    position = 0
+    for number, raw in enumerate(file, start=1):
+        if not raw.isspace():
+            record = parse_line(raw, path, number)
+            _check_strings(record, required, checked, path, number)
+            video_id = record.get('video_id')
+            record['video_id'] = default_video_id(record['video']) if video_id is None else str(video_id)
+            columns.add(record)
+            digest.update(_plain(raw))
+            starts.append(position)
+        position += len(raw)
+    if not len(starts):
+        raise no_record(path)
+    starts.append(position)
+    return starts, columns, digest.hexdigest()
+
+
+def _read_at(descriptor: int, size: int, start: int) -> bytes:
+    if hasattr(os, 'pread'):  # leaves the place in the file alone, which forked workers share
+        return os.pread(descriptor, size, start)
+    os.lseek(descriptor, start, os.SEEK_SET)
+    return os.read(descriptor, size)
+
+
+def _plain(raw: bytes) -> bytes:
+    return raw.strip().removeprefix(b'\xef\xbb\xbf') + b'\n'
+
+
+def _stamp(descriptor: int) -> tuple[int, int, int]:
+    facts = os.fstat(descriptor)
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _explain(conflict: Conflict, lines: _Lines) -> AnnotationError:
+    record, before = lines.read(conflict.row), lines.read(conflict.earlier)
+    where = f'{lines.path}:{lines.number_of(conflict.row)}'
+    line = lines.number_of(conflict.earlier)
+    if conflict.key == 'pair':
+        return AnnotationError(
+            f"{where}: video_id '{record['video_id']}' with text_id '{record['text_id']}' is already on line "
+            f'{line}. Remove one of the two lines, or give the caption a text_id of its own.'
         )
-    return row
+    key, value = conflict.key, conflict.key.removesuffix('_id')
+    return AnnotationError(
+        f"{where}: {key} '{record[key]}' stands for {record[value]!r} here and for {before[value]!r} on line "
+        f'{line}. Give each its own {key}.'
+    )
 
 
-def _check_strings(record: dict[str, Any], required: Sequence[str], path: Path, number: int) -> None:
+def _check_strings(
+    record: dict[str, Any], required: Sequence[str], checked: Sequence[str], path: Path, number: int
+) -> None:
     for key in required:
         if key not in record:
             raise AnnotationError(
                 f"{path}:{number}: no '{key}' in {json.dumps(record, ensure_ascii=False)[:120]}. "
                 f'Each line needs: {", ".join(required)}.'
             )
-    for key in dict.fromkeys((*required, *('video', 'text', 'distractor'))):
+    for key in checked:
         if key not in record:
             continue
         value = record[key]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample
+from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample, unique_clips
 from stgt_mm.datasets.readers import VideoReadError
+from stgt_mm.datasets.records import Records
 from stgt_mm.registry import DATASETS
 
 
@@ -44,18 +45,18 @@ class RetrievalDataset(ClipDataset):
         self.collect_broken = collect_broken
         super().__init__(ann_file, video_root, pipeline, **kwargs)
 
-    def _set_records(self, records: list[dict[str, Any]]) -> None:
-        super()._set_records(records)
-        self._relate(records)
-        self.videos = self.records = self.clips
-        self.clip_of = list(range(len(self.clips)))
+    def _set_records(self, records: Records) -> None:
+        rows = list(records)
+        self.videos, clip_of = unique_clips(rows)
+        self.records = self.videos
+        self._relate(rows, clip_of)
 
-    def _relate(self, records: list[dict[str, Any]]) -> None:
+    def _relate(self, records: list[dict[str, Any]], clip_of: list[int]) -> None:
         places: dict[str, int] = {}
         self.texts: list[str] = []
         self.text_ids: list[str] = []
         self.text_to_videos: list[list[int]] = []
-        for record, clip in zip(records, self.clip_of, strict=True):
+        for record, clip in zip(records, clip_of, strict=True):
             place = places.setdefault(record['text_id'], len(places))
             if place == len(self.texts):
                 self.texts.append(record['text'])
@@ -78,7 +79,7 @@ class RetrievalDataset(ClipDataset):
         """
         record = self.records[index]
         try:
-            return self._load(self._start(record, index, self.rng_of(index)), self.clip_of[index])
+            return self._load(self._start(record, index, self.rng_of(index)), index)
         except VideoReadError as error:
             if not self.collect_broken:
                 raise

@@ -68,7 +68,7 @@ class VideoTextDataset(ClipDataset):
             if replaced:
                 results['replaced'] = list(replaced)
             try:
-                return self._load(results, self.clip_of[chosen])
+                return self._load(results, chosen)
             except VideoReadError as error:
                 replaced.append((results['video'], str(error)))
                 self._report(results['video'], error)

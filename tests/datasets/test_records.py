@@ -99,13 +99,17 @@ def test_files_are_found_by_one_listing_a_folder(tmp_path, monkeypatch):
     assert check_videos(found + absent, tmp_path, 'skip') == (found, 3)
 
 
-def test_lines_are_read_one_by_one_and_share_their_keys(tmp_path):
-    path = write(tmp_path / 'a.jsonl', GOOD, {**GOOD, 'mood': 1}, {**GOOD, 'mood': 2}, b'{broken')
-    lines = read_jsonl(path)
-    assert next(lines) == (1, GOOD)
-    path.write_bytes(path.read_bytes().replace(b'\n{broken', b''))
-    keys = [next(key for key in record if key == 'mood') for record in read_records(path)[1:]]
-    assert keys[0] is keys[1]
+def test_lines_are_read_and_written_one_by_one(tmp_path):
+    path = write(tmp_path / 'a.jsonl', GOOD, b'{broken')
+    assert next(read_jsonl(path)) == (1, GOOD)
+
+    def rows():
+        yield GOOD
+        assert not out.exists() and out.with_name('out.jsonl.partial').exists()
+        yield GOOD
+
+    out = tmp_path / 'out.jsonl'
+    assert write_records(rows(), out) == 2 and list(read_jsonl(out)) == [(1, GOOD), (2, GOOD)]
 
 
 def test_csv(tmp_path):

@@ -1,0 +1,130 @@
+"""Whether the videos that records name are there, asked before any work is done."""
+
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# where missing='error' looks for SAMPLE files in place of all
+LARGE = 200_000
+SAMPLE = 2_000
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+Rows = Sequence[dict[str, Any]]
+
+
+class MissingVideosError(FileNotFoundError):
+    """Videos that an annotation file names and that are not below the video root."""
+
+
+def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tuple[Rows, int]:
+    """Looks for the video files before any work is done.
+
+    Args:
+        records: Records with a ``video`` path each.
+        root: Folder that the paths are relative to.
+        missing: ``'error'`` stops when a file is missing; of more than ``LARGE`` records only ``SAMPLE``,
+            spread evenly, are looked for. ``'skip'`` leaves the records of missing files out, ``'keep'``
+            leaves them in (evaluation that counts what it cannot read).
+
+    Returns:
+        The records to use, and the number of missing files.
+
+    Raises:
+        ValueError: If ``missing`` is none of the three.
+        MissingVideosError: If all files are missing, or some are and ``missing`` is ``'error'``.
+    """
+    if missing not in ('error', 'skip', 'keep'):
+        raise ValueError(f"missing='{missing}' is unknown. Use 'error', 'skip' or 'keep'.")
+    root = Path(root)
+    if missing == 'error' and len(records) > LARGE:
+        _check_sample(records, root)
+        return records, 0
+    rows, num_files, num_absent = _absent(records, root)
+    if not num_absent:
+        return records, 0
+    examples = _examples(records[row]['video'] for row in rows.tolist())
+    shown = ', '.join(str(root / file) for file in examples)
+    if num_absent == num_files:
+        raise _all_missing(f'none of the {num_files} videos', root, shown)
+    if missing == 'error':
+        more = ', ...' if num_absent > len(examples) else ''
+        raise _some_missing(f'{num_absent} of {num_files} videos', root, shown + more)
+    if missing == 'keep':
+        return records, num_absent
+    kept = np.setdiff1d(np.arange(len(records)), rows, assume_unique=True)
+    take = getattr(records, 'take', None)
+    return (take(kept) if take else [records[row] for row in kept.tolist()]), num_absent
+
+
+def _check_sample(records: Rows, root: Path) -> None:
+    """Asks for each file of a sample: a listing of ten million takes minutes on a network disk."""
+    places = np.linspace(0, len(records) - 1, SAMPLE).astype(np.int64)
+    files = [records[place]['video'] for place in places.tolist()]
+    absent = [file for file in files if not (root / file).is_file()]
+    if not absent:
+        return
+    shown = ', '.join(str(root / file) for file in absent[:3])
+    if len(absent) == len(files):
+        raise _all_missing(f'none of {SAMPLE} videos, a sample of {len(records)} records,', root, shown)
+    share = f'{len(absent)} of {SAMPLE} videos, a sample of {len(records)} records,'
+    raise _some_missing(share, root, shown + (', ...' if len(absent) > 3 else ''))
+
+
+def _all_missing(what: str, root: Path, examples: str) -> MissingVideosError:
+    return MissingVideosError(
+        f"{what} is below video_root='{root}'. Looked for, among others: {examples}. Correct `video_root`, "
+        'or the `video` paths of the annotation file.'
+    )
+
+
+def _some_missing(what: str, root: Path, examples: str) -> MissingVideosError:
+    return MissingVideosError(
+        f"{what} are missing below video_root='{root}': {examples}. Fetch them, or go on without them: "
+        "missing='skip' of the data set in training, skip_broken=True of the loop (tools/test.py "
+        '--skip-broken) in evaluation.'
+    )
+
+
+def _examples(files: Iterator[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for file in files:
+        found[file] = None
+        if len(found) == 3:
+            break
+    return list(found)
+
+
+def _absent(records: Rows, root: Path) -> tuple[np.ndarray, int, int]:
+    """Rows of the records whose file is missing, number of files, number of missing files.
+
+    One listing a folder: asking for each file takes minutes on a network disk. Of each file 12 bytes are
+    kept. Were a missing file to share its 64 bits with one that is there, it would be found when it is read.
+    """
+    folders: dict[str, int] = {}
+    folder_of, names = array('i'), array('q')
+    for record in records:
+        video = record['video']
+        name = video.rpartition('/')[2]
+        folder_of.append(folders.setdefault(video[: len(video) - len(name)], len(folders)))
+        names.append(hash(name))
+    folder_ids, name_ids = np.frombuffer(folder_of, np.int32), np.frombuffer(names, np.int64)
+    absent = np.ones(len(name_ids), bool)
+    order = np.argsort(folder_ids, kind='stable')
+    bounds = np.searchsorted(folder_ids[order], np.arange(len(folders) + 1))
+    for folder, place in folders.items():
+        rows = order[bounds[place] : bounds[place + 1]]
+        there = np.fromiter(_listing(root / folder), np.int64)
+        absent[rows] = ~np.isin(name_ids[rows], there)
+    files = name_ids.view(np.uint64) * _FACTOR + folder_ids.astype(np.uint64)
+    rows = np.flatnonzero(absent)
+    return rows, len(np.unique(files)), len(np.unique(files[rows]))
+
+
+def _listing(folder: Path) -> Iterator[int]:
+    if folder.is_dir():
+        with os.scandir(folder) as entries:
+            yield from (hash(entry.name) for entry in entries if entry.is_file())
