@@ -122,6 +122,11 @@ class QBNorm:
         self.bank = bank
         self.beta = beta
         self.top_k = top_k
+        if not Path(bank).is_file():
+            raise FileNotFoundError(
+                f"QBNorm: no file '{bank}'. The bank is an annotation file of training texts, for example "
+                'data/msrvtt/train_9k.jsonl, and is made by the converters in tools/dataset_converters.'
+            )
         self.texts = _spread(bank, max_texts)
         self.note = (
             f'dynamic inverted softmax x {beta:g} on similarities, text to video only; bank of '

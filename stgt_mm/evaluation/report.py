@@ -135,7 +135,12 @@ def _named(value: Any) -> Any:
 
 
 def _protocol_lines(protocol: dict[str, Any]) -> list[str]:
-    names = [name for name, value in protocol.items() if value not in (None, [], {}, '')]
+    # post-processing is explained below the table that shows it
+    names = [
+        name
+        for name, value in protocol.items()
+        if value not in (None, [], {}, '') and name != 'post_processing'
+    ]
     width = max((len(name) for name in names), default=0)
     return [f'{name.replace("_", " "):<{width}}  {_plain(protocol[name])}' for name in names]
 
