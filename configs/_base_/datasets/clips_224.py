@@ -29,11 +29,8 @@ train_dataloader = dict(
     sampler=dict(type=EpochSampler, shuffle=True),
     **loader,
 )
-test_dataloader = dict(
-    batch_size=8,
-    dataset=dict(type=RetrievalDataset, pipeline=test_pipeline),
-    sampler=dict(type=EpochSampler, shuffle=False),
-    **loader,
-)
+evaluation_loader = dict(batch_size=8, sampler=dict(type=EpochSampler, shuffle=False), **loader)
+evaluation_set = dict(type=RetrievalDataset, pipeline=test_pipeline)
+evaluation = dict(type=RetrievalLoop, rerank_k=32, score_fusion='itm+itc')
 test_evaluator = dict(type=RetrievalMetric)
-test_cfg = dict(type=RetrievalLoop, rerank_k=32, score_fusion='itm+itc')
+test_cfg = evaluation

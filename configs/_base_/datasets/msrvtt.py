@@ -1,4 +1,7 @@
-"""MSR-VTT, made by ``tools/dataset_converters/msrvtt.py``: 9k training, 1k-A test."""
+"""MSR-VTT, made by ``tools/dataset_converters/msrvtt.py``: 9k training, 1k-A test.
+
+There is no validation: the 497 videos that once were that are among the 9,000.
+"""
 
 from mmengine.config import read_base
 
@@ -7,4 +10,7 @@ with read_base():
 
 data_root = 'data/msrvtt'
 train_dataloader.dataset.update(ann_file=f'{data_root}/train_9k.jsonl', video_root=f'{data_root}/videos')
-test_dataloader.dataset.update(ann_file=f'{data_root}/test_1ka.jsonl', video_root=f'{data_root}/videos')
+test_dataloader = dict(
+    dataset=dict(ann_file=f'{data_root}/test_1ka.jsonl', video_root=f'{data_root}/videos', **evaluation_set),
+    **evaluation_loader,
+)

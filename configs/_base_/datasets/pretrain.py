@@ -1,0 +1,45 @@
+"""What pre-training reads: WebVid, VIDAL and CC3M; a config chooses. Its test is zero-shot MSR-VTT, 1k-A.
+
+``--cfg-options data_root=/disk`` moves all paths. Clips that are not on disk, as always with sets from the
+web, are counted in the log and left out.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .msrvtt import *
+
+from stgt_mm.datasets import VideoTextDataset
+from stgt_mm.datasets.transforms import LoadImage, PackVideoText, RandAugment, RandomResizedCrop
+
+data_root = 'data'
+image_pipeline = [
+    dict(type=LoadImage),
+    dict(type=RandomResizedCrop, size=224, scale=(0.5, 1.0)),
+    dict(type=RandAugment, num_ops=2, magnitude=5),
+    dict(type=PackVideoText),
+]
+webvid2m = dict(
+    type=VideoTextDataset,
+    ann_file=f'{data_root}/webvid2m/train.jsonl',
+    video_root=f'{data_root}/webvid2m/videos',
+    pipeline=train_pipeline,
+    missing='skip',
+)
+webvid10m = dict(
+    webvid2m,
+    ann_file=f'{data_root}/webvid10m/train.jsonl',
+    video_root=f'{data_root}/webvid10m/videos',
+)
+vidal4m = dict(
+    webvid2m,
+    ann_file=f'{data_root}/vidal10m/train_4m.jsonl',
+    video_root=f'{data_root}/vidal10m/videos',
+)
+vidal7m = dict(vidal4m, ann_file=f'{data_root}/vidal10m/train_7m.jsonl')
+cc3m = dict(
+    webvid2m,
+    ann_file=f'{data_root}/cc3m/train.jsonl',
+    video_root=f'{data_root}/cc3m/images',
+    pipeline=image_pipeline,
+)

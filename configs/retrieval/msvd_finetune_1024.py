@@ -1,0 +1,16 @@
+"""Fine-tuned retrieval on MSVD at P = 1024: the paper's fine-tuned row, WebVid-10M + VIDAL-4M, 1024.
+
+    bash tools/dist_train.sh configs/retrieval/msvd_finetune_1024.py 8
+    bash tools/dist_test.sh configs/retrieval/msvd_finetune_1024.py CHECKPOINT 8
+
+CHECKPOINT: work_dirs/msvd_finetune_1024/best_t2v_Rmean.pth.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .msvd_finetune import *
+
+model.contrastive_head.embed_dim = 1024
+load_from = 'weights/stgt_w10m_v4m_1024.safetensors'
+test_evaluator.paper_row = 'msvd_finetune/stgt_w10m_v4m_1024'
