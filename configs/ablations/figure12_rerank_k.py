@@ -2,7 +2,7 @@
 
 Takes a pre-trained checkpoint::
 
-    python tools/analysis_tools/sweep.py configs/ablations/figure12_rerank_k.py CHECKPOINT --figure 12 --processes 8
+    python tools/analysis_tools/sweep.py configs/ablations/figure12_rerank_k.py CHECKPOINT --figure 12
 """
 
 from mmengine.config import read_base

@@ -2,7 +2,7 @@
 
 CHECKPOINT is work_dirs/table2_adjacency_weights/epoch_12.pth::
 
-    python tools/analysis_tools/sweep.py configs/ablations/figure7a_threshold.py CHECKPOINT --figure 7a --processes 8
+    python tools/analysis_tools/sweep.py configs/ablations/figure7a_threshold.py CHECKPOINT --figure 7a
 """
 
 from mmengine.config import read_base

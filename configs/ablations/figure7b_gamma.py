@@ -2,7 +2,7 @@
 
 CHECKPOINT is work_dirs/table2_adjacency_weights/epoch_12.pth::
 
-    python tools/analysis_tools/sweep.py configs/ablations/figure7b_gamma.py CHECKPOINT --figure 7b --processes 8
+    python tools/analysis_tools/sweep.py configs/ablations/figure7b_gamma.py CHECKPOINT --figure 7b
 """
 
 from mmengine.config import read_base
