@@ -215,8 +215,10 @@ def test_a_split_that_is_asked_for_must_be_possible(tmp_path):
         choose_splits(tmp_path, NEEDS, ['train'], Notes())
     with pytest.raises(FileNotFoundError, match=r'nothing to convert .*no test\.csv'):
         choose_splits(tmp_path, NEEDS, None, Notes())
-    with pytest.raises(FileNotFoundError, match='no folder'):
+    with pytest.raises(FileNotFoundError, match=r"gone' is not there"):
         choose_splits(tmp_path / 'gone', NEEDS, None, Notes())
+    with pytest.raises(FileNotFoundError, match=r"train\.csv' is a file; name the folder"):
+        choose_splits(tmp_path / 'train.csv', NEEDS, None, Notes())
     with pytest.raises(ValueError, match=r"no split 'dev'\. There are: train, test"):
         choose_splits(tmp_path, NEEDS, ['dev'], Notes())
 

@@ -79,6 +79,11 @@ def test_another_form_is_named(folder, content, words):
         read(lsmdc, folder, ['val'])
 
 
+def test_a_tab_at_the_end_of_a_line_is_no_column(folder):
+    put(folder / 'LSMDC16_annos_val.csv', line(CLIP, 'a\t '))
+    assert read(lsmdc, folder, ['val'])[0]['val'][0]['text'] == 'a'
+
+
 def test_a_thousand_clips_of_the_public_test(tmp_path):
     clips = [f'{1000 + n // 60}_Film_00.{n % 60:02}.00.000-00.{n % 60:02}.05.500' for n in range(1000)]
     put(

@@ -44,7 +44,7 @@ def read_clips(path: str | Path, notes: Notes) -> dict[str, list[str]]:
         if not line.strip():
             continue
         values = line.split('\t')
-        if len(values) != len(COLUMNS):
+        if len(values) < len(COLUMNS) or ''.join(values[len(COLUMNS) :]).strip():
             raise AnnotationError(
                 f'{path}:{number}: {len(values)} columns, {len(COLUMNS)} were expected: {line[:120]!r}. '
                 f'Separate with one TAB each: {", ".join(COLUMNS)}.'
@@ -57,7 +57,7 @@ def read_clips(path: str | Path, notes: Notes) -> dict[str, list[str]]:
             )
         if clip in clips:
             notes.add(f'lines of {path.name} that give a clip a further sentence', f'{clip} (line {number})')
-        clips.setdefault(clip, []).append(values[-1])
+        clips.setdefault(clip, []).append(values[len(COLUMNS) - 1])
     return clips
 
 

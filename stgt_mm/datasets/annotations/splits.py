@@ -33,7 +33,12 @@ def choose_splits(
     """
     source = Path(source)
     if not source.is_dir():
-        raise FileNotFoundError(f"no folder '{source}' (working directory {Path.cwd()}). Correct the path.")
+        what = (
+            'is a file; name the folder that it is in'
+            if source.is_file()
+            else 'is not there; correct the path'
+        )
+        raise FileNotFoundError(f"'{source}' {what} (working directory {Path.cwd()}).")
     unknown = [split for split in wanted or () if split not in needs]
     if unknown:
         raise ValueError(f"no split '{unknown[0]}'. There are: {', '.join(needs)}.")
