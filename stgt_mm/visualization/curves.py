@@ -38,13 +38,19 @@ def plot_curves(
     return save_figure(figure, path)
 
 
-def plot_panels(panels: Mapping[str, Series], path: str | Path, xlabel: str = 'step') -> Path:
+def plot_panels(
+    panels: Mapping[str, Series],
+    path: str | Path,
+    xlabel: str = 'step',
+    ticks: Mapping[float, str] | None = None,
+) -> Path:
     """Draws panels of curves into a PNG file; a name has the same colour in all of them.
 
     Args:
         panels: For each panel, by its title, the curves as for :func:`plot_curves`.
         path: File to write; folders are made.
         xlabel: Below the x axes.
+        ticks: Words at places of the x axes, instead of numbers.
 
     Returns:
         The path.
@@ -63,6 +69,8 @@ def plot_panels(panels: Mapping[str, Series], path: str | Path, xlabel: str = 's
         axes = figure.add_subplot(rows, columns, place + 1, sharex=axes)
         _draw(axes, series, {name: f'C{names.index(name) % 10}' for name in series})
         axes.set(title=title, xlabel=xlabel)
+        if ticks is not None:
+            axes.set_xticks(list(ticks), list(ticks.values()))
         if len(names) > 1:
             axes.legend(fontsize=8)
     return save_figure(figure, path)
