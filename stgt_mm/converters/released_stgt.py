@@ -1,77 +1,74 @@
-"""Names of the authors' released STGT module mapped to those of :class:`stgt_mm.models.necks.STGT`."""
+"""The authors' released STGT checkpoints: BLIP-2 in LAVIS' names, and a neck, ``graph_cross_model.*``."""
 
-import re
+from collections.abc import Mapping
 
+import torch
 from torch import Tensor
+
+from stgt_mm.converters import lavis_blip2
+from stgt_mm.converters.converted import Converted, KeyMap, below, rename
 
 SOURCE_PREFIX = 'graph_cross_model.'
 TARGET_PREFIX = 'neck.'
+RELEASED_GRID = 16
 
-_WHOLE = {
-    'time_embed': 'temporal_embed',
-    'pos_2D_embed': 'spatial_embed',
-    'ln_post.weight': 'norm.weight',
-    'ln_post.bias': 'norm.bias',
-    'proj': 'proj',
-}
-_TRANSFORMER = {
-    'attn.in_proj_weight': 'attn.qkv.weight',
-    'attn.in_proj_bias': 'attn.qkv.bias',
-    'attn.out_proj.weight': 'attn.proj.weight',
-    'attn.out_proj.bias': 'attn.proj.bias',
-    'ln_1.weight': 'norm1.weight',
-    'ln_1.bias': 'norm1.bias',
-    'ln_2.weight': 'norm2.weight',
-    'ln_2.bias': 'norm2.bias',
-    'mlp.c_fc.weight': 'fc1.weight',
-    'mlp.c_fc.bias': 'fc1.bias',
-    'mlp.c_proj.weight': 'fc2.weight',
-    'mlp.c_proj.bias': 'fc2.bias',
-}
-_BLOCK = {
-    **{f'proj_fc.{part}': f'in_proj.{part}' for part in ('weight', 'bias')},
-    **{f'message_attn.{old}': f'global_block.{new}' for old, new in _TRANSFORMER.items()},
-    **{old: f'fusion_block.{new}' for old, new in _TRANSFORMER.items()},
-    **{
-        f'graphattn.W_{letter}.{part}': f'graph_attention.W_{letter}.{part}'
-        for letter in 'QKVO'
-        for part in ('weight', 'bias')
-    },
-}
+_TRANSFORMER = (
+    ('attn.in_proj_weight', 'attn.qkv.weight'),
+    ('attn.in_proj_bias', 'attn.qkv.bias'),
+    ('attn.out_proj.*', 'attn.proj.*'),
+    ('ln_1.*', 'norm1.*'),
+    ('ln_2.*', 'norm2.*'),
+    ('mlp.c_fc.*', 'fc1.*'),
+    ('mlp.c_proj.*', 'fc2.*'),
+)
+_BLOCK = (
+    ('proj_fc.*', 'in_proj.*'),
+    *((f'message_attn.{theirs}', f'global_block.{ours}') for theirs, ours in _TRANSFORMER),
+    *((theirs, f'fusion_block.{ours}') for theirs, ours in _TRANSFORMER),
+    *((f'graphattn.W_{letter}.*', f'graph_attention.W_{letter}.*') for letter in 'QKVO'),
+)
+_NAMES = KeyMap(
+    [
+        ('time_embed', 'temporal_embed'),
+        ('pos_2D_embed', 'spatial_embed'),
+        ('ln_post.*', 'norm.*'),
+        ('proj', 'proj'),
+        *((f'resblocks.{{}}.{theirs}', f'blocks.{{}}.{ours}') for theirs, ours in _BLOCK),
+    ]
+)
 
 
-def _new_name(name: str) -> str | None:
-    """Maps a name without prefix; None if it is unknown."""
-    block = re.fullmatch(r'resblocks\.(\d+)\.(.+)', name)
-    if block is None:
-        return _WHOLE.get(name)
-    inner = _BLOCK.get(block[2])
-    return None if inner is None else f'blocks.{block[1]}.{inner}'
+def convert(state_dict: Mapping[str, Tensor], grid_size: int = RELEASED_GRID) -> Converted:
+    """Turns a released checkpoint into one of :class:`stgt_mm.models.VideoTextAligner`.
 
-
-def convert(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Takes the neck out of a released checkpoint.
+    The spatial embedding of the release is a parameter without gradient, and its runner leaves such
+    parameters out of what it saves: at every start it is drawn anew, from a normal distribution of std 0.02.
+    Where it is missing, its mean takes its place: zeros.
 
     Args:
-        state_dict: Names and tensors of the release; what is outside ``graph_cross_model.`` (backbone,
-            Q-Former) is left aside.
+        state_dict: The tensors below the top key ``model``, or a dict that has this key.
+        grid_size: Patches along a side of a frame, for the spatial embedding when it is missing.
 
     Returns:
-        The same tensors under ``neck.``: they load strictly into an aligner's neck of equal width, blocks,
-        frames and grid.
+        The keys of an aligner; the frozen backbone is not in the release.
 
     Raises:
-        ValueError: If there is nothing below ``graph_cross_model.``, or something that is not known; all
-            unknown names are listed.
+        ValueError: If there is nothing below ``graph_cross_model.``.
     """
-    names = [key for key in state_dict if key.startswith(SOURCE_PREFIX)]
-    if not names:
+    model = state_dict.get('model')
+    if isinstance(model, Mapping):
+        state_dict = model
+    neck = below(state_dict, SOURCE_PREFIX)
+    if not neck:
         raise ValueError(
             f"no key starts with '{SOURCE_PREFIX}': this is not a released STGT state dict "
             f'({len(state_dict)} keys, first: {next(iter(state_dict), None)!r}).'
         )
-    mapped = {key: _new_name(key[len(SOURCE_PREFIX) :]) for key in names}
-    unknown = [key for key, new in mapped.items() if new is None]
-    if unknown:
-        raise ValueError('unknown keys in the released state dict:\n  ' + '\n  '.join(unknown))
-    return {f'{TARGET_PREFIX}{new}': state_dict[key] for key, new in mapped.items()}
+    out = lavis_blip2.convert({key: x for key, x in state_dict.items() if not key.startswith(SOURCE_PREFIX)})
+    out.merge(rename(neck, _NAMES), prefix=TARGET_PREFIX, source_prefix=SOURCE_PREFIX)
+    projection = out.get(f'{TARGET_PREFIX}proj')
+    if f'{TARGET_PREFIX}spatial_embed' not in out and projection is not None:
+        zeros = torch.zeros(1 + grid_size**2, len(projection), dtype=projection.dtype)
+        why = 'zeros: the release draws it anew at every start (std 0.02) and does not save it'
+        out.fill(f'{TARGET_PREFIX}spatial_embed', zeros, why)
+    return out

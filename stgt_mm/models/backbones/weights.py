@@ -5,8 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from stgt_mm.converters.files import CONVERT_COMMAND, read_state
 
 PACKAGE_PREFIX = 'package://'
 
@@ -18,7 +19,7 @@ def resolve_weights(location: str) -> Path:
         location: A path, or ``package://<package>/<path>`` for a file that ships inside a Python package.
 
     Returns:
-        An existing file.
+        An existing file, or an existing folder in which Hugging Face keeps weights.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -27,10 +28,11 @@ def resolve_weights(location: str) -> Path:
     if location.startswith(PACKAGE_PREFIX):
         package, _, inner = location[len(PACKAGE_PREFIX) :].partition('/')
         path = Path(str(files(package))) / inner
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(
             f"no weights at '{location}' (looked for {path}). Give the path of a .safetensors or .pth file, "
-            f'or {PACKAGE_PREFIX}<package>/<path> for one that ships with a package.'
+            f'or {PACKAGE_PREFIX}<package>/<path> for one that ships with a package. Published weights are '
+            f'made ready by: {CONVERT_COMMAND}'
         )
     return path
 
@@ -39,26 +41,17 @@ def read_weights(location: str) -> dict[str, Tensor]:
     """Reads a state dict without ever running code from the file.
 
     Args:
-        location: As for ``resolve_weights``; .safetensors or a file of ``torch.save``. A dict with a key
-            'state_dict' or 'model' is unpacked.
+        location: As for ``resolve_weights``; what it may be is said at
+            :func:`stgt_mm.converters.files.read_state`.
 
     Returns:
         Names and tensors, on the CPU.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file holds anything but tensors by name.
+        ValueError: If the file is damaged or holds anything but tensors by name.
     """
-    path = resolve_weights(location)
-    if path.suffix == '.safetensors':
-        return load_file(path)
-    content = torch.load(path, map_location='cpu', weights_only=True)
-    for wrapper in ('state_dict', 'model'):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(x, Tensor) for x in content.values()):
-        raise ValueError(f"'{location}' is not a state dict: it must map names to tensors.")
-    return content
+    return read_state(resolve_weights(location))
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:

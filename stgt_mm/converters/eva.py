@@ -1,0 +1,49 @@
+"""EVA-CLIP's ViT-g, ``eva_vit_g.pth``, for timm's ``eva_giant_patch14_clip_224``."""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from stgt_mm.converters.converted import Converted, KeyMap, below, rename
+
+BLIP2_DEPTH = 39
+_BLOCK = ('norm1.*', 'norm2.*', 'attn.qkv.weight', 'attn.q_bias', 'attn.v_bias', 'attn.proj.*')
+_NAMES = KeyMap(
+    [(name, name) for name in ('cls_token', 'pos_embed', 'patch_embed.proj.*')]
+    + [(f'blocks.{{}}.{name}', f'blocks.{{}}.{name}') for name in (*_BLOCK, 'mlp.fc1.*', 'mlp.fc2.*')]
+)
+_ASIDE = (
+    (r'(fc_)?norm\.(weight|bias)|head\.(weight|bias)', 'behind the tokens that the neck reads'),
+    (r'(rope|.*attn\.rope)\..*', 'a table that timm computes'),
+    (r'mask_token|lm_head\..*', 'only for the pre-training of EVA'),
+    (r'text\..*|logit_scale|logit_bias', 'the text side of CLIP'),
+)
+
+
+def convert(state_dict: Mapping[str, Tensor], depth: int | None = BLIP2_DEPTH) -> Converted:
+    """Turns an EVA ViT into the weights of timm's model.
+
+    Args:
+        state_dict: ``cls_token``, ``pos_embed``, ``patch_embed.*``, ``blocks.*``, or the same below
+            ``visual.`` as in EVA-CLIP's own files.
+        depth: Blocks that are kept from the front; BLIP-2 drops the 40th. None keeps all.
+
+    Returns:
+        The names of timm without prefix, for ``TimmViT(checkpoint=...)``.
+
+    Source: BLIP-2 (arXiv 2301.12597), section 3.4: the output of ViT-g's second last layer.
+    """
+    prefix = 'visual.' if 'visual.pos_embed' in state_dict else ''
+    past = []
+    for key in state_dict if depth is not None else ():
+        block = re.match(rf'{re.escape(prefix)}blocks\.(\d+)\.', key)
+        if block is not None and int(block[1]) >= depth:
+            past.append(key)
+    kept = {key: tensor for key, tensor in state_dict.items() if key not in past}
+    out = Converted()
+    out.merge(rename(below(kept, prefix), _NAMES, _ASIDE), source_prefix=prefix)
+    others = {key: tensor for key, tensor in kept.items() if not key.startswith(prefix)}
+    out.merge(rename(others, KeyMap([]), _ASIDE))
+    out.left_aside.update(dict.fromkeys(past, f'past the first {depth} blocks, which are used'))
+    return out

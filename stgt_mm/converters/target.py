@@ -1,0 +1,48 @@
+"""The model that weights are converted for, as names and shapes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from stgt_mm.analysis.random_weights import build_on_meta
+from stgt_mm.config import load_config
+
+
+def config_shapes(config: str, backbone: Mapping[str, Any] | None = None) -> dict[str, tuple[int, ...]]:
+    """Reads the names and shapes of the model of a config, without allocating it.
+
+    Args:
+        config: A config file with ``model``. The weight files that it names need not exist.
+        backbone: Settings of the backbone that replace those of the config; with a ``type``, all of them.
+
+    Returns:
+        Shape by name.
+
+    Raises:
+        ValueError: If the config has no model.
+    """
+    cfg = load_config(config, {})
+    if cfg.get('model') is None:
+        raise ValueError(f"the config '{config}' has no model: give one of configs/_base_/models or above.")
+    model = cfg.model.to_dict() if hasattr(cfg.model, 'to_dict') else dict(cfg.model)
+    return model_shapes(model, backbone)
+
+
+def model_shapes(
+    model: Mapping[str, Any], backbone: Mapping[str, Any] | None = None
+) -> dict[str, tuple[int, ...]]:
+    """Works out the names and shapes of a model, without allocating it.
+
+    Args:
+        model: Config of the model.
+        backbone: As for :func:`config_shapes`.
+
+    Returns:
+        Shape by name.
+    """
+    own = {} if backbone and 'type' in backbone else model['backbone']
+    model = {**model, 'backbone': {**own, **(backbone or {})}}
+    if model['qformer'].get('vocab_size') is not None:
+        model['data_preprocessor'] = {'type': nn.Identity}  # else its vocabulary gives the size
+    return {name: tuple(tensor.shape) for name, tensor in build_on_meta(model).state_dict().items()}

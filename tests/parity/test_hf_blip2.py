@@ -1,0 +1,138 @@
+"""Hugging Face's BLIP-2 against ours with its weights: the same logits, and the way back."""
+
+import pytest
+import torch
+from small_blip2 import (
+    DEPTH,
+    IMAGE,
+    PATCH,
+    C,
+    batch,
+    build,
+    hf_logits,
+    hf_model,
+    load,
+    our_logits,
+    randomise,
+    stgt_neck,
+)
+
+from stgt_mm.converters import hf_blip2
+from stgt_mm.converters.files import read_state
+from stgt_mm.converters.hf_folder import write_folder
+from stgt_mm.converters.position import resize_positions
+from stgt_mm.models.backbones.timm_vit import TimmViT
+
+transformers = pytest.importorskip('transformers')
+
+
+@pytest.fixture(scope='module')
+def theirs():
+    return hf_model()
+
+
+@pytest.fixture(scope='module')
+def ours(theirs):
+    model = build()
+    converted = hf_blip2.convert(theirs.state_dict())
+    missing = load(model, converted)
+    assert converted.unknown == []
+    assert all(key.startswith('qformer.causal_head.') or key == 'contrastive_head.temp' for key in missing)
+    return model
+
+
+def close(ours, theirs, atol=1e-4):
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=atol)
+
+
+def test_same_logits(ours, theirs):
+    itc, itm = our_logits(ours, *batch())
+    their_itc, their_itm = hf_logits(theirs, *batch())
+    close(itc, their_itc)
+    close(itm, their_itm)
+    assert itc.std() > 0.05 and itm.std() > 0.05  # equal because they are the same, not because they are flat
+
+
+def test_padding_changes_nothing(ours):
+    pixels, ids, mask = batch()
+    longer = torch.nn.functional.pad(ids, (0, 6), value=7), torch.nn.functional.pad(mask, (0, 6))
+    for short, padded in zip(our_logits(ours, pixels, ids, mask), our_logits(ours, pixels, *longer)):
+        close(padded, short, atol=1e-5)
+
+
+def test_a_wrong_layer_is_seen(ours, theirs):
+    """The comparison notices a single key that went to the wrong place."""
+    swapped = build()
+    state = ours.state_dict()
+    names = ['qformer.layers.1.text_ffn.up.weight', 'qformer.layers.2.text_ffn.up.weight']
+    swapped.load_state_dict({**state, names[0]: state[names[1]], names[1]: state[names[0]]})
+    itc, _ = our_logits(swapped, *batch())
+    assert (itc - hf_logits(theirs, *batch())[0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize('image', [IMAGE, IMAGE + 2 * PATCH])
+@torch.no_grad()
+def test_vision_tokens(theirs, image):
+    """Hugging Face's vision model and timm's ViT-g at reduced width, also at another image size."""
+    vision = transformers.Blip2VisionModel(theirs.config.vision_config).eval()
+    randomise(vision)
+    converted = hf_blip2.convert_vision_model(vision.state_dict())
+    if image != IMAGE:
+        converted = resize_positions(converted, image, prefix='backbone.vit.')
+    backbone = TimmViT(
+        'eva_giant_patch14_clip_224', DEPTH, image, embed_dim=C, num_heads=4, mlp_ratio=3.0
+    ).eval()
+    vit = {key.removeprefix('backbone.'): value for key, value in converted.items() if key.startswith('back')}
+    backbone.load_state_dict(vit, strict=True)
+    norm = torch.nn.LayerNorm(C, eps=1e-6)
+    norm.load_state_dict({part: converted[f'vision_norm.{part}'] for part in ('weight', 'bias')})
+    pixels = torch.randn(2, 3, image, image)
+    wanted = vision(pixel_values=pixels, interpolate_pos_encoding=image != IMAGE).last_hidden_state
+    close(norm(backbone(pixels[:, None])[:, 0]), wanted)
+
+
+def test_back_to_their_names(ours, theirs):
+    """Their names, shapes and values come back; the bias of the keys, which changes nothing, is 0."""
+    state = ours.state_dict()
+    back = hf_blip2.revert(state)
+    wanted = theirs.state_dict()
+    own = {key for key in back if key.startswith('causal_head.') or key == 'temp'}
+    assert back.keys() - own == wanted.keys()
+    for key, value in wanted.items():
+        if key.endswith('qkv.bias'):
+            value = torch.cat([value[:C], torch.zeros(C), value[2 * C :]])
+        assert torch.equal(back[key], value), key
+    again = hf_blip2.convert(back)
+    assert again.keys() == state.keys()
+    assert all(torch.equal(again[key], state[key]) for key in state)
+
+
+def test_folder_opens_in_transformers(ours, tmp_path):
+    assert write_folder(ours, tmp_path / 'out', shard_size='100KB') == []
+    assert len(list((tmp_path / 'out').glob('*.safetensors'))) > 1
+    opened = transformers.Blip2ForImageTextRetrieval.from_pretrained(tmp_path / 'out').eval()
+    for own, their in zip(our_logits(ours, *batch()), hf_logits(opened, *batch())):
+        close(own, their)
+    model = build()
+    model.load_state_dict(hf_blip2.convert(read_state(tmp_path / 'out')), strict=True)
+    for first, second in zip(our_logits(model, *batch()), our_logits(ours, *batch())):
+        assert torch.equal(first, second)
+
+
+@torch.no_grad()
+def test_folder_of_a_model_with_neck_comes_back(tmp_path):
+    model = randomise(build(neck=stgt_neck())).eval()
+    reasons = write_folder(model, tmp_path / 'out')
+    assert reasons == ['it has a neck']
+    again = build(neck=stgt_neck())
+    again.load_state_dict(hf_blip2.convert(read_state(tmp_path / 'out')), strict=True)
+    video = torch.randn(2, 2, 3, IMAGE, IMAGE)
+    for first, second in zip(model.encode_video({'video': video}), again.encode_video({'video': video})):
+        assert torch.equal(first, second)
+
+
+def test_a_folder_with_files_is_left_alone(ours, tmp_path):
+    (tmp_path / 'keep.txt').write_text('mine')
+    with pytest.raises(ValueError, match='not empty'):
+        write_folder(ours, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ['keep.txt']
