@@ -5,9 +5,11 @@ from stgt_mm.datasets.clip_dataset import ClipDataset
 from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.feature_cache import FeatureCache, FeatureCacheError
 from stgt_mm.datasets.feature_warming import prepare_feature_cache, warm_cache
+from stgt_mm.datasets.mixed_dataset import MixedDataset
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_records, write_records
 from stgt_mm.datasets.retrieval_dataset import RetrievalDataset
 from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, GroupBatchSampler, set_data_progress
+from stgt_mm.datasets.source_batches import SourceBatchSampler
 from stgt_mm.datasets.video_text_dataset import VideoTextDataset
 
 __all__ = [
@@ -20,7 +22,9 @@ __all__ = [
     'FeatureCacheError',
     'GroupBatchSampler',
     'MissingVideosError',
+    'MixedDataset',
     'RetrievalDataset',
+    'SourceBatchSampler',
     'VideoTextDataset',
     'prepare_feature_cache',
     'read_records',

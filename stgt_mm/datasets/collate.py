@@ -20,8 +20,7 @@ def video_text_collate(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ``inputs``: shape (B', T, 3, H, W) or (B', T, 1 + N, C), the readable clips in order, None if there is
             none;
         ``data_samples``: their B' samples; and, only if some could not be read, ``broken``: the samples of
-            those,
-        with the reason in their meta information as ``broken``.
+            those, with the reason in their meta information as ``broken``.
 
     Raises:
         ValueError: If the clips differ in shape.
@@ -43,7 +42,7 @@ def _stack(samples: Sequence[dict[str, Any]]) -> torch.Tensor:
             raise ValueError(
                 f"'{first['data_samples'].video}' gives {tuple(first['inputs'].shape)} and "
                 f"'{sample['data_samples'].video}' {tuple(sample['inputs'].shape)}: clips of one batch need "
-                'one '
-                "shape. End the pipeline with dict(type='Resize', size=...)."
+                "one shape. End the pipeline with dict(type='Resize', size=...); for sources that differ in "
+                "frames, set train_dataloader.batch_sampler=dict(type='SourceBatchSampler')."
             )
     return torch.stack([sample['inputs'] for sample in samples])

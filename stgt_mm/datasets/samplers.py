@@ -30,6 +30,17 @@ class EpochIndex(int):
         self.seed = seed
         return self
 
+    def moved_to(self, index: int) -> 'EpochIndex':
+        """Gives another index the epoch and the seed of this one.
+
+        Args:
+            index: The other index.
+
+        Returns:
+            It, with them.
+        """
+        return EpochIndex(index, self.epoch, self.seed)
+
     def __reduce__(self) -> tuple[type, tuple[int, int, int]]:
         return EpochIndex, (int(self), self.epoch, self.seed)
 
@@ -201,7 +212,7 @@ def set_data_progress(dataloader: DataLoader, epoch: int, batches_done: int) -> 
     """Makes the next pass over a training loader give only the batches that an interrupted epoch has left.
 
     Args:
-        dataloader: With an :class:`EpochSampler`, alone or below a :class:`GroupBatchSampler`.
+        dataloader: With an :class:`EpochSampler`, alone or below a batch sampler of this package.
         epoch: The epoch that was interrupted, from 0.
         batches_done: Steps taken in it.
 

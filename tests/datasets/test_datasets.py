@@ -25,7 +25,6 @@ TRAIN_PIPELINE = [
     {'type': 'LoadVideo', 'num_frames': 4, 'sampling': 'headtail'},
     {'type': 'RandomResizedCrop', 'size': 16},
     {'type': 'RandAugment'},
-    {'type': 'CleanText'},
     {'type': 'PackVideoText'},
 ]
 
@@ -52,12 +51,12 @@ def pairs(*videos):
     return [{'video': f'{video}.mp4', 'text': f'Clip {video}.'} for video in videos]
 
 
-def test_pair_has_shape_meta_and_clean_text(root, tmp_path):
+def test_pair_has_shape_meta_and_text(root, tmp_path):
     data = VideoTextDataset(annotate(tmp_path, pairs('v0', 'v1')), root, TRAIN_PIPELINE)
     sample = data[1]
     meta = sample['data_samples']
     assert sample['inputs'].shape == (4, 3, 16, 16) and sample['inputs'].dtype == torch.uint8
-    assert (meta.sample_idx, meta.video_id, meta.text, meta.text_id) == (1, 'v1', 'clip v1', 'v1#0')
+    assert (meta.sample_idx, meta.video_id, meta.text, meta.text_id) == (1, 'v1', 'Clip v1.', 'v1#0')
     assert meta.num_frames == 12 and len(meta.frame_indices) == 4
     assert meta.video == str(root / 'v1.mp4')
 
@@ -90,7 +89,7 @@ def test_same_seed_epoch_index_same_sample_whatever_the_workers(root, tmp_path):
 def test_training_replaces_unreadable_and_says_so(root, tmp_path):
     data = VideoTextDataset(annotate(tmp_path, pairs('bad', 'v1')), root, TRAIN_PIPELINE, max_retries=20)
     meta = data[0]['data_samples']
-    assert meta.video_id == 'v1' and meta.text == 'clip v1' and meta.sample_idx == 0
+    assert meta.video_id == 'v1' and meta.text == 'Clip v1.' and meta.sample_idx == 0
     assert {path for path, _ in meta.replaced} == {str(root / 'bad.mp4')}
     assert 'replaced' not in data[1]['data_samples']
 

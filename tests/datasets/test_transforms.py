@@ -5,7 +5,6 @@ from mmengine.structures import BaseDataElement
 
 from stgt_mm.datasets.frame_sampling import sample_frame_indices
 from stgt_mm.datasets.transforms import (
-    CleanText,
     PackVideoText,
     RandAugment,
     RandomResizedCrop,
@@ -109,7 +108,6 @@ def test_bad_options_are_refused():
         lambda: RandAugment(num_ops=11),
         lambda: Resize(0),
         lambda: RandomResizedCrop(8, scale=(0.0, 1.0)),
-        lambda: CleanText(max_words=0),
     ):
         with pytest.raises(ValueError):
             make()

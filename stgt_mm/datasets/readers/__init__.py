@@ -1,9 +1,10 @@
-"""Video readers behind one interface, and a writer for clips."""
+"""Video readers behind one interface, pictures, and a writer for clips."""
 
 from contextlib import suppress
 
 from stgt_mm.datasets.readers.base import BaseReader
 from stgt_mm.datasets.readers.errors import VideoReadError
+from stgt_mm.datasets.readers.image import read_image
 from stgt_mm.datasets.readers.pyav import PyAVReader
 from stgt_mm.datasets.readers.reading import (
     DEFAULT_ORDER,
@@ -28,6 +29,7 @@ __all__ = [
     'fallback_counts',
     'open_video',
     'read_frames',
+    'read_image',
     'reader_order',
     'write_video',
 ]

@@ -1,12 +1,12 @@
 """Transforms of uint8 clips; the same random choice for all frames of a clip."""
 
 from stgt_mm.datasets.transforms.augmentation import RandAugment
-from stgt_mm.datasets.transforms.formatting import CleanText, PackVideoText
-from stgt_mm.datasets.transforms.loading import LoadVideo, ReverseTime
+from stgt_mm.datasets.transforms.formatting import PackVideoText
+from stgt_mm.datasets.transforms.loading import LoadImage, LoadVideo, ReverseTime
 from stgt_mm.datasets.transforms.spatial import RandomResizedCrop, Resize
 
 __all__ = [
-    'CleanText',
+    'LoadImage',
     'LoadVideo',
     'PackVideoText',
     'RandAugment',

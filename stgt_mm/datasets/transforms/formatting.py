@@ -1,11 +1,10 @@
-"""The last steps of a pipeline: words made plain, everything packed for the model."""
+"""The last step of a pipeline: everything packed for the model."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from mmcv.transforms import BaseTransform
 
-from stgt_mm.functional.text_cleaning import clean_caption
 from stgt_mm.registry import TRANSFORMS
 from stgt_mm.structures import VideoTextSample
 
@@ -20,43 +19,6 @@ META_KEYS = (
     'failed_readers',
     'replaced',
 )
-
-
-@TRANSFORMS.register_module()
-class CleanText(BaseTransform):
-    """Cleans ``results['text']`` with :func:`~stgt_mm.functional.text_cleaning.clean_caption`.
-
-    The data preprocessor does the same to every caption; cleaning twice changes nothing.
-
-    Args:
-        max_words: Words kept.
-
-    Raises:
-        ValueError: If ``max_words`` is below 1.
-    """
-
-    is_random = False
-    on_frames = False
-
-    def __init__(self, max_words: int = 50) -> None:
-        clean_caption('', max_words)
-        self.max_words = max_words
-
-    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Cleans the text, where there is one.
-
-        Args:
-            results: ``text``, str, optional.
-
-        Returns:
-            The same dict.
-        """
-        if 'text' in results:
-            results['text'] = clean_caption(results['text'], self.max_words)
-        return results
-
-    def __repr__(self) -> str:
-        return f'CleanText(max_words={self.max_words})'
 
 
 @TRANSFORMS.register_module()

@@ -1,4 +1,4 @@
-"""From a video file to a clip of a few frames."""
+"""From a file to a clip of a few frames, or of one."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from mmcv.transforms import BaseTransform
 
 from stgt_mm.datasets.frame_sampling import SAMPLINGS, sample_frame_indices
-from stgt_mm.datasets.readers import read_frames
+from stgt_mm.datasets.readers import read_frames, read_image
 from stgt_mm.registry import TRANSFORMS
 
 
@@ -84,6 +84,38 @@ class LoadVideo(BaseTransform):
     def __repr__(self) -> str:
         options = (self.num_frames, self.sampling, self.reader, self.exact)
         return f'LoadVideo(num_frames, sampling, reader, exact = {options})'
+
+
+@TRANSFORMS.register_module()
+class LoadImage(BaseTransform):
+    """Reads the picture ``results['video']`` as a clip of one frame.
+
+    It takes the place of ``LoadVideo`` in the pipeline of a data set of pictures, CC3M for example. Adds
+    ``frames`` (uint8, shape (1, 3, H, W)), ``num_frames`` (1) and ``frame_indices``.
+    """
+
+    is_random = False
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Reads the picture.
+
+        Args:
+            results: ``video`` (path).
+
+        Returns:
+            The same dict with ``frames``, ``num_frames`` and ``frame_indices``.
+
+        Raises:
+            VideoReadError: If the file is no picture or is damaged.
+        """
+        frames = torch.from_numpy(read_image(results['video']).copy())
+        results['frames'] = frames.permute(0, 3, 1, 2)
+        results['num_frames'] = 1
+        results['frame_indices'] = (0,)
+        return results
+
+    def __repr__(self) -> str:
+        return 'LoadImage()'
 
 
 @TRANSFORMS.register_module()

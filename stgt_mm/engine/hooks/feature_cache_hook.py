@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from stgt_mm.datasets.feature_warming import prepare_feature_cache
+from stgt_mm.datasets.mixed_dataset import parts_of
 from stgt_mm.registry import HOOKS
 
 
@@ -36,8 +37,8 @@ class FeatureCacheHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         loops = [runner.train_loop] + ([runner.val_loop] if runner.val_loop is not None else [])
         for loop in loops:
-            dataset = loop.dataloader.dataset
-            if getattr(dataset, 'feature_cache', None) is not None:
-                prepare_feature_cache(
-                    dataset, model.backbone, model.data_preprocessor, self.batch_size, self.num_workers
-                )
+            for dataset in parts_of(loop.dataloader.dataset):
+                if getattr(dataset, 'feature_cache', None) is not None:
+                    prepare_feature_cache(
+                        dataset, model.backbone, model.data_preprocessor, self.batch_size, self.num_workers
+                    )

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
+from stgt_mm.datasets.mixed_dataset import parts_of
 from stgt_mm.registry import HOOKS
 
 
@@ -34,7 +35,7 @@ class VisionNormInitHook(Hook):
     first step of a run and not on resume; all processes read the same clips, so they start equal.
 
     Args:
-        num_clips: Clips the statistics are taken over, the first of the training set.
+        num_clips: Clips the statistics are taken over, the first of the training set (of its first source).
         batch_size: Clips at once.
 
     Note:
@@ -74,7 +75,7 @@ class VisionNormInitHook(Hook):
         norm.bias.copy_(-mean * norm.weight)
 
     def _tokens(self, runner: Any, model: nn.Module) -> Tensor:
-        dataset, collate = runner.train_dataloader.dataset, runner.train_dataloader.collate_fn
+        dataset, collate = parts_of(runner.train_dataloader.dataset)[0], runner.train_dataloader.collate_fn
         count = min(self.num_clips, len(dataset))
         tokens = []
         for start in range(0, count, self.batch_size):
