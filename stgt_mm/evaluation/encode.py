@@ -25,7 +25,7 @@ Context = Callable[[], AbstractContextManager]
 
 
 class BrokenVideosError(UserError):
-    """Videos of an evaluation set that could not be decoded; the message lists them.
+    """Videos of an evaluation set that are missing or could not be decoded; the message lists them all.
 
     Args:
         reasons: Why, by the path of each video.
@@ -36,7 +36,7 @@ class BrokenVideosError(UserError):
         self.reasons = reasons
         lines = '\n'.join(f'  {path}: {why}' for path, why in reasons.items())
         super().__init__(
-            f'{len(reasons)} of {total} evaluation videos cannot be decoded:\n{lines}\n'
+            f'{len(reasons)} of {total} evaluation videos cannot be read:\n{lines}\n'
             'Mend or download them again, or leave them out with skip_broken=True (tools/test.py '
             '--skip-broken): the result then says how many are missing.'
         )

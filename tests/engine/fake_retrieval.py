@@ -84,7 +84,7 @@ class FakeAligner(nn.Module):
 @DATASETS.register_module()
 class FakeRetrieval(Dataset):
     def __init__(
-        self, videos=23, captions=2, seed=0, broken=(), collect_broken=False, missing='error', many=True
+        self, videos=23, captions=2, seed=0, broken=(), collect_broken=False, missing='keep', many=True
     ):
         rng = np.random.default_rng(seed)
         self.clips = torch.from_numpy(rng.integers(0, 255, (videos, 5, 3, 4, 4), dtype=np.uint8))
@@ -100,7 +100,7 @@ class FakeRetrieval(Dataset):
             for i in range(videos)
         ]
         self.broken = broken
-        assert collect_broken and missing == 'error'
+        assert collect_broken and missing == 'keep'
 
     def __len__(self):
         return len(self.videos)

@@ -18,7 +18,7 @@ from fake_retrieval import (
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
-from stgt_mm.datasets import ChoiceDataset, EpochSampler, MissingVideosError, RetrievalDataset
+from stgt_mm.datasets import ChoiceDataset, EpochSampler, RetrievalDataset
 from stgt_mm.engine.loops.retrieval_loop import RetrievalLoop
 from stgt_mm.evaluation import BrokenVideosError, RetrievalMetric
 from stgt_mm.functional.fusion import fuse_scores
@@ -152,22 +152,32 @@ def test_missing_files_and_wrong_paths_of_choices_show_before_any_work(tmp_path)
     (tmp_path / 'a.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
     pipeline = [{'type': 'LoadVideo'}, {'type': 'Resize', 'size': 8}, {'type': 'PackVideoText'}]
 
-    def build(ann_file='a.jsonl', **options):
+    def build(ann_file='a.jsonl', main='a.jsonl', missing=None, **options):
         def loader(kind, file):
             dataset = dict(type=kind, ann_file=tmp_path / file, video_root=tmp_path, pipeline=pipeline)
+            dataset.update({} if missing is None else {'missing': missing})
             sampler = dict(type=EpochSampler, shuffle=False)
             return dict(dataset=dataset, batch_size=1, sampler=sampler, collate_fn=collate)
 
         choices = {'facts': loader(ChoiceDataset, ann_file)}
-        videos, runner = loader(RetrievalDataset, 'a.jsonl'), StubRunner(FakeAligner())
+        videos, runner = loader(RetrievalDataset, main), StubRunner(FakeAligner())
         return RetrievalLoop(runner, videos, Evaluator(RetrievalMetric()), choices=choices, **options)
 
     (tmp_path / 'v0.mp4').touch()
     (tmp_path / 'v2.mp4').touch()
-    with pytest.raises(MissingVideosError, match=r'1 of 3 videos .*v1\.mp4.*skip_broken=True'):
+    with pytest.raises(BrokenVideosError, match=r'(?s)1 of 3 .*v1\.mp4.*skip_broken=True'):
         build()
     assert len(build(skip_broken=True).dataloader.dataset) == 3  # counted with the broken ones
     (tmp_path / 'v1.mp4').touch()
     build()
+    (tmp_path / 'many.jsonl').write_text(
+        ''.join(json.dumps({'video': f'w{i}.mp4', 'text': f'red {i}'}) + '\n' for i in range(30))
+    )
+    (tmp_path / 'w7.mp4').touch()
+    with pytest.raises(BrokenVideosError, match='29 of 30') as caught:
+        build(main='many.jsonl')
+    assert all((f'w{i}.mp4' in str(caught.value)) is (i != 7) for i in range(30))  # the whole list
+    with pytest.raises(ValueError, match=r"missing='skip'.*--skip-broken"):
+        build(missing='skip')
     with pytest.raises(FileNotFoundError, match=r'no annotation file .*facts\.jsonl'):
         build(ann_file='facts.jsonl')

@@ -59,10 +59,8 @@ def test_post_processors_stand_beside_the_raw_numbers(options, tmp_path):
             expected[number] = (5 * row).exp() / (5 * scores).exp().sum(0)
     assert own(metrics, f'{prefix}t2v_qbnorm') == pytest.approx(ranks_of(expected, dataset.text_to_videos))
     assert own(metrics, f'{prefix}t2v_qbnorm') != own(metrics, f'{prefix}t2v')
-    assert (
-        'all' in loop.protocol['post_processing']['dsl']
-        and bank in loop.protocol['post_processing']['qbnorm']
-    )
+    notes = loop.protocol['post_processing']
+    assert 'whole test set of queries at once' in notes['dsl'] and bank in notes['qbnorm']
 
 
 def test_a_bank_over_several_blocks_is_the_same(tmp_path, monkeypatch):

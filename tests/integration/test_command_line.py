@@ -272,7 +272,7 @@ def test_damaged_training_clip_is_replaced_and_counted(here, damaged, tmp_path):
 def test_damaged_test_clip_stops_or_is_counted(here, damaged, whole, capsys):
     arguments = ['test.py', whole / 'best_t2v_Rmean.pth']
     settings = [*SMALL, 'test_cfg.choices=None']
-    words = ['1 of 20 evaluation videos cannot be decoded', damaged, '--skip-broken']
+    words = ['1 of 20 evaluation videos cannot be read', damaged, '--skip-broken']
     assert_stops(lambda: here(*arguments, settings=settings), words, capsys)
     assert here(*arguments, '--skip-broken', settings=settings) == 0
     table = capsys.readouterr().out

@@ -1,7 +1,6 @@
 """The loop that validates and tests retrieval: encode once, compare, re-rank, count."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +13,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from stgt_mm.datasets.feature_warming import prepare_feature_cache
 from stgt_mm.engine.loops.fusion_weight import KEY, FusionWeightHook, stored_weight
+from stgt_mm.engine.loops.retrieval_options import (
+    autocast_dtype,
+    collecting_broken,
+    evaluating,
+    stop_if_missing,
+)
 from stgt_mm.evaluation.gallery import EncodedSplit
 from stgt_mm.evaluation.paper_rows import PaperRow
 from stgt_mm.evaluation.post_processing import PostProcessor
@@ -55,6 +60,7 @@ class RetrievalLoop(BaseLoop):
 
     Raises:
         ValueError: If an option has an impossible value.
+        BrokenVideosError: If files are missing and ``skip_broken`` is off.
     """
 
     def __init__(
@@ -71,7 +77,7 @@ class RetrievalLoop(BaseLoop):
         skip_broken: bool = False,
         choices: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(runner, _collecting_broken(dataloader, skip_broken))
+        super().__init__(runner, collecting_broken(dataloader))
         self.evaluator = evaluator if isinstance(evaluator, Evaluator) else runner.build_evaluator(evaluator)
         if rerank_k < 0:
             raise ValueError(f'rerank_k={rerank_k} must be at least 0.')
@@ -85,13 +91,15 @@ class RetrievalLoop(BaseLoop):
         self.fusion_weight = fusion_weight
         self.calibrate = calibrate
         self.post_processors: list[PostProcessor] = [METRICS.build(config) for config in post_processors]
-        self.amp = _autocast_dtype(amp)
+        self.amp = autocast_dtype(amp)
         self.skip_broken = skip_broken
         # built now: a wrong path must show before any work
         self._choice_loaders: dict[str, DataLoader] = {
-            name: Runner.build_dataloader(_collecting_broken(config, skip_broken), seed=runner.seed)
+            name: Runner.build_dataloader(collecting_broken(config), seed=runner.seed)
             for name, config in (choices or {}).items()
         }
+        if not skip_broken:
+            stop_if_missing([self.dataloader, *self._choice_loaders.values()])
         self.protocol: dict[str, Any] = {}
         if not any(isinstance(hook, FusionWeightHook) for hook in runner.hooks):
             runner.register_hook(FusionWeightHook())
@@ -120,7 +128,7 @@ class RetrievalLoop(BaseLoop):
         mode = self.mode
         self.runner.call_hook(f'before_{mode}')
         self.runner.call_hook(f'before_{mode}_epoch')
-        with _evaluating(self.runner.model):
+        with evaluating(self.runner.model):
             metrics = self.evaluate(self._encode(self._batches()))
             for name in self._choice_loaders:
                 metrics.update(self._choose(name))
@@ -138,7 +146,7 @@ class RetrievalLoop(BaseLoop):
         Raises:
             BrokenVideosError: If videos cannot be decoded and ``skip_broken`` is off.
         """
-        with _evaluating(self.runner.model):
+        with evaluating(self.runner.model):
             return self._encode(self.dataloader)
 
     @torch.no_grad()
@@ -153,7 +161,7 @@ class RetrievalLoop(BaseLoop):
         """
         scores = None
         if self.rerank_k:
-            with _evaluating(self.runner.model):
+            with evaluating(self.runner.model):
                 scores = self._scorer.match_candidates(split, self.rerank_k)
             if self.calibrate:
                 weight = scores.calibrate(self._scorer.fuse, split.gallery.relation)
@@ -180,7 +188,7 @@ class RetrievalLoop(BaseLoop):
             raise ValueError("score_fusion='itc' does not re-rank: nothing changes with rerank_k.")
         scores = None
         if max(values):
-            with _evaluating(self.runner.model):
+            with evaluating(self.runner.model):
                 scores = self._scorer.match_candidates(split, max(values))
         return {k: self._report(split, scores.narrowed(k) if k else None, k) for k in values}
 
@@ -255,36 +263,3 @@ class RetrievalLoop(BaseLoop):
             'post_processing': {processor.name: processor.note for processor in self.post_processors},
             'precision': str(self.amp or torch.float32).removeprefix('torch.'),
         }
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
-
-
-def _autocast_dtype(amp: bool | str) -> torch.dtype | None:
-    names = {False: None, True: torch.bfloat16, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
-    if amp not in names:
-        raise ValueError(f"amp={amp!r} is unknown. Use False, True, 'bfloat16' or 'float16'.")
-    return names[amp]
-
-
-def _collecting_broken(
-    dataloader: DataLoader | dict[str, Any], skip_broken: bool
-) -> DataLoader | dict[str, Any]:
-    """Has the data set hand over broken clips as samples, so that all of them can be listed.
-
-    Files that are not there at all stop it at once, unless they may be left out.
-    """
-    if isinstance(dataloader, DataLoader) or not isinstance(dataloader.get('dataset'), dict):
-        return dataloader
-    config = dataloader.copy()
-    config['dataset'] = config['dataset'].copy()
-    config['dataset'].setdefault('collect_broken', True)
-    config['dataset'].setdefault('missing', 'keep' if skip_broken else 'error')
-    return config
