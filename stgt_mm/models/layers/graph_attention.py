@@ -130,7 +130,7 @@ class SpatioTemporalGraphAttention(nn.Module):
 
     def _dense(self, x: Tensor, frames: int, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
         graph = dense_graph(x, frames, self._threshold(), self.band)
-        if graph.linked is not None:
+        if self.training and graph.linked is not None:
             inside = band_mask(frames, x.shape[1] // frames, self.band, x.device)
             self._record((FrameGraph(None, graph.linked[:, inside]),), x)
         scores = q @ k.transpose(-1, -2)

@@ -1,0 +1,59 @@
+"""Models as a config describes them, without the weight files that it names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from stgt_mm.registry import MODELS
+
+# Keys of components by which weights are read when they are built.
+WEIGHT_KEYS = {'checkpoint': None, 'pretrained': False}
+
+
+def without_weights(node: Any) -> Any:
+    """Copies a config and takes the weight files out of it: what is built then starts at random.
+
+    Args:
+        node: Config of a model, or a part of it.
+
+    Returns:
+        The copy, in plain dicts and lists.
+    """
+    if isinstance(node, Mapping):
+        return {key: WEIGHT_KEYS[key] if key in WEIGHT_KEYS else without_weights(node[key]) for key in node}
+    if isinstance(node, (list, tuple)):
+        return type(node)(without_weights(item) for item in node)
+    return node
+
+
+def weight_files(node: Any) -> list[str]:
+    """Lists the weight files that a config names.
+
+    Args:
+        node: Config of a model, or a part of it.
+
+    Returns:
+        The values of ``checkpoint`` keys, and ``timm: <model name>`` for ``pretrained=True``.
+    """
+    if isinstance(node, Mapping):
+        own = [str(node['checkpoint'])] if node.get('checkpoint') else []
+        own += [f'timm: {node.get("model_name", "?")}'] if node.get('pretrained') else []
+        return own + [name for value in node.values() for name in weight_files(value)]
+    if isinstance(node, (list, tuple)):
+        return [name for item in node for name in weight_files(item)]
+    return []
+
+
+def build_on_meta(model_cfg: Mapping[str, Any]) -> nn.Module:
+    """Builds a model that has shapes and no numbers: 1.2 billion parameters take no memory.
+
+    Args:
+        model_cfg: ``model`` of a config; its weight files need not exist.
+
+    Returns:
+        The model in eval mode, every tensor on the meta device.
+    """
+    with torch.device('meta'):
+        return MODELS.build(without_weights(model_cfg)).eval()
