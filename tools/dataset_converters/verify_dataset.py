@@ -1,0 +1,114 @@
+"""Looks at every video or image of an annotation file: missing, unreadable, too short, duplicated.
+
+Each file is decoded in a child process with a time limit, so one that hangs or crashes a decoder is reported
+like the others. Killed in the middle, the same command goes on where it was. Writes train.verified.jsonl with
+the lines that can be used, and into train.verification/ report.txt, report.json and the journal.
+
+Example:
+  python tools/dataset_converters/verify_dataset.py data/webvid2m/train.jsonl data/webvid2m/videos --jobs 16
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from stgt_mm.datasets.annotations.common import bar
+from stgt_mm.datasets.verification import Criteria, Effort, Inspection, verify
+from stgt_mm.engine.cli import add_traceback_option, run_tool
+
+INTERRUPTED = 130
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line.
+
+    Args:
+        argv: Arguments.
+
+    Returns:
+        The options.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('ann_file', type=Path, help='annotation file (.jsonl)')
+    parser.add_argument('video_root', type=Path, help='folder that its video paths are relative to')
+    parser.add_argument(
+        '--out', type=Path, help='filtered annotation file, default <ann_file>.verified.jsonl'
+    )
+    parser.add_argument(
+        '--report-dir', type=Path, help='folder of reports and journal, default <ann_file>.verification'
+    )
+    parser.add_argument('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
+    parser.add_argument('--time-limit', type=float, default=120.0, metavar='S', help='seconds for a file')
+    parser.add_argument('--min-frames', type=int, default=2, help='a video with fewer is too short')
+    parser.add_argument('--min-seconds', type=float, default=0.0, help='a video that lasts less is too short')
+    parser.add_argument(
+        '--keep',
+        nargs='+',
+        default=[],
+        metavar='KIND',
+        help='report, but do not filter out: too_short, duplicated',
+    )
+    parser.add_argument('--reader', nargs='+', default=['auto'], help='readers to try, as in LoadVideo')
+    parser.add_argument(
+        '--import',
+        dest='modules',
+        nargs='+',
+        default=[],
+        metavar='MODULE',
+        help='modules with readers of yours',
+    )
+    parser.add_argument(
+        '--quick',
+        action='store_true',
+        help='count packets and decode three frames: damage between is not seen',
+    )
+    parser.add_argument('--no-hash', action='store_true', help='do not look for copies: reads less')
+    parser.add_argument('--restart', action='store_true', help='look again at files known from a run before')
+    add_traceback_option(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Verifies, reports and filters.
+
+    Args:
+        argv: Arguments.
+
+    Raises:
+        SystemExit: With status 130 if it is interrupted.
+    """
+    args = parse_args(argv)
+    sys.path.insert(0, os.getcwd())  # a module of the user's own is imported from where the tool is started
+    for module in args.modules:
+        import_module(module)
+    stem = args.ann_file.with_suffix('')
+    folder = args.report_dir or stem.with_name(f'{stem.name}.verification')
+    out = args.out or stem.with_name(f'{stem.name}.verified.jsonl')
+    reader = args.reader[0] if len(args.reader) == 1 else args.reader
+    try:
+        result = verify(
+            args.ann_file,
+            args.video_root,
+            folder,
+            Inspection(reader, not args.quick, not args.no_hash),
+            Criteria(args.min_frames, args.min_seconds, tuple(args.keep)),
+            Effort(args.jobs, args.time_limit, args.restart),
+            lambda results, total: bar(results, 'files', total),
+        )
+    except KeyboardInterrupt:
+        print('\ninterrupted; the same command goes on where it was', file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
+    files = result.write(folder)
+    kept = result.write_filtered(out)
+    print(result.text())
+    print(f'All files with a problem: {", ".join(map(str, files))}')
+    print(f'{kept:,} lines in {out}' if kept else f'No line can be used: {out} was not written.')
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))
