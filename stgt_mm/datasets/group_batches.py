@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Curriculum:
-    """Easy records first.
+    """One step of a curriculum: easy records only, until a share of the training is over.
 
     Args:
         key: Key of a record that holds its difficulty, a number.
         max_value: Largest difficulty of an easy record.
-        until: Share of the training, in [0, 1], in which only easy records are used.
+        until: Share of the training, in [0, 1], at which the step ends; it begins where the one before ends.
         group_fraction: Share of these batches made of groups; None for that of all batches.
 
     Raises:
@@ -55,18 +55,24 @@ class Curriculum:
             easy.append(record[self.key] <= self.max_value)
         return np.flatnonzero(easy)
 
-    def batches(self, epoch: int, per_epoch: int, max_epochs: int) -> int:
-        """Counts the batches of an epoch, its first ones, that hold easy records only.
 
-        Args:
-            epoch: From 0.
-            per_epoch: Batches an epoch.
-            max_epochs: Epochs of the training.
+def batches_of_steps(
+    curriculum: Sequence[Curriculum], epoch: int, per_epoch: int, max_epochs: int
+) -> list[int]:
+    """Counts the batches of an epoch by step of the curriculum.
 
-        Returns:
-            Between 0 and ``per_epoch``.
-        """
-        return int(np.clip(round((self.until * max_epochs - epoch) * per_epoch), 0, per_epoch))
+    Args:
+        curriculum: The steps, in the order of their ends.
+        epoch: From 0.
+        per_epoch: Batches an epoch.
+        max_epochs: Epochs of the training.
+
+    Returns:
+        A number a step and one for the batches of all records after them; their sum is ``per_epoch``.
+    """
+    ends = [round((step.until * max_epochs - epoch) * per_epoch) for step in curriculum]
+    ends = [0, *(min(max(end, 0), per_epoch) for end in ends), per_epoch]
+    return [after - before for before, after in zip(ends, ends[1:])]
 
 
 class GroupPlan:
@@ -77,7 +83,7 @@ class GroupPlan:
         batch_size: Samples a step, over all processes.
         group_size: Samples of a group in a batch.
         group_fraction: Share of the batch made of groups, in [0, 1].
-        curriculum: Which records are easy; None without one.
+        curriculum: Its steps, in the order of their ends; none without one.
 
     Raises:
         ValueError: If a number is out of range, there are no groups, or there are too few records.
@@ -89,7 +95,7 @@ class GroupPlan:
         batch_size: int,
         group_size: int,
         group_fraction: float,
-        curriculum: Curriculum | None,
+        curriculum: Sequence[Curriculum] = (),
     ) -> None:
         if group_size < 2:
             raise ValueError(f'group_size={group_size}: a group has at least 2 clips.')
@@ -103,10 +109,7 @@ class GroupPlan:
         self.records = records
         self.batch_size = batch_size
         self.group_size = group_size
-        self.groups_per_batch = self._groups(group_fraction)
-        own = None if curriculum is None else curriculum.group_fraction
-        self.easy_groups_per_batch = self.groups_per_batch if own is None else self._groups(own)
-        if group_fraction > 0 and self.groups_per_batch == 0:
+        if group_fraction > 0 and self._groups(group_fraction) == 0:
             raise ValueError(
                 f'group_fraction={group_fraction} of a batch of {batch_size} is less than one group of '
                 f'{group_size}. '
@@ -118,17 +121,23 @@ class GroupPlan:
         for record in records:
             self.videos.append(names.setdefault(record['video_id'], len(names)))
             self.groups.append(record.get('group'))
-        self.all = np.arange(len(records))
-        self.easy = self.all if curriculum is None else curriculum.select(records)
-        if not len(self.easy):
-            raise ValueError(f'no record has {curriculum.key} <= {curriculum.max_value}: raise max_value.')
-        for pool, groups in ((self.all, self.groups_per_batch), (self.easy, self.easy_groups_per_batch)):
-            if groups and not self.chunks(pool, np.random.default_rng(0)):
-                raise ValueError(
-                    "no two clips share a `group`, and group_fraction > 0. Write 'group' into the records, "
-                    'or set '
-                    'group_fraction=0.'
-                )
+        self.pools: list[tuple[np.ndarray, int]] = []
+        for step in curriculum:
+            own = group_fraction if step.group_fraction is None else step.group_fraction
+            self._add_pool(step.select(records), own, f'{step.key} <= {step.max_value}')
+        self._add_pool(np.arange(len(records)), group_fraction, 'any value')
+
+    def _add_pool(self, pool: np.ndarray, fraction: float, name: str) -> None:
+        """Adds a pool and how many groups of it a batch holds."""
+        if not len(pool):
+            raise ValueError(f'no record has {name}: raise max_value.')
+        groups = self._groups(fraction)
+        if groups and not self.chunks(pool, np.random.default_rng(0)):
+            raise ValueError(
+                f'no two clips with {name} share a `group`, and group_fraction={fraction}. '
+                "Write 'group' into the records, or set group_fraction=0."
+            )
+        self.pools.append((pool, groups))
 
     def _groups(self, fraction: float) -> int:
         return int(fraction * self.batch_size / self.group_size + 1e-9)
@@ -157,20 +166,21 @@ class GroupPlan:
         return [cut[place] for place in rng.permutation(len(cut))]
 
 
-def plan_batches(plan: GroupPlan, count: int, easy: int, rng: np.random.Generator) -> list[list[int]]:
+def plan_batches(plan: GroupPlan, counts: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
     """Makes the batches of an epoch.
 
     Args:
         plan: What they are made from.
-        count: Batches of the epoch.
-        easy: How many of them, the first, hold easy records only.
+        counts: Batches of each pool of the plan, one pool after the other (:func:`batches_of_steps`).
         rng: Source of all draws.
 
     Returns:
-        ``count`` lists of ``plan.batch_size`` indices.
+        ``sum(counts)`` lists of ``plan.batch_size`` indices.
     """
-    first = _fill(plan, plan.easy, plan.easy_groups_per_batch, easy, rng)
-    return [*first, *_fill(plan, plan.all, plan.groups_per_batch, count - easy, rng)]
+    batches: list[list[int]] = []
+    for (pool, groups), count in zip(plan.pools, counts, strict=True):
+        batches.extend(_fill(plan, pool, groups, count, rng))
+    return batches
 
 
 def _fill(

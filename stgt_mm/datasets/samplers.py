@@ -1,13 +1,14 @@
 """The order of samples: a function of (seed, epoch), the same whatever the number of processes, resumable."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from mmengine import dist
 from torch.utils.data import DataLoader, Sampler
 
-from stgt_mm.datasets.group_batches import Curriculum, GroupPlan, plan_batches
+from stgt_mm.datasets.group_batches import Curriculum, GroupPlan, batches_of_steps, plan_batches
 from stgt_mm.registry import DATA_SAMPLERS
 
 
@@ -160,7 +161,8 @@ class GroupBatchSampler(Sampler):
         group_size: Samples of a group in a batch; larger groups are cut up.
         group_fraction: Share of the batch made of groups, in [0, 1].
         curriculum: ``dict(key='objects', max_value=1, until=0.25)``: during that share of ``max_epochs`` only
-            records with ``record[key] <= max_value`` are used. None for no curriculum.
+            records with ``record[key] <= max_value`` are used. A list of them for several steps, in the order
+            of ``until``. None for no curriculum.
         max_epochs: Epochs of the training; needed with a curriculum.
 
     Raises:
@@ -173,7 +175,7 @@ class GroupBatchSampler(Sampler):
         batch_size: int,
         group_size: int = 4,
         group_fraction: float = 0.5,
-        curriculum: dict[str, Any] | None = None,
+        curriculum: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         max_epochs: int | None = None,
     ) -> None:
         records = getattr(sampler.dataset, 'records', None)
@@ -187,7 +189,10 @@ class GroupBatchSampler(Sampler):
         self.sampler = sampler
         self.batch_size = batch_size
         self.max_epochs = max_epochs
-        self.curriculum = None if curriculum is None else Curriculum(**curriculum)
+        steps = [curriculum] if isinstance(curriculum, Mapping) else curriculum or []
+        self.curriculum = [Curriculum(**step) for step in steps]
+        if any(one.until > two.until for one, two in pairwise(self.curriculum)):
+            raise ValueError('the steps of a curriculum must stand in the order of their `until`.')
         self.plan = GroupPlan(
             records, batch_size * sampler.world_size, group_size, group_fraction, self.curriculum
         )
@@ -195,11 +200,9 @@ class GroupBatchSampler(Sampler):
     def __iter__(self) -> Iterator[list[EpochIndex]]:
         sampler = self.sampler
         start, sampler.start = sampler.start // self.batch_size, 0
-        easy = 0
-        if self.curriculum is not None:
-            easy = self.curriculum.batches(sampler.epoch, len(self), self.max_epochs)
+        counts = batches_of_steps(self.curriculum, sampler.epoch, len(self), self.max_epochs or 1)
         rng = np.random.default_rng((sampler.seed, sampler.epoch))
-        for batch in plan_batches(self.plan, len(self), easy, rng)[start:]:
+        for batch in plan_batches(self.plan, counts, rng)[start:]:
             mine = batch[sampler.rank :: sampler.world_size]
             yield [EpochIndex(index, sampler.epoch, sampler.seed) for index in mine]
 

@@ -15,6 +15,7 @@ from stgt_mm.engine.errors import NonFiniteLossError
 from stgt_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from stgt_mm.utils import did_you_mean
 
+_PARAM_KEYS = ('lr_mult', 'decay_mult', 'options')
 _DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
@@ -27,8 +28,10 @@ class TrainableParamsConstructor:
 
     Args:
         optim_wrapper_cfg: ``dict(type=..., optimizer=dict(type='AdamW', lr=..., weight_decay=...), ...)``.
-        paramwise_cfg: ``dict(custom_keys={prefix: dict(lr_mult=..., decay_mult=...)})``; a prefix is a dotted
-            module or parameter name (``'qformer'``, ``'neck.temporal'``), the longest that matches wins.
+        paramwise_cfg: ``dict(custom_keys={prefix: dict(lr_mult=..., decay_mult=..., options=...)})``; a prefix
+            is a dotted module or parameter name (``'qformer'``, ``'neck.temporal'``), the longest that matches
+            wins. ``options`` go into the optimizer's parameter group as they are (``use_fallback=True`` of
+            timm's Muon, say).
 
     Raises:
         ValueError: If a key of ``paramwise_cfg`` is unknown.
@@ -45,10 +48,8 @@ class TrainableParamsConstructor:
         for key in paramwise_cfg:
             raise ValueError(f"paramwise_cfg has no '{key}'. {did_you_mean(key, ['custom_keys'])}")
         for prefix, options in self.custom_keys.items():
-            for key in set(options) - {'lr_mult', 'decay_mult'}:
-                raise ValueError(
-                    f"custom_keys['{prefix}']: {key}. {did_you_mean(key, ['lr_mult', 'decay_mult'])}"
-                )
+            for key in set(options) - set(_PARAM_KEYS):
+                raise ValueError(f"custom_keys['{prefix}']: {key}. {did_you_mean(key, _PARAM_KEYS)}")
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Builds the optimizer and its wrapper.
@@ -83,7 +84,7 @@ class TrainableParamsConstructor:
         """
         base_lr = float(self.optimizer_cfg['lr'])
         base_decay = float(self.optimizer_cfg.get('weight_decay', 0.0))
-        groups: dict[tuple[float, float], dict[str, Any]] = {}
+        groups: dict[tuple, dict[str, Any]] = {}
         unused = set(self.custom_keys)
         names = []
         for name, parameter in model.named_parameters():
@@ -95,7 +96,9 @@ class TrainableParamsConstructor:
             options = self.custom_keys.get(prefix, {})
             lr = base_lr * options.get('lr_mult', 1.0)
             decay = 0.0 if parameter.ndim <= 1 else base_decay * options.get('decay_mult', 1.0)
-            group = groups.setdefault((lr, decay), {'params': [], 'lr': lr, 'weight_decay': decay})
+            own = dict(options.get('options', {}))
+            key = (lr, decay, *sorted(own.items()))
+            group = groups.setdefault(key, {'params': [], 'lr': lr, 'weight_decay': decay, **own})
             group['params'].append(parameter)
         if not groups:
             raise ValueError(

@@ -6,7 +6,7 @@ import pytest
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader
 
-from stgt_mm.datasets.group_batches import Curriculum, GroupPlan, plan_batches
+from stgt_mm.datasets.group_batches import Curriculum, GroupPlan, batches_of_steps, plan_batches
 from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, GroupBatchSampler, set_data_progress
 
 
@@ -177,12 +177,30 @@ def test_easy_batches_may_hold_another_share_of_groups():
         {'video_id': f'v{i}', 'video': f'v{i}', 'group': i // 4, 'objects': 1 + i % 8 // 4} for i in range(64)
     ]
     curriculum = Curriculum(key='objects', max_value=1, until=0.5, group_fraction=1.0)
-    plan = GroupPlan(records, 8, 4, 0.0, curriculum)
-    batches = plan_batches(plan, 8, 4, np.random.default_rng(0))
+    plan = GroupPlan(records, 8, 4, 0.0, [curriculum])
+    batches = plan_batches(plan, [4, 4], np.random.default_rng(0))
     whole = [len({records[i]['group'] for i in batch}) == 2 for batch in batches]
     assert whole[:4] == [True] * 4 and not all(whole[4:])
     with pytest.raises(ValueError, match='group_fraction=2'):
         Curriculum(group_fraction=2)
+
+
+def test_a_curriculum_of_several_steps():
+    records = [{'video_id': f'v{i}', 'video': f'v{i}', 'level': 1 + i // 16} for i in range(48)]
+    steps = [{'key': 'level', 'max_value': value, 'until': until} for value, until in ((1, 0.25), (2, 0.5))]
+    data = Records(48)
+    data.records = records
+    sampler = EpochSampler(data, seed=0, rank=0, world_size=1)
+    batches = GroupBatchSampler(sampler, 8, group_fraction=0.0, curriculum=steps, max_epochs=2)
+    highest = []
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        highest += [max(records[int(i)]['level'] for i in batch) for batch in batches]
+    assert highest[:3] == [1] * 3 and set(highest[3:6]) == {2} and set(highest[6:]) == {3}
+    assert batches_of_steps(batches.curriculum, 0, 6, 2) == [3, 3, 0]
+    assert batches_of_steps(batches.curriculum, 1, 6, 2) == [0, 0, 6]
+    with pytest.raises(ValueError, match='in the order of their `until`'):
+        GroupBatchSampler(sampler, 8, group_fraction=0.0, curriculum=steps[::-1], max_epochs=2)
 
 
 @pytest.mark.parametrize('size', [6, 10, 25])
