@@ -1,12 +1,15 @@
 """Annotation files from the lists that people have: CSV, text files beside videos, JSON lists."""
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stgt_mm.datasets.annotations.common import bar, has_word
 from stgt_mm.datasets.records import AnnotationError
+from stgt_mm.datasets.verification.inspection import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = ('.mp4', '.mkv', '.webm', '.mov', '.avi', '.m4v', '.mpg', '.mpeg')
 FORMATS = ('csv', 'folder', 'json')
@@ -53,14 +56,15 @@ def from_csv(path: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(path)
     records = []
-    rows = csv.DictReader(_text(path).splitlines())
+    text = _text(path)
+    rows = csv.DictReader(io.StringIO(text, newline=''))
     lacking = [column for column in ('video', 'caption') if column not in (rows.fieldnames or [])]
     if lacking:
         raise AnnotationError(
             f"{path}:1: no column '{lacking[0]}' in the header {rows.fieldnames}. The first line should be: "
-            'video,caption'
+            'video,caption (with commas, not with semicolons or tabs)'
         )
-    for row in rows:
+    for row in bar(rows, path.name, text.count('\n')):
         where = f'{path}:{rows.line_num}'
         if None in row:
             raise AnnotationError(
@@ -75,6 +79,8 @@ def from_csv(path: str | Path) -> list[dict[str, Any]]:
 def from_folder(folder: str | Path) -> list[dict[str, Any]]:
     """Pairs each video below a folder with the text file of the same name, ``clip.mp4`` with ``clip.txt``.
 
+    Pictures count as videos, so this reads what img2dataset and video2dataset write (``files``), too.
+
     Args:
         folder: Searched with its sub-folders; each line of a text file that is not empty is a caption.
 
@@ -86,14 +92,17 @@ def from_folder(folder: str | Path) -> list[dict[str, Any]]:
     """
     folder = Path(folder)
     records = []
-    for video in sorted(path for path in folder.rglob('*') if path.suffix.lower() in VIDEO_SUFFIXES):
+    suffixes = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
+    videos = sorted(path for path in folder.rglob('*') if path.suffix.lower() in suffixes)
+    for video in bar(videos, str(folder)):
         words = video.with_suffix('.txt')
         if not words.is_file():
             raise AnnotationError(
                 f"'{video}' has no captions beside it. Write them into '{words}', one a line, or move the "
                 'video away.'
             )
-        captions = [line.strip() for line in _text(words).splitlines() if line.strip()]
+        lines = enumerate(_text(words).split('\n'), start=1)
+        captions = [_word(line, 'caption', f'{words}:{number}') for number, line in lines if line.strip()]
         if not captions:
             raise AnnotationError(f"'{words}' is empty. Write a caption into it, one a line.")
         name = video.relative_to(folder).as_posix()
@@ -104,8 +113,9 @@ def from_folder(folder: str | Path) -> list[dict[str, Any]]:
 def from_json(path: str | Path) -> list[dict[str, Any]]:
     """Reads a list of objects with a video and its caption.
 
-    Both ``video`` and ``file`` name the video; ``caption`` is a text or a list of texts; entries whose
-    caption is null or absent are left out. This covers LAVIS-style lists, ``[{"video", "caption"}]``.
+    ``video``, ``file`` or ``image`` names the video; ``caption`` is a text or a list of texts; entries whose
+    caption is null or absent are left out. This covers LAVIS-style lists, ``[{"video", "caption"}]``, where
+    test files have lists of captions.
 
     Args:
         path: UTF-8 JSON file.
@@ -122,13 +132,14 @@ def from_json(path: str | Path) -> list[dict[str, Any]]:
     except json.JSONDecodeError as error:
         raise AnnotationError(
             f'{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}). If it holds one object '
-            'a '
-            'line, it may be what you want already: ann_file reads JSON lines.'
+            'a line, it may be what you want already: ann_file reads JSON lines.'
         ) from error
     if not isinstance(entries, list):
         raise AnnotationError(f'{path}: holds {type(entries).__name__}, a list of objects was expected.')
     records = [
-        record for place, entry in enumerate(entries) for record in _entry(entry, f'{path}, entry {place}')
+        record
+        for place, entry in enumerate(bar(entries, path.name))
+        for record in _entry(entry, f'{path}, entry {place}')
     ]
     return _some(records, path)
 
@@ -139,16 +150,18 @@ def _entry(entry: Any, where: str) -> Iterator[dict[str, Any]]:
     captions = entry.get('caption')
     if captions is None:
         return
-    name = entry.get('video', entry.get('file'))
+    name = next((entry[key] for key in ('video', 'file', 'image') if entry.get(key) is not None), None)
     if name is None:
-        raise AnnotationError(f'{where}: neither "video" nor "file" in it; it has: {", ".join(entry)}.')
+        raise AnnotationError(
+            f'{where}: neither "video", "file" nor "image" in it; it has: {", ".join(entry)}. Name the video.'
+        )
     video = _word(name, 'video', where)
     for caption in captions if isinstance(captions, list) else [captions]:
         yield {'video': video, 'text': _word(caption, 'caption', where)}
 
 
 def _word(value: Any, key: str, where: str) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not has_word(value):
         raise AnnotationError(f'{where}: {key} is {value!r}. Write it, or remove the entry.')
     return value.strip()
 

@@ -2,8 +2,8 @@
 
 Three forms are understood:
   table.csv   with the columns video,caption
-  list.json   [{"video" or "file": ..., "caption": a text or a list of texts}, ...]
-  folder/     clip.mp4 beside clip.txt, one caption a line
+  list.json   [{"video": ..., "caption": a text or a list of texts}, ...], as LAVIS has them
+  folder/     clip.mp4 beside clip.txt, one caption a line; pictures as well
 
 Example:
   python tools/dataset_converters/custom.py captions.csv data/mine/train.jsonl --video-root data/mine/videos
