@@ -1,6 +1,7 @@
 """From a weight file to a weight file: read, convert, compare with the model, write, account."""
 
 from pathlib import Path
+from typing import Any
 
 from stgt_mm.converters import openai_clip
 from stgt_mm.converters.converted import Converted
@@ -29,8 +30,8 @@ def convert_file(
         source: A key of :data:`stgt_mm.converters.sources.SOURCES`.
         path: File or folder.
         out: ``.safetensors`` file to write. Every key is accounted for beside it, in ``.report.txt``.
-        config: Config of the model that the weights are for; None takes the full-size model, and for OpenAI's
-            encoders timm's model of their width and patch size.
+        config: Config of the model that the weights are for; None takes the full-size model, with the
+            embedding width of the source (256 or 1024); for OpenAI's encoders, timm's model of their size.
         part: 'all', 'backbone' or 'no_backbone'; None takes that of the source. A backbone alone has
             timm's names, for ``backbone.checkpoint``.
         img_size: Side of the frames, to which position embeddings are resized; None leaves them.
@@ -77,11 +78,15 @@ def _target(
     source: str, converted: Converted, config: str | None, img_size: int | None
 ) -> dict[str, tuple[int, ...]]:
     """The keys that the conversion must have; of a part, those of the part."""
-    backbone = {} if img_size is None else {'img_size': img_size}
+    changes: dict[str, dict[str, Any]] = {'backbone': {} if img_size is None else {'img_size': img_size}}
     if source == 'openai_clip':
-        backbone['final_norm'] = True  # its weights are kept: whether they are used is for the config to say
+        # its weights are kept: whether they are used is for the config to say
+        changes['backbone']['final_norm'] = True
         if config is None:
-            backbone.update(type='TimmViT', model_name=openai_clip.timm_name(converted, BACKBONE))
-    shapes = config_shapes(str(config or DEFAULT_CONFIG), backbone)
+            changes['backbone'].update(type='TimmViT', model_name=openai_clip.timm_name(converted, BACKBONE))
+    projection = converted.get('contrastive_head.text_proj.weight')
+    if config is None and projection is not None:
+        changes['contrastive_head'] = {'embed_dim': len(projection)}
+    shapes = config_shapes(str(config or DEFAULT_CONFIG), changes)
     kinds = {name.startswith(BACKBONE) for name in converted}
     return {name: shape for name, shape in shapes.items() if name.startswith(BACKBONE) in kinds}

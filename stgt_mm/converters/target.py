@@ -9,12 +9,14 @@ from stgt_mm.analysis.random_weights import build_on_meta
 from stgt_mm.config import load_config
 
 
-def config_shapes(config: str, backbone: Mapping[str, Any] | None = None) -> dict[str, tuple[int, ...]]:
+def config_shapes(
+    config: str, changes: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, tuple[int, ...]]:
     """Reads the names and shapes of the model of a config, without allocating it.
 
     Args:
         config: A config file with ``model``. The weight files that it names need not exist.
-        backbone: Settings of the backbone that replace those of the config; with a ``type``, all of them.
+        changes: Settings that replace those of a part of the model, by its name; with a ``type``, all.
 
     Returns:
         Shape by name.
@@ -22,27 +24,27 @@ def config_shapes(config: str, backbone: Mapping[str, Any] | None = None) -> dic
     Raises:
         ValueError: If the config has no model.
     """
-    cfg = load_config(config, {})
+    cfg = load_config(config, {}).to_dict()
     if cfg.get('model') is None:
         raise ValueError(f"the config '{config}' has no model: give one of configs/_base_/models or above.")
-    model = cfg.model.to_dict() if hasattr(cfg.model, 'to_dict') else dict(cfg.model)
-    return model_shapes(model, backbone)
+    return model_shapes(cfg['model'], changes)
 
 
 def model_shapes(
-    model: Mapping[str, Any], backbone: Mapping[str, Any] | None = None
+    model: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]] | None = None
 ) -> dict[str, tuple[int, ...]]:
     """Works out the names and shapes of a model, without allocating it.
 
     Args:
         model: Config of the model.
-        backbone: As for :func:`config_shapes`.
+        changes: As for :func:`config_shapes`.
 
     Returns:
         Shape by name.
     """
-    own = {} if backbone and 'type' in backbone else model['backbone']
-    model = {**model, 'backbone': {**own, **(backbone or {})}}
+    model = dict(model)
+    for part, new in (changes or {}).items():
+        model[part] = {**({} if 'type' in new else model[part]), **new}
     if model['qformer'].get('vocab_size') is not None:
         model['data_preprocessor'] = {'type': nn.Identity}  # else its vocabulary gives the size
     return {name: tuple(tensor.shape) for name, tensor in build_on_meta(model).state_dict().items()}

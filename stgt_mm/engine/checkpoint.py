@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stgt_mm.converters.files import CONVERT_COMMAND
 from stgt_mm.engine.disk_space import explained_when_full
 from stgt_mm.engine.errors import CheckpointError
 
@@ -186,7 +187,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
     except Exception as error:
         raise CheckpointError(
             f'{path} cannot be loaded with weights_only=True: {str(error).splitlines()[0]} '
-            'Only checkpoints of plain values are read; convert others with tools/model_converters.'
+            f'Only checkpoints of plain values are read; published ones are made so by: {CONVERT_COMMAND}'
         ) from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}, not a dict of weights.')

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from stgt_mm.config_check import resolve_type
+from stgt_mm.converters.files import CONVERT_COMMAND
 from stgt_mm.engine.checkpoint import keep_plain, read_checkpoint, to_plain, write_checkpoint
 from stgt_mm.engine.console import short_console
 from stgt_mm.engine.fingerprint import fingerprint_hash, training_fingerprint
@@ -218,9 +219,7 @@ class VideoTextRunner(Runner):
             ValueError: If ``revise_keys`` is given.
         """
         if revise_keys:
-            raise ValueError(
-                'revise_keys is not supported; convert the checkpoint with tools/model_converters.'
-            )
+            raise ValueError(f'revise_keys is not supported; convert the checkpoint: {CONVERT_COMMAND}')
         checkpoint = read_checkpoint(filename, map_location)
         self._apply_weights(checkpoint, str(filename), strict)
         return checkpoint

@@ -3,8 +3,12 @@
 import math
 
 import pytest
+import small_blip2
 import torch
+from lavis_layout import lavis_state
 
+from stgt_mm.converters import lavis_blip2
+from stgt_mm.converters.converted import below
 from stgt_mm.converters.released_stgt import convert
 from stgt_mm.models.necks import STGT
 
@@ -101,8 +105,7 @@ def neck(**kwargs):
 def test_released_weights_give_the_released_output(backend):
     state = released_state()
     model = neck(attention_backend=backend).double().eval()
-    converted = {key.removeprefix('neck.'): value for key, value in convert(state).items()}
-    model.load_state_dict(converted, strict=True)
+    model.load_state_dict(below(convert(state), 'neck.'), strict=True)
     tokens = torch.randn(2, T, 1 + GRID * GRID, C, dtype=torch.float64)
     weights = {key.removeprefix('graph_cross_model.'): value.double() for key, value in state.items()}
     wanted = torch.stack([released_forward(clip, weights) for clip in tokens])
@@ -113,11 +116,37 @@ def test_every_key_of_the_neck_is_named_by_the_release():
     assert set(convert(released_state())) == {f'neck.{key}' for key in neck().state_dict()}
 
 
-def test_other_parts_are_left_aside_and_unknown_keys_are_listed():
+def test_unknown_keys_are_listed_and_a_file_without_neck_is_refused():
     state = released_state()
-    assert convert(state | {'Qformer.x': torch.zeros(1)}).keys() == convert(state).keys()
-    bad = {'graph_cross_model.resblocks.0.extra': torch.zeros(1), 'graph_cross_model.other': torch.zeros(1)}
-    with pytest.raises(ValueError, match=r'resblocks\.0\.extra\n.*other'):
-        convert(state | bad)
+    bad = {'graph_cross_model.resblocks.0.extra': torch.zeros(1), 'other.x': torch.zeros(1)}
+    converted = convert(state | bad)
+    assert sorted(converted.unknown) == sorted(bad)
+    assert converted.keys() == convert(state).keys()
     with pytest.raises(ValueError, match='graph_cross_model'):
         convert({'neck.proj': torch.zeros(1)})
+
+
+def test_the_embedding_that_the_release_does_not_save_is_zero():
+    """The runner of the release drops parameters without gradient; its noise has the mean 0."""
+    state = released_state()
+    del state['graph_cross_model.pos_2D_embed']
+    converted = convert(state, grid_size=GRID)
+    assert torch.equal(converted['neck.spatial_embed'], torch.zeros(1 + GRID**2, C))
+    assert 'does not save' in converted.filled['neck.spatial_embed']
+    assert convert(state)['neck.spatial_embed'].shape == (257, C)
+
+
+def test_a_whole_checkpoint():
+    """Top key 'model', no frozen backbone; what is not the neck is as LAVIS' converter has it."""
+    lavis = lavis_state(small_blip2.hf_model(seed=6), small_blip2.D, small_blip2.VOCAB)
+    trained = {key: value for key, value in lavis.items() if not key.startswith('visual_encoder.')}
+    converted = convert({'model': trained | released_state(), 'epoch': 3})
+    assert converted.unknown == []
+    assert below(converted, 'neck.').keys() == neck().state_dict().keys()
+    rest = {key: value for key, value in converted.items() if not key.startswith('neck.')}
+    wanted = lavis_blip2.convert(trained)
+    assert rest.keys() == wanted.keys()
+    assert all(torch.equal(rest[key], wanted[key]) for key in rest)
+    model = small_blip2.build()
+    missing = small_blip2.load(model, rest)
+    assert missing and all(key.startswith('backbone.') for key in missing)

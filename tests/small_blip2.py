@@ -9,7 +9,7 @@ EPS = 1e-6  # of every vision norm in Hugging Face's class
 
 
 def hf_model(seed=0):
-    """Every weight is drawn: Hugging Face starts queries, biases and norms at values that would hide a mix-up."""
+    """Every weight is drawn: where Hugging Face starts queries, biases and norms, a mix-up would not show."""
     torch.manual_seed(seed)
     vision = {
         'hidden_size': C,

@@ -1,0 +1,137 @@
+"""The two commands on files, as a user calls them."""
+
+import pytest
+import small_blip2
+import torch
+from command_line import run_here
+from lavis_layout import lavis_state
+from safetensors.torch import load_file
+
+CONVERT, EXPORT = 'model_converters/convert.py', 'model_converters/export.py'
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory):
+    """The small model as a config file; its tokenizer's vocabulary does not exist."""
+    tokenizer = {'type': 'WordPieceTokenizer', 'vocab': 'nowhere/vocab.txt'}
+    preprocessor = {'type': 'VideoTextDataPreprocessor', 'tokenizer': tokenizer}
+    path = tmp_path_factory.mktemp('configs') / 'small.py'
+    path.write_text(f'model = {small_blip2.model_cfg(data_preprocessor=preprocessor)!r}\n')
+    return path
+
+
+@pytest.fixture(scope='module')
+def lavis(tmp_path_factory):
+    state = lavis_state(small_blip2.hf_model(seed=9), small_blip2.D, small_blip2.VOCAB)
+    path = tmp_path_factory.mktemp('lavis') / 'blip2_pretrained.pth'
+    torch.save({'model': state}, path)
+    return path, state
+
+
+def test_parts_of_a_checkpoint(lavis, config, tmp_path, capsys):
+    path, state = lavis
+    outs = {part: tmp_path / f'{part}.safetensors' for part in ('all', 'backbone', 'no_backbone')}
+    for part, out in outs.items():
+        assert run_here(CONVERT, 'lavis_blip2', path, out, '--config', config, '--part', part) == 0
+        printed = capsys.readouterr().out
+        assert 'mapped' in printed and str(out) in printed
+        assert not any(word in printed for word in ('UNKNOWN', 'MISSING', 'SHAPE'))
+        listed = out.with_suffix('.report.txt').read_text()
+        assert all(key in listed for key in state)
+    whole, backbone, rest = (load_file(out) for out in outs.values())
+    assert {f'backbone.vit.{key}' for key in backbone} | set(rest) == set(whole)
+    assert small_blip2.load(small_blip2.build(), whole) == []
+    small_blip2.build().backbone.vit.load_state_dict(backbone, strict=True)
+
+
+def test_a_backbone_file_is_read_by_the_backbone(lavis, config, tmp_path):
+    out = tmp_path / 'vit.safetensors'
+    options = ('--config', config, '--part', 'backbone', '--img-size', '84')
+    assert run_here(CONVERT, 'lavis_blip2', lavis[0], out, *options) == 0
+    cfg = small_blip2.model_cfg()['backbone']
+    model = small_blip2.build(backbone={**cfg, 'img_size': 84, 'checkpoint': str(out)})
+    assert model.backbone.vit.pos_embed.shape == (1, 37, small_blip2.C)
+    assert torch.equal(model.backbone.vit.cls_token, lavis[1]['visual_encoder.cls_token'])
+
+
+def test_what_does_not_fit_is_not_written(lavis, config, tmp_path, capsys):
+    state = lavis[1]
+    cut = {key: value for key, value in state.items() if 'encoder.layer.2.output.dense' not in key}
+    cut['vision_proj.weight'] = torch.ones(4, small_blip2.D)
+    torch.save(cut, tmp_path / 'cut.pth')
+    out = tmp_path / 'x.safetensors'
+    assert run_here(CONVERT, 'lavis_blip2', tmp_path / 'cut.pth', out, '--config', config) == 2
+    printed = capsys.readouterr().err
+    assert 'qformer.layers.2.text_ffn.down.weight' in printed and 'contrastive_head.vision_proj' in printed
+    assert not out.exists() and not out.with_suffix('.report.txt').exists()
+    assert run_here(CONVERT, 'lavis_blip2', tmp_path / 'cut.pth', out, '--config', config, '--force') == 0
+    assert 'MISSING' in capsys.readouterr().out and out.is_file()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['lavis', 'IN', 'x.safetensors'], "Did you mean 'lavis_blip2'"),
+        (['lavis_blip2', 'nowhere.pth', 'x.safetensors'], 'nowhere.pth'),
+        (['lavis_blip2', 'IN', 'x.pth'], 'must end in .safetensors'),
+        (['lavis_blip2', 'IN', 'x.safetensors', '--config', 'nowhere.py'], 'nowhere.py'),
+        (['lavis_blip2', 'IN', 'x.safetensors', '--img-size', '57'], '57 is not a multiple'),
+        (['released_stgt', 'IN', 'x.safetensors'], 'graph_cross_model'),
+        (['bert', 'IN', 'x.safetensors'], 'is the source of this kind'),
+    ],
+)
+def test_mistakes_are_explained(arguments, message, lavis, config, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = [str(lavis[0]) if word == 'IN' else word for word in arguments]
+    if '--config' not in arguments:
+        arguments += ['--config', str(config)]
+    assert run_here(CONVERT, *arguments) == 2
+    printed = capsys.readouterr().err
+    assert message in printed and 'Traceback' not in printed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_there_and_back(lavis, config, tmp_path, capsys):
+    """Checkpoint, folder of Hugging Face in shards, checkpoint: the same bits."""
+    first, folder, last = tmp_path / 'a.safetensors', tmp_path / 'folder', tmp_path / 'b.safetensors'
+    (tmp_path / 'vocab.txt').write_text('\n'.join(['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'a']))
+    own = tmp_path / 'small.py'
+    own.write_text(config.read_text().replace('nowhere/vocab.txt', str(tmp_path / 'vocab.txt')))
+    assert run_here(CONVERT, 'lavis_blip2', lavis[0], first, '--config', own) == 0
+    assert run_here(EXPORT, own, first, folder, '--shard-size', '200KB') == 0
+    printed = capsys.readouterr().out
+    assert 'does not open' not in printed and 'Back: python tools/model_converters/convert.py' in printed
+    assert len(list(folder.glob('*.safetensors'))) > 1 and (folder / 'config.json').is_file()
+    assert run_here(CONVERT, 'hf_blip2', folder, last, '--config', own) == 0
+    before, after = load_file(first), load_file(last)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert run_here(EXPORT, own, first, folder) == 2
+    assert 'not empty' in capsys.readouterr().err
+
+
+def test_a_clip_encoder_needs_no_config(tmp_path, capsys):
+    """It is compared with timm's model of its width and patch size."""
+    from timm import create_model
+
+    model = create_model('vit_base_patch32_clip_quickgelu_224', num_classes=0)
+    state = {
+        f'visual.transformer.res{key}' if key.startswith('blocks.') else key: value
+        for key, value in model.state_dict().items()
+    }
+    swaps = {'norm1': 'ln_1', 'norm2': 'ln_2', 'attn.qkv.': 'attn.in_proj_', 'attn.proj': 'attn.out_proj'}
+    swaps |= {'mlp.fc1': 'mlp.c_fc', 'mlp.fc2': 'mlp.c_proj', 'norm_pre': 'visual.ln_pre'}
+    swaps |= {'patch_embed.proj': 'visual.conv1', 'cls_token': 'visual.class_embedding'}
+    swaps |= {'pos_embed': 'visual.positional_embedding'}
+    out = {}
+    for key, value in state.items():
+        key = 'visual.ln_post' + key[4:] if key.startswith('norm.') else key
+        for new, old in swaps.items():
+            key = key.replace(new, old)
+        value = value[0] if 'positional' in key else value.reshape(-1) if 'class_emb' in key else value
+        out[key] = value
+    torch.save(out, tmp_path / 'clip.pth')
+    assert run_here(CONVERT, 'openai_clip', tmp_path / 'clip.pth', tmp_path / 'vit.safetensors') == 0
+    assert 'MISSING' not in capsys.readouterr().out
+    back = load_file(tmp_path / 'vit.safetensors')
+    assert all(torch.equal(back[key], value) for key, value in model.state_dict().items())
