@@ -82,6 +82,16 @@ def test_candidates_stop_at_the_size_of_the_gallery():
     assert torch.equal(top_candidates(scores, 99).sort(1).values, torch.arange(4).expand(3, 4))
 
 
+@pytest.mark.parametrize('columns', [6, 40])
+def test_candidates_of_equal_scores_are_the_first_and_those_of_a_smaller_k_lead(columns):
+    scores = torch.randint(0, 8, (30, columns), generator=torch.Generator().manual_seed(2)) / 8
+    scores[:5] = torch.rand(5, columns)
+    order = scores.sort(dim=1, descending=True, stable=True).indices
+    for k in (1, 3, 6, 50):
+        assert torch.equal(top_candidates(scores, k), order[:, :k])
+        assert torch.equal(top_candidates(scores.T.contiguous().T, k), order[:, :k])
+
+
 def test_pairs_of_both_directions_are_scored_once():
     t2v, v2t = torch.tensor([[0, 1], [1, 2], [0, 2]]), torch.tensor([[0], [0], [1]])
     pairs = CandidatePairs.pooled(t2v, v2t)
