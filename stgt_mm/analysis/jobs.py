@@ -1,6 +1,7 @@
 """Commands that run one a core, are not run again once they are done, and leave a log each."""
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -12,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from stgt_mm.engine.checkpoint import write_text
+from stgt_mm.engine.hooks.progress_hook import format_duration
 from stgt_mm.errors import UserError
 
 _SHOWN_LINES = 12
@@ -209,3 +213,56 @@ def final_checkpoint(work_dir: Path, cfg: Mapping[str, Any]) -> Path:
     if kept and cfg.get('val_dataloader') is not None:
         return work_dir / f'best_{kept.replace("/", "_")}.pth'
     return work_dir / f'epoch_{cfg["train_cfg"]["max_epochs"]}.pth'
+
+
+def config_identity(cfg: Config) -> str:
+    """Hashes a config.
+
+    Args:
+        cfg: The config.
+
+    Returns:
+        SHA-256 as hex digits.
+    """
+    text = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class ProgressLine:
+    """A line that says what runs and how much time is left: each second on a terminal, else twice a minute.
+
+    Args:
+        label: What runs.
+        left: Seconds left for this and all that follows; None if nobody knows.
+    """
+
+    def __init__(self, label: str, left: float | None = None):
+        self.label = label
+        self.left = left
+        self._started = time.monotonic()
+        self._printed = 0.0
+        self._terminal = sys.stderr.isatty()
+
+    def tick(self) -> None:
+        """Prints the line if it is time."""
+        now = time.monotonic()
+        if self._printed and now - self._printed < (1.0 if self._terminal else 30.0):
+            return
+        self._printed = now
+        spent = now - self._started
+        left = '' if self.left is None else f', {format_duration(self.left - spent)} left in all'
+        self.say(f'{format_duration(spent)}{left}')
+
+    def say(self, what: str) -> None:
+        """Prints the label and something about it.
+
+        Args:
+            what: The words.
+        """
+        sys.stderr.write(f'\r\x1b[K{self.label}: {what}' if self._terminal else f'{self.label}: {what}\n')
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """Ends the line."""
+        if self._terminal:
+            sys.stderr.write('\n')

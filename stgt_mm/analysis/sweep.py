@@ -1,6 +1,5 @@
 """A key of a config at several values: a test or a training each, a table and a curve."""
 
-import hashlib
 import json
 import re
 import time
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.analysis.jobs import Job, final_checkpoint, python_tool, run_chains
+from stgt_mm.analysis.jobs import Job, config_identity, final_checkpoint, python_tool, run_chains
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.errors import UserError
 from stgt_mm.evaluation.report import sha256_of, write_results
@@ -172,7 +171,7 @@ def _run_points(sweep: Sweep, chains: list[list[Job]]) -> None:
 def _point_jobs(sweep: Sweep, value: str, weights: str) -> list[Job]:
     folder = sweep.point(value)
     cfg = sweep.config_at(value)
-    identity = hashlib.sha256(f'{weights} {cfg.pretty_text}'.encode()).hexdigest()
+    identity = f'{weights} {config_identity(cfg)}'
     settings = ['--work-dir', folder, '--cfg-options', *sweep.settings(value)]
     jobs, checkpoint = [], sweep.checkpoint
     if sweep.trains:
