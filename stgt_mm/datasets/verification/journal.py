@@ -1,7 +1,7 @@
 """What is known of each file, one line a file, so that work goes on where it was killed."""
 
 import json
-import os
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -81,8 +81,9 @@ class Journal:
         try:
             row = json.loads(line)
             if number > 1:
+                row['outcome'] = sys.intern(row['outcome'])  # millions of them, four different
                 finding = Finding(**row)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise JournalError(
                 f'{self.path}:{number}: not a line of a journal ({error}). Use --restart to begin anew.'
             ) from error
@@ -94,19 +95,19 @@ class Journal:
                 'same to go on, --restart to begin anew, or another --report-dir.'
             )
 
-    def is_current(self, video: str, status: os.stat_result, time_limit: float) -> bool:
+    def is_current(self, video: str, stamp: tuple[int, int], time_limit: float) -> bool:
         """Says whether a file need not be looked at again.
 
         Args:
             video: Path below the video root.
-            status: What the system says of the file now.
+            stamp: Size in bytes and time of the last change in ns that the file has now.
             time_limit: Seconds a file has now; one that timed out with less is looked at again.
 
         Returns:
             False for a file that is new or has changed, too.
         """
         known = self.known.get(video)
-        if known is None or (known.size, known.mtime_ns) != (status.st_size, status.st_mtime_ns):
+        if known is None or (known.size, known.mtime_ns) != stamp:
             return False
         return known.outcome != 'timed_out' or time_limit <= (known.time_limit or 0.0)
 

@@ -1,7 +1,6 @@
 """All files of an annotation file: looked at in a pool, judged, reported, filtered."""
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -75,16 +74,11 @@ def verify(
         raise JournalError(f"another process is verifying into '{folder}'. Wait for it, or end it.")
     settings = {'video_root': str(Path(video_root).resolve()), **asdict(how)}
     with lock, Journal(Path(folder) / 'journal.jsonl', settings, effort.restart) as journal:
-        there = _there(lines, Path(video_root))
-        todo = [
-            video
-            for video, status in there.items()
-            if not journal.is_current(video, status, effort.time_limit)
-        ]
+        todo, absent = _sort_out(lines, Path(video_root), journal, effort.time_limit)
         with closing(pool.run(todo)) as results:
             for video, outcome in results if watch is None else watch(results, len(todo)):
-                journal.add(_finding(video, there[video], outcome, effort.time_limit))
-        findings = {video: journal.known[video] for video in there}
+                journal.add(_finding(video, todo[video], outcome, effort.time_limit))
+        findings = {video: journal.known[video] for video in lines if video not in absent}
     problems = judge(lines, findings, criteria)
     return Verification(Path(ann_file), Path(video_root), lines, findings, problems, criteria, len(todo))
 
@@ -113,27 +107,35 @@ def lines_of(ann_file: str | Path) -> dict[str, int]:
     return lines
 
 
-def _there(videos: Iterable[str], root: Path) -> dict[str, os.stat_result]:
-    found, absent = {}, []
+def _sort_out(
+    videos: Mapping[str, int], root: Path, journal: Journal, time_limit: float
+) -> tuple[dict[str, tuple[int, int]], set[str]]:
+    """Returns the files to look at, with size and time of change, and those that are missing."""
+    todo: dict[str, tuple[int, int]] = {}
+    absent = set()
     for video in videos:
         try:
-            found[video] = (root / video).stat()
+            status = (root / video).stat()
         except OSError:
-            absent.append(video)
-    if not found:
+            absent.add(video)
+            continue
+        stamp = (status.st_size, status.st_mtime_ns)
+        if not journal.is_current(video, stamp, time_limit):
+            todo[video] = stamp
+    if len(absent) == len(videos):
         raise MissingVideosError(
             f"none of the {len(absent)} videos is below '{root}'. Looked for, among others: "
-            f'{", ".join(absent[:3])}. Correct the folder, or the `video` paths of the annotation file.'
+            f'{", ".join(sorted(absent)[:3])}. Correct the folder, or the paths of the annotation file.'
         )
-    return found
+    return todo, absent
 
 
 def _inspect(video: str, root: Path, how: Inspection) -> dict[str, Any]:
     return inspect_file(root / video, how)
 
 
-def _finding(video: str, status: os.stat_result, outcome: Outcome, time_limit: float) -> Finding:
-    facts = (video, status.st_size, status.st_mtime_ns)
+def _finding(video: str, stamp: tuple[int, int], outcome: Outcome, time_limit: float) -> Finding:
+    facts = (video, *stamp)
     if outcome.kind == 'done' and 'why' not in outcome.value:
         return Finding(*facts, 'read', **outcome.value)
     if outcome.kind == 'done':
