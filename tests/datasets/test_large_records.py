@@ -4,12 +4,14 @@ import copy
 import json
 import multiprocessing
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
+from PIL import Image
 from torch.utils.data import DataLoader
 
-from stgt_mm.datasets import record_ids, video_files
+from stgt_mm.datasets import VideoTextDataset, record_ids, video_files
 from stgt_mm.datasets.record_ids import default_video_id
 from stgt_mm.datasets.records import (
     AnnotationError,
@@ -146,6 +148,30 @@ def test_a_file_that_changes_in_use_is_an_error(records):
     records.path.write_text(text.replace('"n": 0', '"n": 7'))
     with pytest.raises(AnnotationError, match='was changed'):
         again[0]
+
+
+def test_memory_is_a_few_numbers_a_line(tmp_path):
+    def held(lines):
+        path = tmp_path / f'{lines}.jsonl'
+        write_records(({'video': f'{n}.mp4', 'text': 'twelve words ' * 6} for n in range(lines)), path)
+        tracemalloc.start()
+        records = read_records(path)
+        size = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert len(records) == lines
+        return size
+
+    assert (held(6000) - held(1000)) / 5000 < 16  # a dict of such a line takes 500 bytes and more
+
+
+def test_training_does_not_look_for_equal_clips(tmp_path, monkeypatch):
+    monkeypatch.setattr('stgt_mm.datasets.clip_dataset.unique_clips', None)
+    Image.new('RGB', (8, 8), 'red').save(tmp_path / 'a.png')
+    write_records([{'video': 'a.png', 'text': 'red'}] * 3, tmp_path / 'a.jsonl')
+    data = VideoTextDataset(
+        tmp_path / 'a.jsonl', tmp_path, [{'type': 'LoadImage'}, {'type': 'PackVideoText'}]
+    )
+    assert len(data) == 3 and data[2]['inputs'].shape == (1, 3, 8, 8)
 
 
 def test_large_sets_are_sampled(tmp_path, monkeypatch):

@@ -181,9 +181,14 @@ def test_pictures_as_they_are_shown(tmp_path):
 
 @pytest.mark.parametrize(
     ('name', 'words'),
-    [('cut.jpg', '(?i)truncated'), ('text.jpg', 'picture'), ('none.png', 'picture'), ('no.png', 'no such file'),
-     ('v0.mp4', 'picture')],
-)  # fmt: skip
+    [
+        ('cut.jpg', '(?i)truncated'),
+        ('text.jpg', 'picture'),
+        ('none.png', 'picture'),
+        ('no.png', 'no such file'),
+        ('v0.mp4', 'picture'),
+    ],
+)
 def test_a_broken_picture_is_an_error_with_its_path(root, name, words):
     with pytest.raises(VideoReadError, match=words) as error:
         read_image(root / name)
