@@ -10,6 +10,6 @@ with read_base():
 
 from stgt_mm.engine.hooks import AlignmentStageHook
 
-stages = [(8, 5e-4), (2, 2e-4)]
+stages = [(8, 6e-3), (2, 2e-3)]
 param_scheduler.stages = stages
 custom_hooks.insert(1, dict(type=AlignmentStageHook, stages=[(8, 1.0), (2, 0.0)]))

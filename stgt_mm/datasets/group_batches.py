@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def batches_of_steps(
     """
     ends = [round((step.until * max_epochs - epoch) * per_epoch) for step in curriculum]
     ends = [0, *(min(max(end, 0), per_epoch) for end in ends), per_epoch]
-    return [after - before for before, after in zip(ends, ends[1:])]
+    return [after - before for before, after in pairwise(ends)]
 
 
 class GroupPlan:

@@ -28,10 +28,10 @@ class TrainableParamsConstructor:
 
     Args:
         optim_wrapper_cfg: ``dict(type=..., optimizer=dict(type='AdamW', lr=..., weight_decay=...), ...)``.
-        paramwise_cfg: ``dict(custom_keys={prefix: dict(lr_mult=..., decay_mult=..., options=...)})``; a prefix
-            is a dotted module or parameter name (``'qformer'``, ``'neck.temporal'``), the longest that matches
-            wins. ``options`` go into the optimizer's parameter group as they are (``use_fallback=True`` of
-            timm's Muon, say).
+        paramwise_cfg: ``dict(custom_keys={prefix: dict(lr_mult=..., decay_mult=..., options=...)})``; a
+            prefix is a dotted module or parameter name (``'qformer'``, ``'neck.temporal'``), the longest that
+            matches wins. ``options`` go into the optimizer's parameter group as they are
+            (``use_fallback=True`` of timm's Muon, say).
 
     Raises:
         ValueError: If a key of ``paramwise_cfg`` is unknown.

@@ -29,12 +29,16 @@ train_dataloader = dict(
         pipeline=pipeline,
         feature_cache=feature_cache,
     ),
-    sampler=dict(type=EpochSampler, shuffle=True),
+    # Four captions a clip: an epoch is as many pairs as there are clips.
+    sampler=dict(type=EpochSampler, shuffle=True, samples_per_epoch=8000),
     batch_sampler=dict(
         type=GroupBatchSampler,
         group_size=4,
         group_fraction=0.5,
-        curriculum=dict(key='objects', max_value=1, until=0.3, group_fraction=1.0),
+        curriculum=[
+            dict(key='level', max_value=1, until=0.12, group_fraction=1.0),
+            dict(key='level', max_value=2, until=0.3, group_fraction=1.0),
+        ],
         max_epochs=10,
     ),
     collate_fn=dict(type=video_text_collate),

@@ -42,7 +42,7 @@ model = dict(
         similarity_threshold=0.5,
         test_similarity_threshold=0.5,
         attn_drop=0.0,
-        temporal_init_std=0.5,
+        temporal_init_std=2.0,
         init_std=0.2,
     ),
     vision_norm=dict(eps=1e-5),

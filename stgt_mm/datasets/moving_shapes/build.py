@@ -11,7 +11,7 @@ import numpy as np
 
 from stgt_mm.datasets.moving_shapes.choreography import choreograph
 from stgt_mm.datasets.moving_shapes.grammar import caption, questions
-from stgt_mm.datasets.moving_shapes.meaning import FAMILIES, reverse
+from stgt_mm.datasets.moving_shapes.meaning import FAMILIES, level, reverse
 from stgt_mm.datasets.moving_shapes.render import RGB, background, render
 from stgt_mm.datasets.moving_shapes.sets import Benchmark, Clip
 from stgt_mm.datasets.readers.writer import write_video
@@ -64,20 +64,27 @@ def _drain(results: Iterable[None], on_progress: Callable[[int], None] | None) -
             on_progress(done)
 
 
-def record(clip: Clip) -> dict:
-    """Returns a clip's line in ``train.jsonl``, ``val.jsonl`` or ``test.jsonl``."""
-    meaning = clip.meaning
-    return {
-        'video': f'{clip.video_id}.mp4',
-        'video_id': clip.video_id,
-        'text': clip.text,
-        'text_id': f'{clip.video_id}#0',
-        'group': clip.group,
-        'objects': meaning.num_objects,
-        'family': meaning.family,
-        'looks': [[look.size, look.colour, look.shape] for look in meaning.objects],
-        'event': list(meaning.event),
-    }
+def records(clip: Clip) -> list[dict]:
+    """Returns a clip's lines in ``train.jsonl``, ``val.jsonl`` or ``test.jsonl``, one a caption.
+
+    The clips of a group share their wordings, and each wording makes a ``group`` of its own.
+    """
+    meaning, texts = clip.meaning, clip.texts()
+    return [
+        {
+            'video': f'{clip.video_id}.mp4',
+            'video_id': clip.video_id,
+            'text': text,
+            'text_id': f'{clip.video_id}#{number}',
+            'group': clip.group * len(texts) + number,
+            'objects': meaning.num_objects,
+            'level': level(meaning),
+            'family': meaning.family,
+            'looks': [[look.size, look.colour, look.shape] for look in meaning.objects],
+            'event': list(meaning.event),
+        }
+        for number, text in enumerate(texts)
+    ]
 
 
 def backwards_records(benchmark: Benchmark) -> list[dict]:
@@ -114,7 +121,8 @@ def msrvtt_annotation(benchmark: Benchmark) -> dict:
         video = {'category': FAMILIES.index(clip.meaning.family), 'url': '', 'video_id': clip.video_id}
         video |= {'start time': 0.0, 'end time': seconds, 'split': names[clip.split], 'id': clip.number}
         videos.append(video)
-        sentences.append({'caption': clip.text, 'video_id': clip.video_id, 'sen_id': len(sentences)})
+        for text in clip.texts():
+            sentences.append({'caption': text, 'video_id': clip.video_id, 'sen_id': len(sentences)})
     info = {
         'description': 'Moving Shapes',
         'data_type': 'caption',
@@ -150,7 +158,8 @@ def write_annotations(benchmark: Benchmark, root: Path) -> list[Path]:
     """Writes every annotation file of a benchmark into ``root`` and returns their paths."""
     root.mkdir(parents=True, exist_ok=True)
     files = {
-        f'{split}.jsonl': [record(clip) for clip in benchmark.of(split)] for split in ('train', 'val', 'test')
+        f'{split}.jsonl': [line for clip in benchmark.of(split) for line in records(clip)]
+        for split in ('train', 'val', 'test')
     }
     files['backwards.jsonl'] = backwards_records(benchmark)
     files['one_fact.jsonl'] = one_fact_records(benchmark)
@@ -158,7 +167,7 @@ def write_annotations(benchmark: Benchmark, root: Path) -> list[Path]:
     contents['moving_shapes_data.json'] = json.dumps(msrvtt_annotation(benchmark))
     for split in ('train', 'val', 'test'):
         contents[f'{split}_qa.json'] = json.dumps(qa_annotation(benchmark, split))
-    words = vocabulary(clip.text for clip in benchmark.of('train'))
+    words = vocabulary(text for clip in benchmark.of('train') for text in clip.texts())
     contents['vocab.txt'] = ''.join(f'{word}\n' for word in words)
     for name, content in contents.items():
         (root / name).write_text(content, encoding='utf-8', newline='\n')

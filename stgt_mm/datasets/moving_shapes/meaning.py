@@ -96,6 +96,13 @@ def order_kind(meaning: Meaning) -> str:
     return 'grow' if is_size else 'direction'
 
 
+def level(meaning: Meaning) -> int:
+    """Returns how hard a meaning is: 1 for one event of one object, 2 for two events, 3 for more objects."""
+    if meaning.num_objects > 1:
+        return 3
+    return 2 if meaning.family == 'order_one' else 1
+
+
 def kinds_of(meaning: Meaning) -> tuple[str, ...]:
     """Returns the kinds of fact that :func:`change_fact` can change in a meaning."""
     kinds = [order_kind(meaning), 'shape']

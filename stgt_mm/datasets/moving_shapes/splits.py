@@ -1,10 +1,10 @@
 """Which meanings belong to training, validation and test, and how they are drawn.
 
-The rule: number the colours and shapes; a look has the number ``colour + 2 * shape``; a meaning has the sum
-over its looks plus the number of its family (for ``recolour`` both colours count), modulo 6. Remainder 0 is
-test, 1 is validation, the rest is training. So a whole caption of the test split never occurs in training,
-whatever the words, while each of its colours, shapes and events does, in other company. A meaning, its
-reverse and its swap of roles share a remainder.
+The rule: number the colours, shapes and sizes; a look has the number ``colour + 2 * shape + size``; a
+meaning has the sum over its looks plus the number of its family plus that of its event (for ``recolour``
+both colours count), modulo 6. Remainder 0 is test, 1 is validation, the rest is training. So a whole caption
+of the test split never occurs in training, whatever the words, while each of its colours, shapes and events
+does, in other company. A meaning, its reverse and its swap of roles share a remainder.
 """
 
 import numpy as np
@@ -24,15 +24,31 @@ from stgt_mm.datasets.moving_shapes.meaning import (
 
 SPLITS = ('train', 'val', 'test')
 _MODULUS = 6
+SIZED = ('move', 'turn', 'recolour')
+"""Families whose object is said to be small or big."""
+
+
+def _event_number(meaning: Meaning) -> int:
+    """Numbers an event such that reversing it and swapping roles change nothing."""
+    family, event = meaning.family, meaning.event
+    if family == 'recolour':
+        return COLOURS.index(event[0])
+    if family in ('order_one', 'order_two'):
+        return sum(ACTIONS.index(action) for action in event)
+    if family == 'turn':
+        # A corner and its reverse are the same two legs; which corner of the frame they enclose tells them.
+        legs = {event[0], OPPOSITE[event[1]]}
+        return ('right' in legs) + 2 * ('down' in legs)
+    words = [word for word in event if word not in OPPOSITE]
+    across = any(word in ('up', 'down') for word in event)
+    return 2 * across + sum(word in ('stop', 'behind', 'three') for word in words)
 
 
 def split_of(meaning: Meaning) -> str:
     """Returns 'train', 'val' or 'test' for a meaning (see the module's rule)."""
-    number = FAMILIES.index(meaning.family)
+    number = FAMILIES.index(meaning.family) + _event_number(meaning)
     for look in meaning.objects:
-        number += COLOURS.index(look.colour) + 2 * SHAPES.index(look.shape)
-    if meaning.family == 'recolour':
-        number += COLOURS.index(meaning.event[0])
+        number += COLOURS.index(look.colour) + 2 * SHAPES.index(look.shape) + (look.size == 'big')
     return {0: 'test', 1: 'val'}.get(number % _MODULUS, 'train')
 
 
@@ -81,7 +97,7 @@ def draw_meaning(rng: np.random.Generator, family: str, split: str) -> Meaning:
     """
     count = 2 if family in ('order_two', 'duo', 'pass') else 1
     while True:
-        looks = _draw_looks(rng, count, sized=family in ('move', 'turn'))
+        looks = _draw_looks(rng, count, sized=family in SIZED)
         meaning = Meaning(family, looks, _draw_event(rng, family, looks))
         if split_of(meaning) == split:
             return meaning
