@@ -16,5 +16,5 @@ with read_base():
 
 model.data_preprocessor.tokenizer.vocab = f'{data_root}/vocab.txt'
 train_cfg.update(max_epochs=200, val_interval=50)
-param_scheduler.stages = [(200, 5e-4)]
+param_scheduler.stages = [(200, 6e-3)]
 default_hooks.checkpoint.interval = 50
