@@ -48,17 +48,42 @@ def leave_distributed() -> None:
         torch_dist.destroy_process_group()
 
 
+def local_rank(launcher: str | None = None) -> int:
+    """Numbers this process among those of its machine, before any process group is there.
+
+    Args:
+        launcher: As for :func:`init_distributed`.
+
+    Returns:
+        The number, from 0.
+    """
+    return int(os.environ.get('SLURM_LOCALID' if launcher == 'slurm' else 'LOCAL_RANK', '0'))
+
+
 def _adopt_slurm_variables() -> None:
     if 'SLURM_PROCID' not in os.environ:
-        raise ValueError('--launcher slurm outside a Slurm job: start it with srun, one task a GPU.')
+        raise ValueError(
+            '--launcher slurm outside a Slurm job: use tools/slurm_train.sh PARTITION JOB_NAME CONFIG.'
+        )
     os.environ['RANK'] = os.environ['SLURM_PROCID']
     os.environ['WORLD_SIZE'] = os.environ['SLURM_NTASKS']
-    os.environ['LOCAL_RANK'] = os.environ.get('SLURM_LOCALID', '0')
-    os.environ.setdefault('MASTER_PORT', '29500')
+    os.environ['LOCAL_RANK'] = str(local_rank('slurm'))
+    # the same for all tasks of a job, and another one for most other jobs on these nodes
+    os.environ.setdefault('MASTER_PORT', str(20000 + int(os.environ.get('SLURM_JOB_ID', '0')) % 10000))
     if 'MASTER_ADDR' not in os.environ:
-        command = ['scontrol', 'show', 'hostname', os.environ['SLURM_NODELIST']]
-        hosts = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        os.environ['MASTER_ADDR'] = hosts.split()[0]
+        os.environ['MASTER_ADDR'] = _first_slurm_host()
+
+
+def _first_slurm_host() -> str:
+    if os.environ.get('SLURM_NNODES', os.environ.get('SLURM_JOB_NUM_NODES')) == '1':
+        return '127.0.0.1'
+    command = ['scontrol', 'show', 'hostname', os.environ.get('SLURM_NODELIST', '')]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError) as error:
+        raise ValueError(
+            f'{" ".join(command)} does not name the first node of the job ({error}). Set MASTER_ADDR to it.'
+        ) from error
 
 
 def wrapper_options(options: dict[str, Any] | None, find_unused: bool) -> dict[str, Any] | None:

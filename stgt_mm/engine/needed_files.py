@@ -1,6 +1,5 @@
 """What a run reads from disk, looked for before anything is built; and what makes it where it is absent."""
 
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stgt_mm.engine.checkpoint import resume_candidates
+from stgt_mm.engine.launcher import local_rank
 from stgt_mm.errors import UserError
 from stgt_mm.models.backbones.weights import PACKAGE_PREFIX
 
@@ -114,7 +114,7 @@ def check_needed_files(cfg: Mapping[str, Any], reads: Sequence[str]) -> None:
     absent = [item for item in needed_files(cfg, reads) if not _is_there(item)]
     if not absent:
         return
-    if int(os.environ.get('LOCAL_RANK', '0')) > 0:
+    if local_rank(cfg.get('launcher')) > 0:
         time.sleep(10)  # the launcher ends all processes once the first has ended
         raise SystemExit(2)
     cures: dict[str, list[str]] = {}

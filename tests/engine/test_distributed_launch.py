@@ -68,3 +68,11 @@ def test_more_processes_than_gpus_is_an_error(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 2
     assert 'GPUS=3, but this machine has 2' in done.stderr
+
+
+def test_several_machines_need_to_know_where_to_meet():
+    environment = {**os.environ, 'PYTHON': sys.executable, 'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': ''}
+    command = ['bash', str(ROOT / 'tools/dist_train.sh'), CONFIG, '1']
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert 'MASTER_ADDR (address of node 0)' in done.stderr

@@ -28,7 +28,13 @@ if ((available == 0)); then
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 fi
 if ((${NNODES:-1} > 1)); then
-    meeting=(--nnodes "$NNODES" --node_rank "${NODE_RANK:?}" --master_addr "${MASTER_ADDR:?}" --master_port "${PORT:-29500}")
+    if [[ -z "${NODE_RANK:-}" || -z "${MASTER_ADDR:-}" ]]; then
+        echo "error: NNODES=$NNODES: set NODE_RANK (0 to $((NNODES - 1))) and MASTER_ADDR (address of node 0) too" >&2
+        exit 2
+    fi
+    meeting=(--nnodes "$NNODES" --node_rank "$NODE_RANK" --master_addr "$MASTER_ADDR" --master_port "${PORT:-29500}")
+elif [[ -n "${PORT:-}" ]]; then
+    meeting=(--nnodes 1 --master_addr "${MASTER_ADDR:-127.0.0.1}" --master_port "$PORT")
 else
     meeting=(--standalone)
 fi
