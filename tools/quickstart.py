@@ -7,11 +7,13 @@ Example:
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from stgt_mm.config import load_config
 from stgt_mm.visualization.curves import plot_run
 
 BATCH = 64
@@ -35,17 +37,38 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def announce(step: str, what: str) -> None:
+def minutes_left(work_dir: Path) -> dict[str, float]:
+    """Estimates each step, less what an earlier run has left behind.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Returns:
+        Minutes by step on two CPU cores.
+    """
+    left = dict(STEPS)
+    if (DATA / 'contact_sheet.png').is_file():
+        left['render'] = 0.1
+    if is_trained(work_dir):
+        left['train'] = 0.0
+    elif (work_dir / 'last_checkpoint').is_file():
+        epochs = re.findall(r'epoch_(\d+)', (work_dir / 'last_checkpoint').read_text())
+        left['train'] *= 1 - int(epochs[0]) / load_config(CONFIG).train_cfg.max_epochs if epochs else 1
+    return left
+
+
+def announce(step: str, what: str, left: dict[str, float]) -> None:
     """Prints which step begins and how long all that is left will take.
 
     Args:
         step: Key of ``STEPS``.
         what: The step in words.
+        left: Minutes by step.
     """
     names = list(STEPS)
     place = names.index(step)
-    left = sum(STEPS[name] for name in names[place:])
-    print(f'\n[{place + 1}/{len(names)}] {what} (about {left:.0f} min left in all on 2 cores)', flush=True)
+    minutes = sum(left[name] for name in names[place:])
+    print(f'\n[{place + 1}/{len(names)}] {what} (about {minutes:.0f} min left in all on 2 cores)', flush=True)
 
 
 def run(*command: str) -> None:
@@ -111,11 +134,12 @@ def main() -> None:
     if args.fresh:
         for name in ('trained.json', 'last_checkpoint', 'results.json'):
             (args.work_dir / name).unlink(missing_ok=True)
-    announce('render', 'render the Moving Shapes benchmark')
+    left = minutes_left(args.work_dir)
+    announce('render', 'render the Moving Shapes benchmark', left)
     run('tools/dataset_converters/moving_shapes.py', str(DATA))
-    announce('train', 'pre-train: stage 1 VTC+VTM+VTG, stage 2 CSAL+VTM+VTG')
+    announce('train', 'pre-train: stage 1 VTC+VTM+VTG, stage 2 CSAL+VTM+VTG', left)
     checkpoint = train(args.work_dir)
-    announce('test', 'test retrieval in both directions, with re-ranking')
+    announce('test', 'test retrieval in both directions, with re-ranking', left)
     results = args.work_dir / 'results.json'
     run('tools/test.py', CONFIG, str(checkpoint), '--out', str(results), '--work-dir', str(args.work_dir))
     plots = plot_run(args.work_dir / 'metrics.jsonl', args.work_dir)
