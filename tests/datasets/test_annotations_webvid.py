@@ -121,7 +121,7 @@ def test_number_of_videos(tmp_path):
         '071501_071550/5629184',
     ]
     lines = convert(lambda notes: webvid_records(path, notes), out, limit=5)
-    assert lines[0] == f'2 {FEWER}: 3 of 5'
+    assert lines[0] == f'1 {FEWER}: 3 of 5 videos'
     with pytest.raises(ValueError, match='--max-videos 0'):
         convert(lambda notes: webvid_records(path, notes), out, limit=0)
 

@@ -14,7 +14,7 @@ from stgt_mm.datasets.records import AnnotationError, MissingVideosError, write_
 from stgt_mm.utils import did_you_mean
 
 ABSENT = 'lines whose file is not there, left out'
-FEWER = 'videos fewer than --max-videos'
+FEWER = 'list ends before --max-videos'
 
 
 class Layout:
@@ -158,7 +158,7 @@ def first_videos(
             count, last = count + 1, record['video']
         yield record
     if limit is not None and count < limit:
-        notes.add(FEWER, f'{count:,} of {limit:,}', limit - count)
+        notes.add(FEWER, f'{count:,} of {limit:,} videos')
 
 
 def count_lines(path: str | Path) -> int:
