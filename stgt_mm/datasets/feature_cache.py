@@ -49,7 +49,7 @@ class FeatureCache:
         num_items: Number of clips.
         item_shape: Shape of an item, (T, 1 + N, C) for backbone tokens.
         dtype: ``'float16'`` or ``'float32'``.
-        max_gib: Largest size on disk in GiB.
+        max_gib: Most that all caches below ``root`` may take on disk together, in GiB.
         writer: Name of the process in the index, by default its host and number; processes that fill one
             cache need different ones.
 
@@ -81,7 +81,10 @@ class FeatureCache:
                 f'max_gib={max_gib}. Raise feature_cache.max_gib, or set feature_cache=None.'
             )
         self.key = key
-        self.folder = Path(root) / hashlib.sha256(key.encode()).hexdigest()[:16]
+        self.max_gib = max_gib
+        # runs that want other types do not take each other's folder
+        name = key if dtype == DTYPES[0] else f'{key} {dtype}'
+        self.folder = Path(root) / hashlib.sha256(name.encode()).hexdigest()[:16]
         self.warming_lock = self.folder.with_suffix('.warming.lock')
         self.writer = writer or f'{socket.gethostname()}-{os.getpid()}'
         self._mine: dict[int, int] = {}
@@ -107,7 +110,9 @@ class FeatureCache:
         with FileLock(self.folder.with_suffix('.lock')):
             if not self._fits():
                 shutil.rmtree(self.folder, ignore_errors=True)
-                self._create()
+                with FileLock(self.folder.with_name('create.lock')):
+                    self._check_room()
+                    self._create()
             self.refresh()
 
     def _fits(self) -> bool:
@@ -119,6 +124,20 @@ class FeatureCache:
         except (OSError, ValueError, KeyError, TypeError):
             return False
         return whole and all(head == self._head() for head in heads)
+
+    def _check_room(self) -> None:
+        """Stops before the caches below the root outgrow their limit; none is removed: a run may read it."""
+        others = {path.parent: path.stat() for path in self.folder.parent.glob('*/features.npy')}
+        total = self.num_items * self.item_bytes + sum(facts.st_size for facts in others.values())
+        if total <= self.max_gib * 2**30:
+            return
+        listed = sorted(others.items(), key=lambda pair: pair[1].st_mtime)[:5]
+        oldest = '\n'.join(f'  rm -r {folder}  ({facts.st_size / 2**30:.2f} GiB)' for folder, facts in listed)
+        raise ValueError(
+            f'with this one the caches below {self.folder.parent} would take {total / 2**30:.1f} GiB, more '
+            f'than max_gib={self.max_gib}. Remove what no run uses, the oldest first, raise '
+            f'feature_cache.max_gib, or set feature_cache=None:\n{oldest}'
+        )
 
     def _create(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -115,6 +115,26 @@ def test_refreshing_keeps_what_is_not_on_disk_yet(tmp_path):
     assert FeatureCache(tmp_path, 'key', 3, SHAPE).missing() == [2]
 
 
+def test_all_caches_of_a_root_are_bounded_together(tmp_path):
+    size = 5 * int(np.prod(SHAPE)) * 2
+    first = FeatureCache(tmp_path, 'one', 5, SHAPE, max_gib=2.5 * size / 2**30)
+    FeatureCache(tmp_path, 'two', 5, SHAPE, max_gib=3 * size / 2**30)
+    with pytest.raises(ValueError, match=f'rm -r {first.folder}'):
+        FeatureCache(tmp_path, 'three', 5, SHAPE, max_gib=2.9 * size / 2**30)
+    assert sum(1 for _ in tmp_path.glob('*/features.npy')) == 2
+    # what is there already is used, whatever the limit
+    assert FeatureCache(tmp_path, 'one', 5, SHAPE, max_gib=1.1 * size / 2**30).folder == first.folder
+
+
+def test_types_have_folders_of_their_own(tmp_path):
+    half = FeatureCache(tmp_path, 'key', 5, SHAPE)
+    half.write(range(5), items(5))
+    half.flush()
+    single = FeatureCache(tmp_path, 'key', 5, SHAPE, dtype='float32')
+    assert single.folder != half.folder and single.missing() == list(range(5))
+    assert FeatureCache(tmp_path, 'key', 5, SHAPE).missing() == []
+
+
 def test_refusals(tmp_path):
     with pytest.raises(ValueError, match='max_gib'):
         FeatureCache(tmp_path, 'key', 10**6, (8, 257, 1408))
