@@ -18,6 +18,8 @@ SCRIPTS = {
     'tools/quickstart.sh': 'tools/quickstart.py',
     'tools/dist_train.sh': 'tools/train.py',
     'tools/dist_test.sh': 'tools/test.py',
+    'tools/slurm_train.sh': 'tools/train.py',
+    'tools/slurm_test.sh': 'tools/test.py',
     'tools/run_tests.sh': None,
 }
 

@@ -44,12 +44,20 @@ _MAKERS = (
     ),
     ('any', r'moving_shapes/[^/]+', f'{_DATA}/moving_shapes.py {{folder}}'),
     ('annotation file', r'(msrvtt|msvd|didemo|lsmdc)/[^/]+', f'{_DATA}/{{0}}.py downloads/{{0}} {{folder}}'),
-    ('annotation file', r'webvid(2|10)m/[^/]+', f'{_DATA}/webvid.py results_{{0}}M_train.csv {{path}}'),
-    ('annotation file', r'cc3m/[^/]+', f'{_DATA}/cc3m.py Train_GCC-training.tsv {{path}}'),
+    (
+        'annotation file',
+        r'webvid(2|10)m/[^/]+',
+        f'{_DATA}/webvid.py results_{{0}}M_train.csv {{path}} --video-root {{folder}}/videos',
+    ),
+    (
+        'annotation file',
+        r'cc3m/[^/]+',
+        f'{_DATA}/cc3m.py Train_GCC-training.tsv {{path}} --image-root {{folder}}/images',
+    ),
     (
         'annotation file',
         r'vidal10m/train_(\d+)m\.jsonl',
-        f'{_DATA}/vidal.py CAPTIONS.json {{path}} --max-videos {{0}}000000',
+        f'{_DATA}/vidal.py CAPTIONS.json {{path}} --max-videos {{0}}000000 --video-root {{folder}}/videos',
     ),
     ('annotation file', r'.*', f'{_DATA}/custom.py LIST {{path}}, or {_DATA}/moving_shapes.py {{folder}}'),
     (
