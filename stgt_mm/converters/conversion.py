@@ -52,7 +52,7 @@ def convert_file(
     if img_size is not None:
         converted = resize_positions(converted, img_size, prefix=BACKBONE)
     report = account(converted, _target(source, converted, config, img_size), SOURCES[source].gaps)
-    if not force:
+    if not force or not report.mapped:
         check(report, max_unknown)
     prefix = BACKBONE if all(name.startswith(BACKBONE) for name in converted) else ''
     state = {name.removeprefix(prefix): tensor for name, tensor in converted.items()}

@@ -147,7 +147,8 @@ def _refused(path: Path, message: str) -> str:
 def _load(path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='.*TorchScript archive', category=UserWarning)
-        return torch.load(path, map_location='cpu', weights_only=True)
+        # mapped, weights are read when they are used; only the zip form of torch.save can be
+        return torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
 
 
 def _shell(name: str) -> type:

@@ -127,6 +127,6 @@ def select_part(converted: Converted, part: str) -> Converted:
         else:
             out.left_aside.update(dict.fromkeys(converted.origin[name], f'not in the part {part}'))
     out.filled = {name: why for name, why in converted.filled.items() if name in out}
-    if not out:
+    if converted and not out:
         raise ValueError(f"the source has nothing of the part '{part}'.")
     return out

@@ -41,8 +41,10 @@ def test_every_form(state, tmp_path):
     torch.save({'model': state, 'epoch': 3}, tmp_path / 'wrapped.pth')
     torch.save({'state_dict': {f'module.{key}': x for key, x in state.items()}}, tmp_path / 'ddp.pth')
     one = tmp_path / 'one'
+    one.mkdir()
     save_torch_state_dict(state, one)
     many = tmp_path / 'many'
+    many.mkdir()
     save_torch_state_dict(state, many, max_shard_size='4KB')
     assert len(list(many.glob('*.safetensors'))) > 1
     old = bin_shards(tmp_path / 'old', state)
