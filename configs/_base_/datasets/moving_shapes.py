@@ -38,6 +38,7 @@ train_dataloader = dict(
         curriculum=[
             dict(key='level', max_value=1, until=0.12, group_fraction=1.0),
             dict(key='level', max_value=2, until=0.3, group_fraction=1.0),
+            dict(key='level', max_value=3, until=0.6, group_fraction=1.0),
         ],
         max_epochs=10,
     ),

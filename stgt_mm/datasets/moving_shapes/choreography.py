@@ -102,11 +102,11 @@ def _hold(look: Look, rng: np.random.Generator, times: np.ndarray, pair: bool = 
 
 def _progress(rng: np.random.Generator, times: np.ndarray, stop: bool = False) -> np.ndarray:
     """Returns 0 -> 1 at a steady speed with exchangeable rests, shape (T,); ``stop`` halts it at one half."""
-    duration = rng.uniform(4.0, 6.0)
+    duration = rng.uniform(5.0, 6.6) if stop else rng.uniform(4.0, 6.0)
     start = rng.uniform(0.0, LAST_SAMPLE - duration)
     if not stop:
         return np.clip((times - start) / duration, 0.0, 1.0)
-    halt, middle = 2.0, start + duration / 2
+    halt, middle = 2.6, start + duration / 2
     pace = 2.0 / (duration - halt)
     before = np.minimum((times - start) * pace / 2, 0.5)
     after = np.maximum((times - middle - halt / 2) * pace / 2, 0.0)

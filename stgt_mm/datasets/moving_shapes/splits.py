@@ -149,8 +149,7 @@ def draw_group(rng: np.random.Generator, family: str, split: str) -> list[Meanin
 def _second_value(rng: np.random.Generator, base: Meaning) -> Meaning:
     family, looks, event = base.family, base.objects, base.event
     if family == 'move':
-        across = ('up', 'down') if event[0] in ('left', 'right') else ('left', 'right')
-        return Meaning(family, looks, (_pick(rng, across), event[1]))
+        return Meaning(family, looks, (event[0], 'steady' if event[1] == 'stop' else 'stop'))
     if family == 'turn':
         swapped, mirrored = event[::-1], (event[0], OPPOSITE[event[1]])
         return Meaning(family, looks, swapped if rng.random() < 0.5 else mirrored)
