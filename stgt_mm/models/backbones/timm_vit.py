@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.errors import UserError
-from stgt_mm.models.backbones.weights import load_strictly, read_weights, weights_hash
+from stgt_mm.models.backbones.weights import load_strictly, read_weights, resolve_weights, weights_hash
 from stgt_mm.registry import MODELS
 
 
@@ -53,6 +53,8 @@ class TimmViT(nn.Module):
             raise ValueError(f'depth {depth} must be at least 1, or None for all blocks.')
         if pretrained and checkpoint:
             raise ValueError(f"pretrained=True and checkpoint='{checkpoint}' exclude each other: choose one.")
+        if checkpoint:
+            resolve_weights(checkpoint)  # a missing file must not show after a billion weights were drawn
         self.model_name = model_name
         self.final_norm = final_norm
         self.frozen = frozen
