@@ -33,8 +33,8 @@ class SourceBatchSampler(Sampler):
             ``batch_size``.
 
     Raises:
-        ValueError: If the data set has no sources, a name is unknown, a size is below 1 or a source cannot
-            fill a batch.
+        ValueError: If the data set has no sources, the sampler has an epoch of another length, a name is
+            unknown, a size is below 1 or a source cannot fill a batch.
     """
 
     def __init__(
@@ -45,6 +45,11 @@ class SourceBatchSampler(Sampler):
             raise ValueError(
                 "SourceBatchSampler needs sampler=dict(type='EpochSampler', shuffle=True) over a "
                 'MixedDataset.'
+            )
+        if sampler.size != len(dataset):
+            raise ValueError(
+                f'samples_per_epoch={sampler.size}: SourceBatchSampler goes through each source once an '
+                'epoch. Take it out of train_dataloader.sampler.'
             )
         own = dict(batch_sizes or {})
         for name in own:

@@ -102,6 +102,9 @@ def test_it_wants_sources_and_shuffling():
     for data, shuffle in [(Numbers(8), True), (MixedDataset({'a': Numbers(8)}), False)]:
         with pytest.raises(ValueError, match='MixedDataset'):
             SourceBatchSampler(EpochSampler(data, shuffle=shuffle, seed=0), 2)
+    short = EpochSampler(MixedDataset({'a': Numbers(8)}), seed=0, samples_per_epoch=4)
+    with pytest.raises(ValueError, match='samples_per_epoch=4'):
+        SourceBatchSampler(short, 2)
     with pytest.raises(ValueError, match='sources is empty'):
         MixedDataset({})
 
