@@ -43,7 +43,7 @@ class Comparison:
         minutes: Time for everything.
         folder: Where all results go.
         options: Further settings, the same for all.
-        probe_steps: Steps a variant is measured with.
+        probe_steps: Steps a variant is measured with; None takes three an epoch.
         tools: The folder ``tools`` of the repository.
     """
 
@@ -53,7 +53,7 @@ class Comparison:
     minutes: float
     folder: Path
     options: tuple[str, ...]
-    probe_steps: int
+    probe_steps: int | None
     tools: Path
 
     def __post_init__(self) -> None:
@@ -64,10 +64,9 @@ class Comparison:
             raise UserError(f'{len(self.rows)} rows, seeds {self.seeds}: at least one each, none twice.')
         if self.minutes <= 0:
             raise UserError(f'--minutes {self.minutes}: a positive time.')
-        if self.probe_steps // self.epochs * self.epochs <= 2 * WARM_UP_STEPS:
-            raise UserError(
-                f'--probe-steps {self.probe_steps}: more than {max(2 * WARM_UP_STEPS, self.epochs)}.'
-            )
+        least = 2 * max(self.epochs, WARM_UP_STEPS)
+        if self.probe_steps is not None and self.probe_steps < least:
+            raise UserError(f'--probe-steps {self.probe_steps}: at least {least}, two an epoch.')
         for row in self.rows:
             _load(self.config, tuple(self.settings(row, self.seeds[0], self.epochs)))
 
@@ -202,6 +201,7 @@ def run_comparison(comparison: Comparison) -> dict[str, Any]:
         The plan: ``seconds``, ``steps``, and by row's name its ``cost`` and ``steps_in_time``.
     """
     started = time.monotonic()
+    _claim_folder(comparison)
     costs = _measure(comparison)
     budget = _fixed_budget(comparison, costs, started)
     plan = {
@@ -235,7 +235,7 @@ def run_comparison(comparison: Comparison) -> dict[str, Any]:
 def _measure(comparison: Comparison) -> dict[str, Cost]:
     """Runs every variant for a few steps, all seeds at once as later, after one that fills the caches."""
     rows, epochs = comparison.rows, comparison.epochs
-    steps = comparison.probe_steps // epochs * epochs
+    steps = (comparison.probe_steps or 3 * max(epochs, WARM_UP_STEPS)) // epochs * epochs
     filling = comparison.chains(rows[-1], epochs)[:1]
     run_chains(filling, free_cores()[:1], ProgressLine('filling the caches').tick)
     costs = {}
@@ -256,27 +256,31 @@ def _cost(folders: Sequence[Path], chains: Sequence[Sequence[Job]]) -> Cost:
     return Cost(max(steps), max(0.0, *around))
 
 
-def _fixed_budget(comparison: Comparison, costs: Mapping[str, Cost], started: float) -> Budget:
-    """Chooses the budget, or takes the one that an interrupted comparison had chosen."""
-    file = comparison.folder / 'budget.json'
-    identity = config_identity(comparison.base)
+def _claim_folder(comparison: Comparison) -> None:
+    """Stops if the folder belongs to a comparison with another config or time."""
+    file = comparison.folder / 'comparison.json'
+    own = {'config and options': config_identity(comparison.base), 'minutes': comparison.minutes}
     if file.is_file():
         known = json.loads(file.read_text(encoding='utf-8'))
-        wanted = {'identity': identity, 'minutes': comparison.minutes}
-        differing = [key for key, value in wanted.items() if known[key] != value]
+        differing = [key for key, value in own.items() if known[key] != value]
         if differing:
             raise UserError(
-                f'{file} is of a comparison with another {" and ".join(differing)} (identity is the config '
-                f'with its options; minutes {known["minutes"]:g}). Give another --work-dir, or remove that '
-                'folder.'
+                f"'{comparison.folder}' holds a comparison with another {' and another '.join(differing)} "
+                f'(minutes {known["minutes"]:g}). Give another --work-dir, or remove that folder.'
             )
-        return Budget(known['seconds'], known['steps'])
+    comparison.folder.mkdir(parents=True, exist_ok=True)
+    write_text(file, json.dumps(own, indent=2) + '\n')
+
+
+def _fixed_budget(comparison: Comparison, costs: Mapping[str, Cost], started: float) -> Budget:
+    """Chooses the budget, or takes the one that was chosen before an interruption."""
+    file = comparison.folder / 'budget.json'
+    if file.is_file():
+        return Budget(**json.loads(file.read_text(encoding='utf-8')))
     rest = comparison.minutes * 60 - (time.monotonic() - started)
     # a tenth is kept for runs that take longer than they did when they were measured
     budget = choose_budget(costs, 0.9 * rest, comparison.waves, comparison.epochs)
-    content = {'identity': identity, 'minutes': comparison.minutes, **asdict(budget)}
-    comparison.folder.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(content, indent=2) + '\n')
+    write_text(file, json.dumps(asdict(budget), indent=2) + '\n')
     return budget
 
 

@@ -100,7 +100,7 @@ def run_chains(
         How many jobs were run; the others were done before.
 
     Raises:
-        UserError: If a job fails; the others are stopped.
+        UserError: If a job fails or the user interrupts; what runs is stopped.
     """
     waiting = [[job for job in chain if job.finished() is None] for chain in chains]
     waiting = [chain for chain in waiting if chain]
@@ -118,6 +118,8 @@ def run_chains(
                     free.append(own.core)
             if tick is not None:
                 tick()
+    except KeyboardInterrupt:
+        raise UserError('interrupted. The same command goes on from here.') from None
     finally:
         for own in running:
             own.stop()

@@ -6,7 +6,7 @@ options = dict(arg.split('=', 1) for arg in sys.argv if '=' in arg)
 folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
 if 'fail' in options.get('experiment_name', ''):
     sys.exit('no such luck')
-steps = int(options.get('train_dataloader.sampler.samples_per_epoch', 64)) // 64 * 10
+steps = int(folder.name.split('_')[0]) if '_steps_' in folder.name else 1
 time = 0.01 if options.get('model.neck.type') == 'MeanPoolNeck' else 0.04
 with open(folder / 'metrics.jsonl', 'w') as log:
     for step in range(1, steps + 1):

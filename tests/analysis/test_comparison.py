@@ -23,7 +23,7 @@ ROWS = (
 @pytest.fixture
 def comparison(tmp_path):
     tools = make_tools(tmp_path / 'tools')
-    return Comparison(CONFIG, ROWS, (0, 3), 20.0, tmp_path / 'out', (), 20, tools)
+    return Comparison(CONFIG, ROWS, (0, 3), 20.0, tmp_path / 'out', (), None, tools)
 
 
 def test_variants_get_equal_time_and_equal_steps_and_are_not_run_twice(comparison):
@@ -47,7 +47,7 @@ def test_variants_get_equal_time_and_equal_steps_and_are_not_run_twice(compariso
     assert collect(comparison, run_comparison(comparison))['results'] == content['results']
     text = comparison_text(content)
     assert '**Equal time: ' in text and '**Equal steps: ' in text
-    assert '55.0 ± 3.0' in text and '| turn' in text
+    assert '55.0 ± 3.0' in text and 'turn |' in text
     files = write_comparison(comparison, content)
     assert json.loads(files[0].read_text())['seeds'] == [0, 3]
     assert files[2].read_bytes()[:8] == b'\x89PNG\r\n\x1a\n'

@@ -45,7 +45,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--minutes', type=float, default=60.0, help='time for everything, default %(default)g'
     )
     parser.add_argument(
-        '--probe-steps', type=int, default=30, help='steps that measure a row first, default %(default)s'
+        '--probe-steps', type=int, help='steps that measure a row first, default three an epoch'
     )
     parser.add_argument('--work-dir', default='work_dirs/compare_necks', help='default %(default)s')
     parser.add_argument(
