@@ -1,56 +1,127 @@
-"""A config of the repository at a size that a test can run: data of the test, small batches, one epoch."""
+"""A config of the repository at a size that a test can run: generated clips, small batches, short stages."""
 
+import json
 from pathlib import Path
 
+from PIL import Image
+from safetensors.torch import save_file
+
 from stgt_mm.config import load_config
+from stgt_mm.engine.weights import is_in
+from stgt_mm.registry import MODELS
 
-SMALL = {'batch_size': 8, 'num_workers': 0, 'persistent_workers': False}
-
-
-def _replace_text(node, old, new):
-    if isinstance(node, dict):
-        return type(node)({key: _replace_text(value, old, new) for key, value in node.items()})
-    if isinstance(node, (list, tuple)):
-        return type(node)(_replace_text(value, old, new) for value in node)
-    return node.replace(old, new) if isinstance(node, str) else node
+PAIRS = 8  # clips of each annotation file, and the batch size
+SIDE, PATCH, WIDTH = 32, 8, 32
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+SMALL = {'batch_size': PAIRS, 'num_workers': 0, 'persistent_workers': False, 'pin_memory': False}
+# keys of the paper's model -> values of a small one, where a component has them
+SMALL_MODEL = {
+    'backbone': {
+        'model_name': 'vit_tiny_patch16_224', 'img_size': SIDE, 'patch_size': PATCH, 'embed_dim': WIDTH,
+        'depth': 1, 'num_heads': 2,
+    },
+    'neck': {'embed_dims': WIDTH, 'num_heads': 2, 'grid_size': SIDE // PATCH},
+    'qformer': {'width': WIDTH, 'vision_width': WIDTH, 'depth': 2, 'num_heads': 2, 'num_queries': 4,
+                'vocab_size': None},
+    'contrastive_head': {'width': WIDTH},
+    'matching_head': {'width': WIDTH},
+}  # fmt: skip
+ALWAYS_SET = {'backbone': {'patch_size', 'embed_dim', 'num_heads'}}
 
 
 def reduce_config(path: Path, data: Path, work_dir: Path):
-    """Loads a config, points it at small data and makes it run a step and a validation.
+    """Loads a config, points it at small data and makes it run a step a stage and a test.
 
     Args:
         path: The config.
         data: A small Moving Shapes.
-        work_dir: Where the run writes.
+        work_dir: Where the run writes; also for the annotations, pictures and weights that are made here.
     """
     cfg = load_config(str(path), {})
-    root = cfg.data_root
     cfg.work_dir = str(work_dir)
-    for key in list(cfg.keys()):
-        if not key.startswith('_'):
-            cfg[key] = _replace_text(cfg[key], root, str(data))
-    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        cfg[name].update({k: v for k, v in SMALL.items() if k in cfg[name]})
-    for choice in (cfg.test_cfg.get('choices') or {}).values():
-        choice.update({k: v for k, v in SMALL.items() if k in choice})
-    cfg.train_cfg.update(max_epochs=1, val_interval=1)
-    cfg.param_scheduler.stages = [(1, cfg.param_scheduler.stages[0][1])]
-    for hook in cfg.custom_hooks:
-        if 'stages' in hook:
-            hook.stages = [(1, hook.stages[0][1])]
-    batch_sampler = cfg.train_dataloader.get('batch_sampler')
-    if batch_sampler is not None and 'max_epochs' in batch_sampler:
-        batch_sampler.max_epochs = 1
-    cfg.train_dataloader.dataset.ann_file = str(
-        one_batch(Path(cfg.train_dataloader.dataset.ann_file), work_dir)
-    )
+    work_dir.mkdir(parents=True, exist_ok=True)
+    for name in LOADERS:
+        if cfg.get(name) is not None:
+            cfg[name].update({key: value for key, value in SMALL.items() if key in cfg[name]})
+            _reduce_data(cfg[name], data, work_dir)
+    for choice in ((cfg.get('test_cfg') or {}).get('choices') or {}).values():
+        choice.update({key: value for key, value in SMALL.items() if key in choice})
+        _reduce_data(choice, data, work_dir)
+    _reduce_model(cfg.model, data)
+    if cfg.get('train_cfg') is not None:
+        _reduce_schedule(cfg)
+    if cfg.model.backbone.get('img_size') == SIDE:
+        _write_weights(cfg, work_dir)
     return cfg
 
 
-def one_batch(ann_file: Path, work_dir: Path) -> Path:
-    """Writes the first lines of an annotation file, as many as a batch takes."""
-    work_dir.mkdir(parents=True, exist_ok=True)
-    short = work_dir / 'one_batch.jsonl'
-    lines = ann_file.read_text().splitlines()[: SMALL['batch_size']]
-    short.write_text('\n'.join(lines) + '\n')
-    return short
+def _reduce_data(node, data, work_dir):
+    if isinstance(node, dict):
+        if 'ann_file' in node:
+            images = 'LoadImage' in str(node['pipeline'][0]['type'])
+            source = data / Path(node['ann_file']).name
+            source = source if source.is_file() else data / 'train.jsonl'
+            node['ann_file'], node['video_root'] = _pairs(source, data, work_dir, images)
+            node.pop('feature_cache', None)
+        if 'size' in node and node['size'] == 224:
+            node['size'] = SIDE
+        for value in node.values():
+            _reduce_data(value, data, work_dir)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _reduce_data(value, data, work_dir)
+
+
+def _pairs(source, data, work_dir, images):
+    """Writes a line of each of the first clips of an annotation file, of pictures if asked; and its root."""
+    lines = map(json.loads, source.read_text().splitlines())
+    records = list({line['video']: line for line in lines}.values())[:PAIRS]
+    root = data / 'videos'
+    if images:
+        root = work_dir / 'images'
+        root.mkdir(exist_ok=True)
+        for number, record in enumerate(records):
+            record.update(video=f'{number}.png', video_id=f'image{number}')
+            Image.new('RGB', (40, 36), (30 * number, 128, 0)).save(root / record['video'])
+    file = work_dir / f'{"images" if images else "videos"}_{source.name}'
+    file.write_text(''.join(json.dumps(record) + '\n' for record in records))
+    return str(file), str(root)
+
+
+def _reduce_model(model, data):
+    model.data_preprocessor.tokenizer.vocab = str(data / 'vocab.txt')
+    if model.backbone.get('img_size') != 224:
+        return
+    for part, values in SMALL_MODEL.items():
+        known = {key: value for key, value in values.items() if key in model[part]}
+        model[part].update(known, **{key: values[key] for key in ALWAYS_SET.get(part, ())})
+    model.contrastive_head.embed_dim //= 16
+
+
+def _reduce_schedule(cfg):
+    stages = [(1, rate) for _, rate in cfg.param_scheduler.stages]
+    cfg.param_scheduler.update(stages=stages, warmup_iters=0)
+    cfg.train_cfg.update(max_epochs=len(stages), val_interval=len(stages))
+    for hook in cfg.custom_hooks:
+        if 'stages' in hook:
+            hook['stages'] = [(1, alpha) for _, alpha in hook['stages']]
+    loader = cfg.train_dataloader
+    if 'samples_per_epoch' in loader.sampler:
+        loader.sampler.samples_per_epoch = PAIRS
+    if (loader.get('batch_sampler') or {}).get('max_epochs') is not None:
+        loader.batch_sampler.update(max_epochs=len(stages), curriculum=None)
+
+
+def _write_weights(cfg, work_dir):
+    """Writes what the config starts from: the backbone's own file, and of the rest what must be there."""
+    backbone = cfg.model.backbone
+    backbone.checkpoint = None
+    model = MODELS.build(cfg.model)
+    backbone.checkpoint = str(work_dir / 'vit.safetensors')
+    save_file(model.backbone.vit.state_dict(), backbone.checkpoint)
+    if cfg.get('load_from'):
+        fresh = cfg.get('load_strict', True)
+        absent = ['backbone', *([] if fresh is True else fresh)]
+        state = {key: value for key, value in model.state_dict().items() if not is_in(key, absent)}
+        cfg.load_from = str(work_dir / 'start.safetensors')
+        save_file(state, cfg.load_from)

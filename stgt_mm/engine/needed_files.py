@@ -171,6 +171,8 @@ def _named_in(node: Any, where: str, names: Sequence[str]) -> Iterator[NeededFil
 
 
 def _is_path(key: str, value: str) -> bool:
+    if value.startswith(PACKAGE_PREFIX):
+        return False
     # a name without extension and folders may be a Hugging Face repository
     return key != 'vocab' or bool(Path(value).suffix) or value.startswith('/') or value.count('/') > 1
 
@@ -181,7 +183,5 @@ def _goes_on(cfg: Mapping[str, Any]) -> bool:
 
 
 def _is_there(item: NeededFile) -> bool:
-    if item.path.startswith(PACKAGE_PREFIX):
-        return True
     path = Path(item.path).expanduser()
     return path.is_dir() if item.kind == 'folder of videos' else path.exists()
