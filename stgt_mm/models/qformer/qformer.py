@@ -197,6 +197,8 @@ class QFormer(nn.Module):
         readable = torch.cat([visible, mask.bool().flatten(0, 1)], dim=1)[:, None, None, :]
         # Skipping padding pays when ranking; finding it waits for the device, which training should not.
         real = None if torch.is_grad_enabled() else mask.flatten().nonzero()[:, 0]
+        if real is not None and len(real) == mask.numel():
+            real = None  # no padding: nothing to pick out and put back
         last = len(self.layers) - 1
         for index, (layer, keys_values) in enumerate(zip(self.layers, self._per_layer(video))):
             queries, text = layer.forward_joint(queries, text, readable, keys_values, index < last, real)
