@@ -218,7 +218,8 @@ def assert_stops(call, words, capsys):
 
 
 def test_wrong_video_root_stops_before_training_with_three_examples(here, tmp_path, capsys):
-    settings = [*ONE_STEP, 'train_dataloader.dataset.video_root=nowhere']
+    (tmp_path / 'nowhere').mkdir()
+    settings = [*ONE_STEP, f'train_dataloader.dataset.video_root={tmp_path / "nowhere"}']
     message = assert_stops(lambda: here('train.py', settings=settings), ['none of the 8 videos'], capsys)
     assert message.count('nowhere/video') == 3
     assert not list(tmp_path.rglob('*.pth'))
