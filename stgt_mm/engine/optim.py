@@ -37,7 +37,7 @@ class TrainableParamsConstructor:
         ValueError: If a key of ``paramwise_cfg`` is unknown.
 
     Note:
-        Source: DESIGN section 3; weight decay 0.05 of STGT section 4.1 applies to the matrices.
+        Source: STGT (arXiv 2407.11677), section 4.1: AdamW, weight decay 0.05; none for vectors as in LAVIS.
     """
 
     def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None):

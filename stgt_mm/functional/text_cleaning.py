@@ -8,7 +8,7 @@ _PUNCTUATION = re.compile(r'[.!"()*#:;~]')
 def clean_caption(text: str, max_words: int = 50) -> str:
     """Lower-cases a caption, replaces punctuation by spaces and limits its words.
 
-    Source: text processing of LAVIS and of the STGT release; STGT-MM design, section 4.
+    Source: the caption processor of LAVIS (arXiv 2209.09019), which the STGT release uses as well.
 
     Args:
         text: A caption.

@@ -16,7 +16,8 @@ class CrossFrameBlock(nn.Module):
         num_heads: H.
         drop_path: Stochastic depth of all branches.
 
-    Source: X-CLIP's CCT as changed by the authors of STGT: the message is added to an appended token.
+    Source: cross-frame communication of X-CLIP (arXiv 2208.02816), section 3.2, as the STGT release changes
+    it: the message is added to an appended token.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, drop_path: float = 0.0) -> None:
@@ -46,7 +47,7 @@ class MultiFrameIntegration(nn.Module):
         temporal_resize: 'linear' or 'nearest', when a clip has another T.
         temporal_init_std: Std of the temporal embedding at the start.
 
-    Source: X-CLIP's MIT, methods.md 3.2.
+    Source: multi-frame integration of X-CLIP (arXiv 2208.02816), section 3.2.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class CrossFrameNeck(nn.Module):
     Raises:
         ValueError: If a count is below 1 or the tokens have another width.
 
-    Source: the paper's baseline; Section 3.5 of the project's notes on methods.
+    Source: STGT (arXiv 2407.11677), Table 2, baseline; tokens as in its release.
     """
 
     def __init__(
