@@ -1,204 +1,21 @@
-"""Verification of files: the pool that nothing hangs, the journal, and what is wrong with real files."""
+"""Verification of a data set: what is wrong with generated and with real files."""
 
-import faulthandler
 import json
 import os
-import re
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hanging import hang_with_the_lock_held
 from PIL import Image
 
 from stgt_mm.datasets.readers import PyAVReader, write_video
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError
-from stgt_mm.datasets.verification import (
-    Criteria,
-    Effort,
-    Finding,
-    Inspection,
-    Journal,
-    JournalError,
-    TimedPool,
-    inspect_file,
-    judge,
-    verify,
-)
+from stgt_mm.datasets.verification import Criteria, Effort, Inspection, inspect_file, verify
 from stgt_mm.registry import READERS
 
-ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
-POOL = ROOT / 'stgt_mm/datasets/verification/timed_pool.py'
 SMALL = 90_000
-LIMIT_S = 1.5
-
-
-def hang_with_the_lock_held():
-    """Backtracks for years inside one call of C code: no signal handler of Python ever runs."""
-    re.match(r'(a+)+$', 'a' * 60 + 'b')
-
-
-def work(item):
-    if item == 'hang':
-        hang_with_the_lock_held()
-    if item == 'sleep':
-        time.sleep(1000)
-    if item == 'segfault':
-        faulthandler.disable()
-        os.kill(os.getpid(), signal.SIGSEGV)
-    if item == 'exit':
-        os._exit(7)
-    if item == 'raise':
-        raise RuntimeError('no luck')
-    return item * 2
-
-
-@pytest.mark.parametrize('jobs', [1, 3])
-def test_pool_survives_what_its_work_does(jobs):
-    bad = ['hang', 'segfault', 'exit', 'raise', 'sleep']
-    items = [*range(5), *bad[:2], *range(5, 9), *bad[2:], *range(9, 12)]
-    start = time.monotonic()
-    outcomes = dict(TimedPool(work, jobs, LIMIT_S).run(items))
-    assert len(outcomes) == len(items)
-    assert {n: outcomes[n].value for n in range(12)} == {n: 2 * n for n in range(12)}
-    assert {name: outcomes[name].kind for name in bad} == {
-        'hang': 'timed_out',
-        'sleep': 'timed_out',
-        'segfault': 'crashed',
-        'exit': 'crashed',
-        'raise': 'failed',
-    }
-    assert 'SIGSEGV' in outcomes['segfault'].value and 'status 7' in outcomes['exit'].value
-    assert outcomes['raise'].value == 'RuntimeError: no luck'
-    assert outcomes['hang'].value == 'nothing after 1.5 s'
-    assert time.monotonic() - start < 60
-
-
-def test_pool_needs_positive_numbers():
-    with pytest.raises(ValueError, match='--jobs 0'):
-        TimedPool(work, 0, 1.0)
-    with pytest.raises(ValueError, match='--time-limit 0'):
-        TimedPool(work, 1, 0)
-
-
-ORPHAN = """
-import importlib.util, os, re, sys
-spec = importlib.util.spec_from_file_location('timed_pool', sys.argv[2])  # quicker than the package
-sys.modules['timed_pool'] = timed_pool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(timed_pool)
-timed_pool.GRACE_S = 0
-if sys.argv[1] == "alarm":
-    timed_pool._die_with_parent = lambda: None
-def work(item):
-    print(os.getpid(), flush=True)
-    re.match(r'(a+)+$', 'a' * 60 + 'b')
-list(timed_pool.TimedPool(work, 1, LIMIT).run(['x']))
-"""
-
-
-@pytest.mark.skipif(not hasattr(signal, 'alarm'), reason='no alarms on this system')
-@pytest.mark.parametrize('means', ['alarm', 'parent death'])
-def test_a_hanging_child_does_not_outlive_a_killed_parent(means):
-    if means != 'alarm' and sys.platform != 'linux':
-        pytest.skip('only Linux tells a child of the death of its parent')
-    code = ORPHAN.replace('LIMIT', '4' if means == 'alarm' else '1000')
-    parent = subprocess.Popen([sys.executable, '-c', code, means, POOL], stdout=subprocess.PIPE, text=True)
-    child = int(parent.stdout.readline())
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    deadline = time.monotonic() + 60
-    while _runs(child):
-        assert time.monotonic() < deadline, f'process {child} still hangs'
-        time.sleep(0.1)
-
-
-def _runs(pid):
-    try:
-        stat = Path(f'/proc/{pid}/stat')
-        if stat.exists():
-            return stat.read_text().rpartition(')')[2].split()[0] != 'Z'
-        os.kill(pid, 0)
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-    return not Path('/proc').is_dir()
-
-
-FINDING = Finding('a.mp4', 10, 20, 'read', frames=5, seconds=0.5, sha256='ab')
-
-
-def test_journal_keeps_findings_over_a_cut(tmp_path):
-    path = tmp_path / 'deep' / 'journal.jsonl'
-    with Journal(path, {'reader': ('pyav',)}) as journal:
-        journal.add(FINDING)
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"video": "b.mp4", "si')
-    with Journal(path, {'reader': ['pyav']}) as journal:
-        assert journal.known == {'a.mp4': FINDING}
-        journal.add(Finding('c.mp4', 1, 2, 'unreadable', why='empty'))
-    assert path.read_bytes().startswith(whole)
-    with Journal(path, {'reader': ['pyav']}) as journal:
-        assert list(journal.known) == ['a.mp4', 'c.mp4']
-    with Journal(path, {'reader': ['decord']}, restart=True) as journal:
-        assert journal.known == {}
-
-
-def test_journal_refuses_other_options_and_other_files(tmp_path):
-    path = tmp_path / 'journal.jsonl'
-    Journal(path, {'exact': True}).close()
-    with pytest.raises(JournalError, match=r'exact=True; now: exact=False.*--restart'):
-        Journal(path, {'exact': False})
-    path.write_bytes(path.read_bytes() + b'{"frames": 3}\n')
-    with pytest.raises(JournalError, match=r'journal.jsonl:2: not a line of a journal'):
-        Journal(path, {'exact': True})
-
-
-def test_what_must_be_looked_at_again(tmp_path):
-    stamp = (10, 1_700_000_000_123_456_789)
-    with Journal(tmp_path / 'j', {}) as journal:
-        assert not journal.is_current('a.mp4', stamp, 60)
-        journal.add(Finding('a.mp4', *stamp, 'read', frames=1))
-        assert journal.is_current('a.mp4', stamp, 60)
-        journal.add(Finding('a.mp4', *stamp, 'timed_out', time_limit=60.0))
-        assert journal.is_current('a.mp4', stamp, 60) and not journal.is_current('a.mp4', stamp, 61)
-        assert not journal.is_current('a.mp4', (10, stamp[1] + 1), 60)
-        assert not journal.is_current('a.mp4', (11, stamp[1]), 60)
-
-
-def test_judgement_against_brute_force():
-    rng = np.random.default_rng(0)
-    videos = [f'{n}.mp4' for n in range(60)]
-    findings = {}
-    for video in videos[:50]:
-        seconds = None if rng.random() < 0.2 else float(rng.integers(1, 5))
-        facts = dict(frames=int(rng.integers(1, 9)), seconds=seconds, sha256=str(rng.integers(0, 12)))
-        findings[video] = Finding(video, 1, 1, 'read', **facts)
-    findings['50.mp4'] = Finding('50.mp4', 1, 1, 'crashed', why='SIGSEGV')
-    problems = judge(videos, findings, Criteria(min_frames=4, min_seconds=2.5))
-    assert [entry['video'] for entry in problems['missing']] == videos[51:]
-    assert problems['crashed'] == [{'video': '50.mp4', 'why': 'SIGSEGV'}]
-    short = [v for v in videos[:50] if findings[v].frames < 4 or (findings[v].seconds or 9) < 2.5]
-    assert [entry['video'] for entry in problems['too_short']] == short
-    copies = {}
-    for n, video in enumerate(videos[:50]):
-        earlier = [v for v in videos[:n] if findings[v].sha256 == findings[video].sha256]
-        if earlier:
-            copies[video] = earlier[0]
-    assert {entry['video']: entry['same_as'] for entry in problems['duplicated']} == copies
-
-
-def test_criteria_are_checked():
-    for options, words in [
-        ({'min_frames': 0}, '--min-frames 0'),
-        ({'min_seconds': -1.0}, '--min-seconds -1.0'),
-        ({'keep': ('too_shrt',)}, "Did you mean 'too_short'"),
-        ({'keep': ('missing',)}, 'no such kind'),
-    ]:
-        with pytest.raises(ValueError, match=words):
-            Criteria(**options)
 
 
 def clip(path, frames, fps=8, seed=0):
