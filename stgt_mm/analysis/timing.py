@@ -31,6 +31,7 @@ class Stopwatch:
     def __init__(self, device: torch.device | str = 'cpu') -> None:
         self._wait = torch.cuda.synchronize if torch.device(device).type == 'cuda' else (lambda: None)
         self._open: list[str] = []
+        self._stopped = False
         self._since = (0.0, 0.0)
         self.wall: list[dict[str, float]] = []
         self.cpu: list[dict[str, float]] = []
@@ -46,8 +47,15 @@ class Stopwatch:
         self.wall, self.cpu = [], []
         self.new_round()
 
+    def stop(self) -> None:
+        """Books what has passed, and nothing from now on."""
+        self._charge()
+        self._stopped = True
+
     def _charge(self) -> None:
         """Books what has passed on the innermost part that is open."""
+        if self._stopped:
+            return
         self._wait()
         now = time.perf_counter(), time.process_time()
         if self._open:

@@ -21,16 +21,18 @@ OVERHEAD = (
 
 
 class StopAfterHook(Hook):
-    """Ends training after some steps.
+    """Ends training after some steps, and the watch with it: the checkpoint that follows is no step.
 
     Args:
         steps: How many.
+        watch: The watch.
     """
 
     priority = 'LOWEST'
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, watch: Stopwatch) -> None:
         self.steps = steps
+        self.watch = watch
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
@@ -45,6 +47,7 @@ class StopAfterHook(Hook):
         """
         if runner.iter + 1 >= self.steps:
             runner.train_loop.stop_training = True
+            self.watch.stop()
 
 
 def profile_training(runner: Any, steps: int, warm_up: int = 3) -> Stopwatch:
@@ -64,9 +67,9 @@ def profile_training(runner: Any, steps: int, warm_up: int = 3) -> Stopwatch:
     loop = runner.train_loop
     if loop.max_iters < steps + warm_up:
         raise ValueError(f'training has {loop.max_iters} steps, {warm_up} + {steps} are wanted: take fewer.')
-    runner.register_hook(StopAfterHook(steps + warm_up))
     model = runner.bare_model
     watch = Stopwatch(next(model.parameters()).device)
+    runner.register_hook(StopAfterHook(steps + warm_up, watch))
     batches_from = loop._batches_from
 
     def watched_batches(start: int) -> Iterator[Any]:

@@ -53,6 +53,17 @@ def test_medians_are_taken_over_rounds_and_warm_up_is_forgotten(clock):
     assert watch.totals() == {'a': 33, 'rare': 8}
 
 
+def test_nothing_is_booked_after_the_stop(clock):
+    watch = timing.Stopwatch()
+    with watch.part('step'):
+        clock(2)
+        watch.stop()
+        clock(50)
+        with watch.part('after'):
+            clock(50)
+    assert watch.totals() == {'step': 2}
+
+
 def test_an_error_closes_its_part(clock):
     watch = timing.Stopwatch()
     with watch.part('whole'):
