@@ -16,6 +16,7 @@ from typing import Any
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130  # what shells give for Ctrl-C
 
 
 def described_parser(description: str | None) -> argparse.ArgumentParser:
@@ -150,12 +151,17 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
         argv: Arguments, by default those of the process.
 
     Returns:
-        Exit status: 0, or 2 after an error that the user can mend.
+        Exit status: 0, 2 after an error that the user can mend, 1 after another, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.raiseExceptions = '--traceback' in arguments  # a log on a full disk is no reason for a traceback
     try:
         main(arguments)
+    except KeyboardInterrupt:
+        if '--traceback' in arguments:
+            traceback.print_exc()
+        print('\ninterrupted', file=sys.stderr)
+        return EXIT_INTERRUPTED
     except Exception as error:
         if not _is_for_user(error) or '--traceback' in arguments:
             traceback.print_exc()

@@ -100,6 +100,16 @@ def test_a_wrong_value_in_a_config_is_one_message_and_a_bug_is_a_traceback(capsy
     assert 'Traceback' in capsys.readouterr().err
 
 
+def test_an_interrupt_is_one_line_and_the_status_of_shells(capsys):
+    def tool(arguments):
+        raise KeyboardInterrupt
+
+    assert run_tool(tool, []) == 130
+    assert capsys.readouterr().err == '\ninterrupted\n'
+    assert run_tool(tool, ['--traceback']) == 130
+    assert 'Traceback' in capsys.readouterr().err
+
+
 def test_no_network_is_one_message(capsys, monkeypatch):
     def unreachable(*args, **kwargs):
         raise RuntimeError('no route to host')

@@ -17,9 +17,7 @@ from pathlib import Path
 
 from stgt_mm.datasets.annotations.common import bar
 from stgt_mm.datasets.verification import Criteria, Effort, Inspection, verify
-from stgt_mm.engine.cli import add_traceback_option, run_tool
-
-INTERRUPTED = 130
+from stgt_mm.engine.cli import EXIT_INTERRUPTED, add_traceback_option, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -102,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     except KeyboardInterrupt:
         print('\ninterrupted; the same command goes on where it was', file=sys.stderr)
-        raise SystemExit(INTERRUPTED) from None
+        raise SystemExit(EXIT_INTERRUPTED) from None
     files = result.write(folder)
     kept = result.write_filtered(out)
     print(result.text())
