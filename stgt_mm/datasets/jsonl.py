@@ -30,7 +30,8 @@ def open_annotation(path: str | Path) -> BinaryIO:
         raise FileNotFoundError(
             f"no annotation file '{path}' (working directory {Path.cwd()}). Correct `ann_file`, or make one: "
             'tools/dataset_converters/custom.py for videos of your own, '
-            'tools/dataset_converters/moving_shapes.py for Moving Shapes.'
+            'tools/dataset_converters/moving_shapes.py for Moving Shapes; a public set has its own beside '
+            'them: msrvtt.py (docs/datasets.md) or webvid.py (docs/pretraining_data.md).'
         )
     return path.open('rb')
 
@@ -120,9 +121,13 @@ def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + '.partial')
     count = 0
-    with partial.open('w', encoding='utf-8', newline='\n') as file:
-        for record in records:
-            file.write(json.dumps(record, ensure_ascii=False) + '\n')
-            count += 1
-    partial.replace(path)
+    try:
+        with partial.open('w', encoding='utf-8', newline='\n') as file:
+            for record in records:
+                file.write(json.dumps(record, ensure_ascii=False) + '\n')
+                count += 1
+        partial.replace(path)
+    except BaseException:  # an interrupt too: a part that nobody asked for stays on no disk
+        partial.unlink(missing_ok=True)
+        raise
     return count

@@ -165,3 +165,16 @@ def test_json_lists(tmp_path):
         from_json(path)
     with pytest.raises(AnnotationError, match='neither a folder'):
         records_from(out)
+
+
+@pytest.mark.parametrize('error', [ValueError, KeyboardInterrupt])
+def test_a_source_that_stops_leaves_the_old_file_and_no_part(tmp_path, error):
+    def rows():
+        yield GOOD
+        raise error
+
+    out = tmp_path / 'a.jsonl'
+    out.write_text('old')
+    with pytest.raises(error):
+        write_records(rows(), out)
+    assert list(tmp_path.iterdir()) == [out] and out.read_text() == 'old'

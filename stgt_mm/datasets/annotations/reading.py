@@ -193,7 +193,7 @@ def existing(path: str | Path) -> Path:
     if not path.is_file():
         raise FileNotFoundError(
             f"no file '{path}' (working directory {Path.cwd()}). Correct the path, or fetch the file: "
-            'docs/datasets.md says where from.'
+            'docs/datasets.md and docs/pretraining_data.md say where from.'
         )
     return path
 
