@@ -15,3 +15,5 @@ param_scheduler.update(stages=param_scheduler.stages[1:], warmup_iters=0)
 custom_hooks[0].stages = custom_hooks[0].stages[1:]
 load_from = 'work_dirs/table2_adjacency_weights/epoch_12.pth'
 load_strict = True
+# the row of table3_csal.py is another training: both stages in one run
+test_evaluator.paper_row = None
