@@ -24,12 +24,20 @@ FORBIDDEN = {
         'stgt_mm.engine',
         'stgt_mm.evaluation',
         'stgt_mm.distributed',
+        'stgt_mm.analysis',
     ),
-    'models': ('stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.datasets'),
-    'datasets': ('stgt_mm.evaluation', 'stgt_mm.engine'),
-    'evaluation': ('stgt_mm.models',),
-    'converters': ('stgt_mm.models', 'stgt_mm.evaluation', 'stgt_mm.engine', 'mmengine'),
-    'distributed': ('stgt_mm.models', 'stgt_mm.datasets', 'stgt_mm.engine', 'stgt_mm.evaluation'),
+    'models': ('stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.datasets', 'stgt_mm.analysis'),
+    'datasets': ('stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.analysis'),
+    'evaluation': ('stgt_mm.models', 'stgt_mm.analysis'),
+    'engine': ('stgt_mm.analysis',),
+    'converters': ('stgt_mm.models', 'stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.analysis', 'mmengine'),
+    'distributed': (
+        'stgt_mm.models',
+        'stgt_mm.datasets',
+        'stgt_mm.engine',
+        'stgt_mm.evaluation',
+        'stgt_mm.analysis',
+    ),
 }
 
 

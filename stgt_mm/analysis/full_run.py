@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from mmengine.config import ConfigDict
 
-from stgt_mm.analysis.random_weights import weight_files, without_weights
 from stgt_mm.analysis.timing import Stopwatch, model_parts, peak_memory_gib
 from stgt_mm.datasets import video_text_collate
 from stgt_mm.datasets.readers import write_video
 from stgt_mm.datasets.records import write_records
 from stgt_mm.engine.cli import build_runner
 from stgt_mm.engine.optim import TrainableParamsConstructor
+from stgt_mm.random_weights import weight_files, without_weights
 from stgt_mm.registry import DATASETS
 
 _NOT_NEEDED = ('train_', 'val_', 'optim_wrapper', 'param_scheduler', 'custom_hooks', 'auto_scale_lr')

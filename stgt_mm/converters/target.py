@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from stgt_mm.analysis.random_weights import build_on_meta
 from stgt_mm.config import load_config
+from stgt_mm.random_weights import build_on_meta
 
 
 def config_shapes(

@@ -9,8 +9,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from stgt_mm.analysis import flops
-from stgt_mm.analysis.random_weights import build_on_meta, weight_files, without_weights
 from stgt_mm.config import load_config
+from stgt_mm.random_weights import build_on_meta, weight_files, without_weights
 
 sys.path.insert(0, str(ROOT / 'tests' / 'models'))
 from tiny_aligner import NECKS, aligner_config, write_vocab

@@ -93,8 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     from stgt_mm.analysis.flops import count_flops, sizes_of
-    from stgt_mm.analysis.random_weights import build_on_meta
     from stgt_mm.config import load_config, parse_overrides
+    from stgt_mm.random_weights import build_on_meta
 
     cfg = load_config(args.config, parse_overrides(args.cfg_options))
     model = build_on_meta(cfg.model)
