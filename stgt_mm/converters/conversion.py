@@ -42,7 +42,8 @@ def convert_file(
         The account.
 
     Raises:
-        FileNotFoundError: If a file is missing.
+        FileNotFoundError: If a file is missing, or ``config`` is None and the package was installed without
+            the configs of the project.
         ValueError: If a file is damaged, ``out`` has another ending, or the result does not fit the model.
     """
     if Path(out).suffix != '.safetensors':
@@ -51,7 +52,8 @@ def convert_file(
     converted = select_part(converted, part or SOURCES[source].part)
     if img_size is not None:
         converted = resize_positions(converted, img_size, prefix=BACKBONE)
-    report = account(converted, _target(source, converted, config, img_size), SOURCES[source].gaps)
+    gaps = {**SOURCES[source].gaps, **converted.gaps}
+    report = account(converted, _target(source, converted, config, img_size), gaps)
     if not force or not report.mapped:
         check(report, max_unknown)
     prefix = BACKBONE if all(name.startswith(BACKBONE) for name in converted) else ''
@@ -87,6 +89,12 @@ def _target(
     projection = converted.get('contrastive_head.text_proj.weight')
     if config is None and projection is not None:
         changes['contrastive_head'] = {'embed_dim': len(projection)}
+    if config is None and not DEFAULT_CONFIG.is_file():
+        raise FileNotFoundError(
+            f"there is no '{DEFAULT_CONFIG}' to compare with: an installed package comes without configs. "
+            'Give the config of your model as config (--config); those of this project are in the folder '
+            'configs of its source tree.'
+        )
     shapes = config_shapes(str(config or DEFAULT_CONFIG), changes)
     kinds = {name.startswith(BACKBONE) for name in converted}
     return {name: shape for name, shape in shapes.items() if name.startswith(BACKBONE) in kinds}

@@ -16,6 +16,8 @@ class Converted(dict[str, Tensor]):
         left_aside: Names in the source that are known and not needed, each with the reason.
         unknown: Names in the source that no rule knows.
         filled: New names whose values are not from the source, each with the reason.
+        gaps: Patterns of the beginnings of names that a source of this extent does not have, each with the
+            reason.
     """
 
     def __init__(self) -> None:
@@ -24,6 +26,7 @@ class Converted(dict[str, Tensor]):
         self.left_aside: dict[str, str] = {}
         self.unknown: list[str] = []
         self.filled: dict[str, str] = {}
+        self.gaps: dict[str, str] = {}
 
     def put(self, name: str, tensor: Tensor, *origin: str) -> None:
         """Adds a tensor.
@@ -66,6 +69,7 @@ class Converted(dict[str, Tensor]):
         self.left_aside.update({source_prefix + key: why for key, why in other.left_aside.items()})
         self.unknown += [source_prefix + key for key in other.unknown]
         self.filled.update({prefix + name: why for name, why in other.filled.items()})
+        self.gaps.update({re.escape(prefix) + part: why for part, why in other.gaps.items()})
 
 
 class KeyMap:

@@ -1,4 +1,4 @@
-"""Hugging Face's ``Blip2ForImageTextRetrieval``, there and back."""
+"""Hugging Face's ``Blip2ForImageTextRetrieval`` and ``Blip2VisionModel``, there and back."""
 
 import re
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from torch import Tensor
 from stgt_mm.converters.converted import Converted, KeyMap, qformer_layers, rename
 
 BACKBONE = 'backbone.vit.'
+VISION = 'vision_model.'
 # what this package adds; Hugging Face's class passes these names by
 OWN = (
     ('neck.', 'neck.'),
@@ -44,6 +45,8 @@ _ASIDE = (
     (r'.*position_ids', 'a counter, no weight'),
     (r'language_(model|projection)\..*', 'a language model, which retrieval has not'),
 )
+_CLASS_TOKEN = 'embeddings.class_embedding'
+_NOT_VISION = r'(?!backbone\.|vision_norm\.)'
 _THEIR_BIAS = re.compile(r'vision_model\.encoder\.layers\.(\d+)\.self_attn\.qkv\.bias')
 _OUR_BIAS = re.compile(r'backbone\.vit\.blocks\.(\d+)\.attn\.q_bias')
 
@@ -55,11 +58,14 @@ def convert(state_dict: Mapping[str, Tensor]) -> Converted:
     query) and which EVA does not have: it is left out.
 
     Args:
-        state_dict: Of ``Blip2ForImageTextRetrieval``, or a folder that ``export.py`` wrote.
+        state_dict: Of ``Blip2ForImageTextRetrieval``, or a folder that ``export.py`` wrote; or of
+            ``Blip2VisionModel``, whose names lack ``vision_model.``.
 
     Returns:
         The keys of an aligner. Hugging Face has neither the head that generates captions nor the temperature.
     """
+    if _CLASS_TOKEN in state_dict:
+        return convert_vision_model(state_dict)
     biases, own, rest = Converted(), Converted(), {}
     for key, tensor in state_dict.items():
         match = _THEIR_BIAS.fullmatch(key)
@@ -88,9 +94,16 @@ def convert_vision_model(state_dict: Mapping[str, Tensor]) -> Converted:
         state_dict: Names without ``vision_model.``.
 
     Returns:
-        ``backbone.vit.*`` and ``vision_norm.*``.
+        ``backbone.vit.*`` and ``vision_norm.*``; all else of an aligner is among its ``gaps``.
     """
-    return convert({f'vision_model.{key}': tensor for key, tensor in state_dict.items()})
+    whole = convert({f'{VISION}{key}': tensor for key, tensor in state_dict.items()})
+    out = Converted()
+    for name, tensor in whole.items():
+        out.put(name, tensor, *(key.removeprefix(VISION) for key in whole.origin[name]))
+    out.left_aside = {key.removeprefix(VISION): why for key, why in whole.left_aside.items()}
+    out.unknown = [key.removeprefix(VISION) for key in whole.unknown]
+    out.gaps = {_NOT_VISION: 'Blip2VisionModel has the image side alone'}
+    return out
 
 
 def revert(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -126,6 +139,26 @@ def revert(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if unknown:
         raise ValueError('no name in a Hugging Face folder for:\n  ' + '\n  '.join(unknown))
     return out
+
+
+def revert_vision_model(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Turns a backbone and the norm behind it into ``Blip2VisionModel``.
+
+    Args:
+        state_dict: ``backbone.vit.*`` and ``vision_norm.*``, alone or among the others of an aligner.
+
+    Returns:
+        Names without ``vision_model.``; the bias of the keys, which changes no attention, is 0.
+
+    Raises:
+        ValueError: If the backbone is no EVA ViT, or there is no ``vision_norm``.
+    """
+    vision = {key: tensor for key, tensor in state_dict.items() if not re.match(_NOT_VISION, key)}
+    if not any(_OUR_BIAS.fullmatch(key) for key in vision):
+        raise ValueError(f'no EVA ViT below {BACKBONE}: Blip2VisionModel has no other backbone.')
+    if 'vision_norm.weight' not in vision:
+        raise ValueError("there is no 'vision_norm', which Blip2VisionModel has as post_layernorm.")
+    return {key.removeprefix(VISION): tensor for key, tensor in revert(vision).items()}
 
 
 def _own_name(key: str) -> str | None:

@@ -50,7 +50,7 @@ SOURCES = {
     ),
     'hf_blip2': Source(
         hf_blip2.convert,
-        'Blip2ForImageTextRetrieval of Hugging Face (Salesforce/blip2-itm-vit-g), or what export.py wrote',
+        'Blip2ForImageTextRetrieval or Blip2VisionModel of Hugging Face, or what export.py wrote',
         gaps={
             **_NO_NECK,
             r'qformer\.causal_head\.': 'Hugging Face has no caption head',
@@ -120,6 +120,7 @@ def select_part(converted: Converted, part: str) -> Converted:
     out = Converted()
     out.left_aside = dict(converted.left_aside)
     out.unknown = list(converted.unknown)
+    out.gaps = dict(converted.gaps)
     for name, tensor in converted.items():
         if part == 'all' or name.startswith(BACKBONE) == (part == 'backbone'):
             out[name] = tensor

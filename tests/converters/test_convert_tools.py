@@ -110,6 +110,37 @@ def test_there_and_back(lavis, config, tmp_path, capsys):
     assert 'not empty' in capsys.readouterr().err
 
 
+def test_a_vision_model_alone(config, tmp_path, capsys):
+    """A folder of Blip2VisionModel: the backbone and its norm; a key that is lost is an error still."""
+    transformers = pytest.importorskip('transformers')
+    vision = transformers.Blip2VisionModel(small_blip2.hf_model().config.vision_config)
+    vision.save_pretrained(tmp_path / 'vision')
+    options = ('--config', config)
+    outs = {part: tmp_path / f'{part}.safetensors' for part in ('all', 'backbone', 'no_backbone')}
+    for part, out in outs.items():
+        assert run_here(CONVERT, 'hf_blip2', tmp_path / 'vision', out, *options, '--part', part) == 0
+        printed = capsys.readouterr().out
+        assert not any(word in printed for word in ('UNKNOWN', 'MISSING', 'SHAPE', 'UNEXPECTED'))
+        listed = out.with_suffix('.report.txt').read_text()
+        assert all(key in listed for key in vision.state_dict())
+    whole, backbone, rest = (load_file(out) for out in outs.values())
+    small_blip2.build().backbone.vit.load_state_dict(backbone, strict=True)
+    assert rest.keys() == {'vision_norm.weight', 'vision_norm.bias'}
+    assert len(whole) == len(backbone) + len(rest)
+    state = {key: value for key, value in vision.state_dict().items() if 'layers.1.mlp.fc1' not in key}
+    torch.save(state, tmp_path / 'cut.pth')
+    assert run_here(CONVERT, 'hf_blip2', tmp_path / 'cut.pth', tmp_path / 'x.safetensors', *options) == 2
+    assert 'backbone.vit.blocks.1.mlp.fc1.weight' in capsys.readouterr().err
+
+
+def test_without_configs_one_must_be_given(lavis, tmp_path, capsys, monkeypatch):
+    """A wheel ships no configs: the message says so."""
+    monkeypatch.setattr('stgt_mm.converters.conversion.DEFAULT_CONFIG', tmp_path / 'configs/none.py')
+    assert run_here(CONVERT, 'lavis_blip2', lavis[0], tmp_path / 'x.safetensors') == 2
+    printed = capsys.readouterr().err
+    assert 'none.py' in printed and '--config' in printed and 'source tree' in printed
+
+
 def test_a_clip_encoder_needs_no_config(tmp_path, capsys):
     """It is compared with timm's model of its width and patch size."""
     from timm import create_model

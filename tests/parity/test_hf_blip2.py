@@ -91,6 +91,35 @@ def test_vision_tokens(theirs, image):
     close(norm(backbone(pixels[:, None])[:, 0]), wanted)
 
 
+@torch.no_grad()
+def test_vision_model_and_back(theirs):
+    """Our ViT-g opens as ``Blip2VisionModel``: the same tokens; its own keys come back."""
+    model = randomise(build()).eval()
+    back = hf_blip2.revert_vision_model(model.state_dict())
+    vision = transformers.Blip2VisionModel(theirs.config.vision_config).eval()
+    vision.load_state_dict(back, strict=True)
+    pixels = torch.randn(2, 3, IMAGE, IMAGE)
+    tokens = model.vision_norm(model.backbone(pixels[:, None])[:, 0])
+    close(tokens, vision(pixel_values=pixels).last_hidden_state)
+    again = hf_blip2.convert(back)
+    wanted = {
+        key: value
+        for key, value in model.state_dict().items()
+        if key.startswith(('backbone.vit.', 'vision_norm.'))
+    }
+    assert again.keys() == wanted.keys() and again.unknown == []
+    assert all(torch.equal(again[key], value) for key, value in wanted.items())
+    assert {key for keys in again.origin.values() for key in keys} == back.keys()
+
+
+def test_no_vision_model_without_its_parts():
+    state = build().state_dict()
+    with pytest.raises(ValueError, match='vision_norm'):
+        hf_blip2.revert_vision_model({k: v for k, v in state.items() if not k.startswith('vision_norm.')})
+    with pytest.raises(ValueError, match='no EVA ViT'):
+        hf_blip2.revert_vision_model({k: v for k, v in state.items() if 'q_bias' not in k})
+
+
 def test_back_to_their_names(ours, theirs):
     """Their names, shapes and values come back; the bias of the keys, which changes nothing, is 0."""
     state = ours.state_dict()
