@@ -3,7 +3,8 @@
     bash tools/dist_train.sh configs/ablations/table2_adjacency_weights.py 8 --auto-scale-lr
 
 Its test shows the row of Table 2; with --cfg-options test_evaluator.paper_row=ablation/table3_vtc that of
-Table 3. Zero-shot MSR-VTT. The ablations here train on WebVid-2M + CC3M; that the paper's do is our assumption.
+Table 3. Zero-shot MSR-VTT. The ablations here train on WebVid-2M + CC3M; that the paper's do is our
+assumption.
 """
 
 from mmengine.config import read_base
