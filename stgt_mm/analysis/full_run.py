@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from mmengine.config import ConfigDict
@@ -159,6 +160,8 @@ def _build(cfg: Any) -> tuple[Any, Stopwatch]:
     kept = type(cfg)(
         {key: value for key, value in cfg.items() if not key.startswith(_NOT_NEEDED)}, filename=cfg.filename
     )
+    # Without a name of its own, a second run in the same second writes into the folder of the first.
+    kept.experiment_name = f'full_run_{uuid4().hex[:8]}'
     start = Stopwatch()
     with start.part('build'):
         runner = build_runner(kept)

@@ -137,9 +137,9 @@ def test_resume_under_another_config_stops_and_names_the_key(copy_of_whole, opti
     assert line in str(error.value)
 
 
-def test_paths_logs_and_checkpoint_intervals_may_change(whole, copy_of_whole):
+def test_paths_logs_and_checkpoint_intervals_may_change(whole, copy_of_whole, tmp_path):
     cfg = [
-        'train_dataloader.dataset.video_root=elsewhere',
+        f'train_dataloader.dataset.video_root={tmp_path}',
         'default_hooks.checkpoint.interval_steps=4',
         'train_cfg.val_interval=1',
         'val_dataloader.batch_size=8',
