@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from stgt_mm.config import load_config
+from stgt_mm.evaluation.report import config_sha256, sha256_of
 from stgt_mm.visualization.curves import plot_run
 
 BATCH = 64
@@ -51,7 +52,7 @@ def minutes_left(work_dir: Path) -> dict[str, float]:
         left['render'] = 0.1
     if is_trained(work_dir):
         left['train'] = 0.0
-    elif (work_dir / 'last_checkpoint').is_file():
+    elif is_current(work_dir) and (work_dir / 'last_checkpoint').is_file():
         epochs = re.findall(r'epoch_(\d+)', (work_dir / 'last_checkpoint').read_text())
         left['train'] *= 1 - int(epochs[0]) / load_config(CONFIG).train_cfg.max_epochs if epochs else 1
     return left
@@ -88,8 +89,32 @@ def run(*command: str) -> None:
         raise SystemExit(done.returncode)
 
 
+def fingerprint() -> str:
+    """Names what a training depends on.
+
+    Returns:
+        JSON with the hash of the resolved config and that of the description of the rendered clips.
+    """
+    clips = DATA / 'moving_shapes.json'
+    hashes = {'config': config_sha256(load_config(CONFIG)), 'clips': clips.is_file() and sha256_of(clips)}
+    return json.dumps(hashes)
+
+
+def is_current(work_dir: Path) -> bool:
+    """Says whether the training of a work dir began with this config and these clips.
+
+    Args:
+        work_dir: Folder of the run.
+
+    Returns:
+        False too where no training began.
+    """
+    begun = work_dir / 'begun.json'
+    return begun.is_file() and begun.read_text() == fingerprint()
+
+
 def is_trained(work_dir: Path) -> bool:
-    """Says whether the training of a work dir came to its end.
+    """Says whether the training of a work dir came to its end, with this config and these clips.
 
     Args:
         work_dir: Folder of the run.
@@ -98,7 +123,18 @@ def is_trained(work_dir: Path) -> bool:
         True after the last step.
     """
     marker = work_dir / 'trained.json'
-    return marker.is_file() and Path(json.loads(marker.read_text())['checkpoint']).is_file()
+    done = marker.is_file() and Path(json.loads(marker.read_text())['checkpoint']).is_file()
+    return done and is_current(work_dir)
+
+
+def forget(work_dir: Path) -> None:
+    """Removes what lets a training be reused or go on.
+
+    Args:
+        work_dir: Folder of the run.
+    """
+    for name in ('begun.json', 'trained.json', 'last_checkpoint', 'results.json'):
+        (work_dir / name).unlink(missing_ok=True)
 
 
 def train(work_dir: Path) -> Path:
@@ -114,6 +150,12 @@ def train(work_dir: Path) -> Path:
     if is_trained(work_dir):
         print(f'reused: {best}')
         return best
+    if not is_current(work_dir):
+        if (work_dir / 'last_checkpoint').is_file():
+            print(f'the training in {work_dir} had another config or other clips: training anew', flush=True)
+        forget(work_dir)
+        work_dir.mkdir(parents=True, exist_ok=True)
+        (work_dir / 'begun.json').write_text(fingerprint())
     resume = ['--resume'] if (work_dir / 'last_checkpoint').is_file() else []
     processes = min(2, os.cpu_count() or 1)
     share = f'train_dataloader.batch_size={BATCH // processes}'
@@ -132,8 +174,7 @@ def main() -> None:
     args = parse_args()
     start = time.monotonic()
     if args.fresh:
-        for name in ('trained.json', 'last_checkpoint', 'results.json'):
-            (args.work_dir / name).unlink(missing_ok=True)
+        forget(args.work_dir)
     left = minutes_left(args.work_dir)
     announce('render', 'render the Moving Shapes benchmark', left)
     run('tools/dataset_converters/moving_shapes.py', str(DATA))
