@@ -14,6 +14,7 @@ from stgt_mm.engine.cli import (
     add_config_options,
     add_run_options,
     build_runner,
+    check_run,
     described_parser,
     load_run_config,
     run_tool,
@@ -95,7 +96,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError(f'{args.config} has no test_cfg and test_dataloader: nothing to test on.')
     apply_options(cfg, args)
     cfg.resume, cfg.load_from, cfg.load_strict = False, args.checkpoint, True
-    runner = build_runner(cfg, reads=['test_dataloader'])
+    reads = ['test_dataloader']
+    if args.check_only:
+        check_run(cfg, reads)
+        return
+    runner = build_runner(cfg, reads)
     metrics = runner.test()
     if runner.rank == 0:
         report(runner, metrics, cfg, args)

@@ -13,6 +13,7 @@ from stgt_mm.engine.cli import (
     add_config_options,
     add_run_options,
     build_runner,
+    check_run,
     described_parser,
     load_run_config,
     run_tool,
@@ -100,7 +101,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         cfg.resume = 'auto' if args.resume == 'auto' else True
         if args.resume != 'auto':
             cfg.load_from = args.resume
-    build_runner(cfg, reads=['train_dataloader', 'val_dataloader']).train()
+    reads = ['train_dataloader', 'val_dataloader']
+    if args.check_only:
+        check_run(cfg, reads)
+    else:
+        build_runner(cfg, reads).train()
 
 
 if __name__ == '__main__':

@@ -95,6 +95,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints, default work_dirs/<config name>')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    # tools/misc/launch.sh asks this of one process, so that a mistake is told once and not by a launcher
+    parser.add_argument('--check-only', action='store_true', help='look for all files, then stop')
 
 
 def load_run_config(args: argparse.Namespace) -> Any:
@@ -117,6 +119,22 @@ def load_run_config(args: argparse.Namespace) -> Any:
     cfg.launcher = args.launcher
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return cfg
+
+
+def check_run(cfg: Any, reads: Sequence[str]) -> None:
+    """Looks for all that a run reads, instead of running: ``--check-only``.
+
+    Args:
+        cfg: The config.
+        reads: The data loaders that the run uses.
+
+    Raises:
+        MissingFilesError: If a file or folder is not there.
+    """
+    from stgt_mm.engine.needed_files import check_needed_files
+
+    check_needed_files(cfg, reads)
+    print('the config is valid and every file that the run reads is there')
 
 
 def build_runner(cfg: Any, reads: Sequence[str] = ()) -> Any:

@@ -59,6 +59,29 @@ def test_launcher_explains_its_arguments(arguments, message):
     assert message in done.stderr
 
 
+@pytest.mark.skipif(torch.cuda.device_count() == 1, reason='asks for two processes')
+@pytest.mark.parametrize(
+    ('script', 'arguments', 'options', 'message'),
+    [
+        (
+            'dist_train.sh',
+            [],
+            ['load_from=no/w.safetensors'],
+            'no checkpoint at no/w.safetensors (load_from)',
+        ),
+        ('dist_train.sh', [], ['model.type=ToyModle'], "Did you mean 'ToyModel'"),
+        ('dist_test.sh', ['no.pth'], [], 'nothing to test on'),
+    ],
+)
+def test_mistakes_are_told_once_and_not_by_the_launcher(tmp_path, script, arguments, options, message):
+    settings = ['--cfg-options', 'log_level=WARNING', *options]
+    done = launch(script, CONFIG, *arguments, 2, '--work-dir', tmp_path / 'run', *settings)
+    assert done.returncode == 2
+    assert done.stderr.count(message) == 1 and done.stderr.count('error: ') == 1, done.stderr
+    assert 'Traceback' not in done.stderr and 'ChildFailedError' not in done.stderr
+    assert not (tmp_path / 'run').exists()
+
+
 def test_more_processes_than_gpus_is_an_error(tmp_path):
     fake = tmp_path / 'python'
     fake.write_text('#!/bin/sh\necho 2\n')

@@ -39,6 +39,16 @@ def test_mistakes_give_one_message(tool, arguments, message, tmp_path, capsys):
     assert 'Traceback' not in printed
 
 
+def test_check_only_runs_nothing(tmp_path, capsys):
+    options = ['--check-only', '--work-dir', tmp_path / 'run']
+    assert run_here('train.py', CONFIG, *options) == 0
+    assert 'every file that the run reads is there' in capsys.readouterr().out
+    missing = ['--cfg-options', 'load_from=no.pth']
+    assert run_here('train.py', CONFIG, *options, *missing) == 2
+    assert 'no checkpoint at no.pth (load_from)' in capsys.readouterr().err
+    assert not (tmp_path / 'run').exists()
+
+
 def test_a_process_ends_with_the_message_and_status_2():
     done = run('train.py', 'no/config.py')
     assert done.returncode == 2

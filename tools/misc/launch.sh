@@ -39,5 +39,7 @@ else
     meeting=(--standalone)
 fi
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+# A mistake in the config or a missing file is told by one process: a launcher buries the message in its own.
+"$python" "$root/tools/$tool" "${arguments[@]}" --check-only ${options[@]+"${options[@]}"} >/dev/null
 exec "$python" -m torch.distributed.run "${meeting[@]}" --nproc_per_node "$gpus" \
     "$root/tools/$tool" "${arguments[@]}" --launcher pytorch ${options[@]+"${options[@]}"}
