@@ -6,6 +6,8 @@ import os
 import platform
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from stgt_mm.version import __version__
 DIRECTIONS = {'t2v': 'text -> video', 'v2t': 'video -> text'}
 LABELS = {'R1': 'R@1', 'R5': 'R@5', 'R10': 'R@10', 'Rmean': 'R-mean'}
 MOST_NAMED = 5
+# backbones, text encoders and decoders: another version may give other tokens or frames
+_INSTALLED = ('timm', 'transformers', 'av', 'decord')
 # where a run happens and what it starts from do not belong to what is tested
 _NOT_HASHED = {'work_dir', 'launcher', 'load_from', 'load_strict', 'resume', 'experiment_name', 'filename'}
 
@@ -88,13 +92,17 @@ def write_results(
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions that a number depends on."""
-    return {
+    """Returns the versions that a number depends on; of packages that may be absent, those installed."""
+    found = {
         'stgt_mm': __version__,
         'torch': torch.__version__,
         'mmengine': mmengine.__version__,
         'python': platform.python_version(),
     }
+    for name in _INSTALLED:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def sha256_of(path: str | Path) -> str:

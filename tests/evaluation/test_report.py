@@ -1,5 +1,6 @@
 import hashlib
 import json
+from importlib.util import find_spec
 
 from stgt_mm.evaluation import RetrievalMetric, format_table, write_results
 from stgt_mm.evaluation.report import config_sha256
@@ -52,7 +53,10 @@ def test_results_file_names_versions_and_checkpoint(tmp_path):
     assert result['metrics'] == METRICS
     assert result['protocol']['rerank_k'] == 32
     assert result['checkpoint_sha256'] == hashlib.sha256(b'weights').hexdigest()
-    assert set(result['versions']) == {'stgt_mm', 'torch', 'mmengine', 'python'}
+    always = {'stgt_mm', 'torch', 'mmengine', 'python'}
+    optional = {name for name in ('timm', 'transformers', 'av', 'decord') if find_spec(name)}
+    assert set(result['versions']) == always | optional
+    assert all(version[0].isdigit() for version in result['versions'].values())
     assert [entry.name for entry in path.parent.iterdir()] == ['results.json']
 
 
