@@ -78,12 +78,14 @@ def test_entries_without_the_caption_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ('content', 'words'),
     [
-        ('[{"video": 1}]', "an object {youtube_id: {...}} was expected: expected {, there is '['"),
+        ('[{"video": 1}]', 'v.json:1: holds a list, an object {youtube_id: {...}} was expected'),
         ('{}', 'holds no entry'),
         ('', "there is 'the end of the file'"),
         (json.dumps(ENTRIES)[:-400], 'Fetch the file again'),
         (json.dumps(ENTRIES)[:-1], 'after the entry "-yt_4'),
-        ('{"a": [1]}', "'[1]' is not an object"),
+        ('"captions"', "an object {youtube_id: {...}} was expected: expected {, there is '\"'"),
+        ('{\n"a": [1]}', 'v.json:2, "a": [1] stands where an object {"folder"'),
+        ('{"a": null}', 'v.json:1, "a": null stands where an object'),
         ('{"a" {}}', 'after "a": expected :'),
         ('{\n"a": {"mplug": "x"}}', 'v.json:2, "a": no \'folder\''),
         ('{"a": {"folder": "f", "polish_mplug": 7}}', "'polish_mplug' is '7'"),
@@ -97,6 +99,8 @@ def test_mistakes_name_file_line_and_cure(tmp_path, content, words):
         read(path)
     assert words in str(error.value)
     assert str(path) in str(error.value)
+    if 'stands where' in words or 'holds a list' in words:
+        assert 'cut off' not in str(error.value), 'the JSON is whole'
 
 
 def test_not_utf8_and_unknown_caption(tmp_path):

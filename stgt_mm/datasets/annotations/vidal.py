@@ -87,15 +87,20 @@ def read_entries(path: str | Path, block: int = BLOCK) -> Iterator[tuple[str, st
     with path.open(encoding='utf-8-sig') as file:
         scanner = _Scanner(file, path, block)
         try:
+            if scanner.peek() == '[':
+                raise AnnotationError(
+                    f'{path}:{scanner.line}: holds a list, an object {{youtube_id: {{...}}}} was expected. '
+                    'Is this the right file? That of the captions is called id2title_folder_caption.json.'
+                )
             scanner.expect('{', 'an object {youtube_id: {...}} was expected')
             if scanner.peek() == '}':
                 raise AnnotationError(f"'{path}' holds no entry. Fetch the file again.")
             more = True
             while more:
-                key, entry = scanner.value(str), None
+                key = scanner.value(str)
                 scanner.expect(':', f'after "{key}"')
                 line = scanner.line
-                entry = scanner.value(dict)
+                entry = scanner.value(dict, f', "{key}"')
                 yield f'{path}:{line}, "{key}"', key, entry
                 more = scanner.expect(',}', f'after the entry "{key}"') == ','
         except UnicodeDecodeError as error:
@@ -140,8 +145,8 @@ class _Scanner:
         self._place += 1
         return found
 
-    def value(self, kind: type) -> Any:
-        """Takes a value of a type."""
+    def value(self, kind: type, what: str = '') -> Any:
+        """Takes a value of a type; ``what`` follows the line in the message about one of another type."""
         self.peek()
         while True:
             try:
@@ -151,7 +156,11 @@ class _Scanner:
                     continue
                 raise self._error(error.msg) from error
             if not isinstance(value, kind):
-                raise self._error(f'{str(value)[:80]!r} is not {"a text" if kind is str else "an object"}')
+                wanted = 'a text' if kind is str else 'an object {"folder": ..., "mplug": ..., ...}'
+                raise AnnotationError(
+                    f'{self.path}:{self.line}{what}: {json.dumps(value)[:80]} stands where {wanted} was '
+                    'expected. Correct it.'
+                )
             self.line += self._held.count('\n', self._place, end)
             self._place = end
             return value
