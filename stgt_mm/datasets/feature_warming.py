@@ -62,12 +62,12 @@ def cache_key(dataset: ClipDataset, *modules: nn.Module) -> str:
     return f'{digest.hexdigest()} {prints}'
 
 
-def log_progress(what: str, every: float = 10.0) -> Progress:
+def log_progress(what: str, every: float = 5.0) -> Progress:
     """Makes a progress function that logs a line with the time left.
 
     Args:
         what: What is being done.
-        every: Seconds between two lines.
+        every: Seconds between two lines; what is done sooner gives none.
 
     Returns:
         A function of (items done, items in all).
@@ -77,7 +77,7 @@ def log_progress(what: str, every: float = 10.0) -> Progress:
     def report(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last < every and done < total:
+        if now - last < every:
             return
         last = now
         left = (now - start) / max(done, 1) * (total - done)

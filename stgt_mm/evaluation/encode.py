@@ -6,6 +6,7 @@ model one at a time, texts and similarities in fixed blocks that are dealt out w
 adding arrays that are zero outside a process's own entries, which is exact.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -129,7 +130,11 @@ def checked(values: Tensor, what: str) -> Tensor:
 
 
 def encode_videos(
-    model: nn.Module, batches: Iterable[dict[str, Any]], num_videos: int, context: Context = nullcontext
+    model: nn.Module,
+    batches: Iterable[dict[str, Any]],
+    num_videos: int,
+    context: Context = nullcontext,
+    progress: Callable[[int, int], None] | None = None,
 ) -> VideoBank:
     """Encodes each video once.
 
@@ -142,6 +147,7 @@ def encode_videos(
             broken, ``broken``: samples with ``sample_idx`` and ``broken`` (the reason).
         num_videos: V.
         context: Makes the context that the model runs in (autocast).
+        progress: Called with videos done and videos in all of this process.
 
     Returns:
         The bank. Rows of ``queries`` whose video is broken are zero.
@@ -152,6 +158,7 @@ def encode_videos(
     own: dict[int, tuple[Tensor, Tensor]] = {}
     broken: dict[int, str] = {}
     num_frames = 0
+    share = math.ceil(num_videos / get_world_size())
     for batch in batches:
         broken.update({int(sample.sample_idx): sample.broken for sample in batch.get('broken') or []})
         samples = batch['data_samples']
@@ -167,6 +174,8 @@ def encode_videos(
             with context():
                 features = model.encode_video(clip)
             own[int(samples[row].sample_idx)] = (features.queries.float().cpu(), features.tokens.cpu())
+            if progress is not None:
+                progress(min(len(own) + len(broken), share), share)
     return _merge_videos(own, broken, num_videos, num_frames)
 
 

@@ -66,7 +66,7 @@ class Scorer:
         Returns:
             The split.
         """
-        videos = self._encode_videos(dataset, batches)
+        videos = self._encode_videos(dataset, batches, 'Encoding, videos done')
         gallery = Gallery.of(dataset.text_to_videos, len(dataset), videos.broken)
         texts = encode_texts(self.model, [dataset.texts[index] for index in gallery.texts], self.context)
         queries = videos.queries[gallery.videos]
@@ -80,8 +80,8 @@ class Scorer:
         processed = [table for table in tables if table is not None]
         return EncodedSplit(dataset, gallery, videos, texts, similarity, processed)
 
-    def _encode_videos(self, dataset: Dataset, batches: Iterable[dict[str, Any]]) -> VideoBank:
-        videos = encode_videos(self.model, batches, len(dataset), self.context)
+    def _encode_videos(self, dataset: Dataset, batches: Iterable[dict[str, Any]], what: str) -> VideoBank:
+        videos = encode_videos(self.model, batches, len(dataset), self.context, log_progress(what))
         if videos.broken and (not self.skip_broken or len(videos.broken) == len(dataset)):
             reasons = {dataset.videos[index]['video']: why for index, why in videos.broken.items()}
             raise BrokenVideosError(reasons, len(dataset))
@@ -132,7 +132,7 @@ class Scorer:
         Returns:
             The metrics, and the number of choices that were made.
         """
-        videos = self._encode_videos(dataset, batches)
+        videos = self._encode_videos(dataset, batches, f'Encoding for {name}, videos done')
         triples = [triple for triple in dataset.triples if triple['video'] not in videos.broken]
         texts = encode_texts(self.model, dataset.texts, self.context)
         video, text = choice_indices(triples)

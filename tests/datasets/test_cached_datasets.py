@@ -12,7 +12,7 @@ from forked import in_processes
 from torch import nn
 
 from stgt_mm.datasets import FeatureCache, VideoTextDataset, video_text_collate
-from stgt_mm.datasets.feature_warming import cache_key, prepare_feature_cache, warm_cache
+from stgt_mm.datasets.feature_warming import cache_key, log_progress, prepare_feature_cache, warm_cache
 from stgt_mm.datasets.readers import VideoReadError, write_video
 from stgt_mm.engine.loops import RetrievalLoop
 
@@ -33,6 +33,17 @@ class Backbone(nn.Module):
 class Preprocess(nn.Module):
     def forward(self, batch):
         return {'inputs': {'video': batch['inputs'].float()}}
+
+
+def test_progress_is_a_line_in_five_seconds_with_the_time_left(monkeypatch):
+    now, lines = [100.0], []
+    monkeypatch.setattr('stgt_mm.datasets.feature_warming.time.monotonic', lambda: now[0])
+    monkeypatch.setattr('stgt_mm.datasets.feature_warming.print_log', lambda line, logger: lines.append(line))
+    report = log_progress('Clips')
+    for done in range(1, 13):
+        now[0] += 1
+        report(done, 12)
+    assert lines == ['Clips: 5/12, 7 s left', 'Clips: 10/12, 2 s left']
 
 
 PIPELINE = [

@@ -37,6 +37,21 @@ def test_videos_are_encoded_once_and_the_mode_comes_back():
     assert called.count('after_val_iter') == 6
 
 
+def test_progress_counts_every_video_of_the_split_and_of_the_choices(monkeypatch):
+    calls = {}
+
+    def recorded(what):
+        return lambda done, total: calls.setdefault(what, []).append((done, total))
+
+    monkeypatch.setattr('stgt_mm.evaluation.scorer.log_progress', recorded)
+    loop = make_loop(rerank_k=3, choices=['facts'])
+    loop.run()
+    total = len(loop.dataloader.dataset)
+    whole = [(done, total) for done in range(1, total + 1)]
+    assert calls['Encoding, videos done'] == whole
+    assert len(calls['Encoding for facts, videos done']) == calls['Encoding for facts, videos done'][-1][1]
+
+
 def test_broken_videos_stop_or_are_left_out_and_counted():
     dataset = FakeRetrieval(collect_broken=True, broken=(1, 4), many=False)
     with pytest.raises(BrokenVideosError, match=r'(?s)2 of 23 .*v1.mp4: no moov atom.*v4.mp4.*skip_broken'):
