@@ -190,7 +190,7 @@ MISTAKES = {
     ),
     'no vocabulary': (
         'model.data_preprocessor.tokenizer.vocab=data/moving_shapes/no.txt',
-        ["no vocabulary file 'data/moving_shapes/no.txt'", 'moving_shapes.py', 'build_vocab.py'],
+        ["no vocabulary file 'data/moving_shapes/no.txt'", 'moving_shapes.py'],
     ),
     'unknown component': ('model.neck.type=STGTT', ["nothing is called 'STGTT'", "Did you mean 'STGT'"]),
     'unknown key': ('model.neck.num_frame=4', ["STGT takes no 'num_frame'", "Did you mean 'num_frames'"]),
