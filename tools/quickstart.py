@@ -196,4 +196,8 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print('\nStopped. Run this script again to go on from here.', file=sys.stderr)
+        sys.exit(130)
