@@ -3,19 +3,9 @@
 from mmengine.config import read_base
 
 with read_base():
-    from .clips_224 import *
-
-from stgt_mm.evaluation import RetrievalMetric
+    from .clips_224_validated import *
 
 data_root = 'data/msvd'
 train_dataloader.dataset.update(ann_file=f'{data_root}/train.jsonl', video_root=f'{data_root}/videos')
-val_dataloader = dict(
-    dataset=dict(ann_file=f'{data_root}/val.jsonl', video_root=f'{data_root}/videos', **evaluation_set),
-    **evaluation_loader,
-)
-val_evaluator = dict(type=RetrievalMetric)
-val_cfg = evaluation
-test_dataloader = dict(
-    dataset=dict(ann_file=f'{data_root}/test.jsonl', video_root=f'{data_root}/videos', **evaluation_set),
-    **evaluation_loader,
-)
+val_dataloader.dataset.update(ann_file=f'{data_root}/val.jsonl', video_root=f'{data_root}/videos')
+test_dataloader.dataset.update(ann_file=f'{data_root}/test.jsonl', video_root=f'{data_root}/videos')
