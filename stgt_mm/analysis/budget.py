@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-SAME = 0.03
+# Two steps whose times differ by less cannot be told apart on a machine that does other things too.
+SAME = 0.05
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,20 @@ class Budget:
     Attributes:
         seconds: Training time of a run at equal time.
         steps: Steps of a run at equal steps: what the slowest variant does in that time.
+        slowest: Seconds of a step of that variant.
     """
 
     seconds: float
     steps: int
+    slowest: float
 
 
 def choose_budget(costs: Mapping[str, Cost], seconds: float, waves: int, epochs: int) -> Budget:
     """Chooses the longest training time that leaves room for all runs.
 
-    A variant runs once for the time and once for the steps; the slowest does both in one run. With t_r the
-    seconds of a step, o_r what is around it and t the slowest step, the runs take
-    ``waves * sum_r (T + o_r) + waves * sum_{r not slowest} (T * t_r / t + o_r)``.
+    A variant runs once for the time and once for the steps; those as slow as the slowest do both in one run.
+    With t_r the seconds of a step, o_r what is around it and t the slowest step, the runs take
+    ``waves * sum_r (T + o_r) + waves * sum_{r faster} (T * t_r / t + o_r)``.
 
     Args:
         costs: By variant.
@@ -51,11 +54,10 @@ def choose_budget(costs: Mapping[str, Cost], seconds: float, waves: int, epochs:
     Raises:
         ValueError: If the time is not enough for a step an epoch.
     """
-    slowest = max(costs, key=lambda name: costs[name].step)
-    longest = costs[slowest].step
-    others = [cost for name, cost in costs.items() if name != slowest]
-    around = sum(cost.around for cost in costs.values()) + sum(cost.around for cost in others)
-    share = len(costs) + sum(cost.step / longest for cost in others)
+    longest = max(cost.step for cost in costs.values())
+    faster = [cost for cost in costs.values() if not _as_slow(cost, longest)]
+    around = sum(cost.around for cost in costs.values()) + sum(cost.around for cost in faster)
+    share = len(costs) + sum(cost.step / longest for cost in faster)
     own = (seconds / waves - around) / share
     if own < longest * epochs:
         needed = waves * (around + longest * epochs * share)
@@ -64,7 +66,7 @@ def choose_budget(costs: Mapping[str, Cost], seconds: float, waves: int, epochs:
             f'{waves * around / 60:.1f} min, and {epochs} steps each bring it to {needed / 60:.1f} min. '
             'Raise --minutes, or compare fewer variants.'
         )
-    return Budget(own, whole_steps(own / longest, epochs))
+    return Budget(own, whole_steps(own / longest, epochs), longest)
 
 
 def whole_steps(steps: float, epochs: int) -> int:
@@ -89,8 +91,11 @@ def steps_in_time(budget: Budget, cost: Cost, epochs: int) -> int:
         epochs: Epochs of the run.
 
     Returns:
-        A multiple of ``epochs``; where it differs from the equal steps by no more than step times can be
-        measured, those: one run serves both.
+        A multiple of ``epochs``; the equal steps where one run serves both.
     """
-    steps = whole_steps(budget.seconds / cost.step, epochs)
-    return budget.steps if abs(steps - budget.steps) <= SAME * budget.steps else steps
+    return budget.steps if _as_slow(cost, budget.slowest) else whole_steps(budget.seconds / cost.step, epochs)
+
+
+def _as_slow(cost: Cost, slowest: float) -> bool:
+    # a variant that joins later may be slower than the slowest of those that fixed the budget
+    return max(slowest, cost.step) <= (1 + SAME) * min(slowest, cost.step)
