@@ -10,15 +10,10 @@ with read_base():
     from .msrvtt import *
 
 from stgt_mm.datasets import VideoTextDataset
-from stgt_mm.datasets.transforms import LoadImage, PackVideoText, RandAugment, RandomResizedCrop
+from stgt_mm.datasets.transforms import LoadImage
 
 data_root = 'data'
-image_pipeline = [
-    dict(type=LoadImage),
-    dict(type=RandomResizedCrop, size=224, scale=(0.5, 1.0)),
-    dict(type=RandAugment, num_ops=2, magnitude=5),
-    dict(type=PackVideoText),
-]
+image_pipeline = [dict(type=LoadImage), *train_pipeline[1:]]
 webvid2m = dict(
     type=VideoTextDataset,
     ann_file=f'{data_root}/webvid2m/train.jsonl',
