@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stgt_mm.converters.files import CONVERT_COMMAND
+from stgt_mm.converters.files import CONVERT_COMMAND, read_state
 from stgt_mm.engine.disk_space import explained_when_full
 from stgt_mm.engine.errors import CheckpointError
 
@@ -178,9 +178,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
     if not path.is_file():
         raise FileNotFoundError(f'no checkpoint at {path}. {_neighbours(path)}')
     if path.suffix == '.safetensors':
-        from safetensors.torch import load_file
-
-        return {'state_dict': load_file(str(path), device='cpu')}
+        return {'state_dict': _read_bare_weights(path)}
     _check_whole(path)
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
@@ -192,6 +190,13 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}, not a dict of weights.')
     return checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}
+
+
+def _read_bare_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return read_state(path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _check_whole(path: Path) -> None:
