@@ -1,7 +1,6 @@
 """Weight files and folders of weight files, read without running anything that they contain."""
 
 import json
-import os
 import re
 import warnings
 import zipfile
@@ -13,6 +12,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from stgt_mm.whole_file import whole_file
 
 CONVERT_COMMAND = 'python tools/model_converters/convert.py SOURCE IN OUT'
 # where others put the weights inside of what they save
@@ -191,13 +192,11 @@ def write_safetensors(state: Mapping[str, Tensor], path: str | Path, metadata: M
     path = Path(path)
     if path.suffix != '.safetensors':
         raise ValueError(f"'{path}' must end in .safetensors.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial-{os.getpid()}')
-    try:
+    with whole_file(path) as partial:
+        partial.touch()
+        rights = partial.stat().st_mode  # those of any new file: the library makes it for its owner alone
         save_file(independent(state), partial, metadata={'format': 'pt', **metadata})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        partial.chmod(rights)
 
 
 def independent(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from stgt_mm.datasets.file_lock import FileLock
 from stgt_mm.errors import UserError
+from stgt_mm.whole_file import whole_file
 
 VERSION = 1
 DTYPES = ('float16', 'float32')
@@ -140,9 +141,7 @@ class FeatureCache:
         )
 
     def _create(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f'features.{self.writer}.partial'
-        with partial.open('wb') as file:
+        with whole_file(self._data) as partial, partial.open('wb') as file:
             np.lib.format.write_array_header_1_0(
                 file,
                 {
@@ -152,7 +151,6 @@ class FeatureCache:
                 },
             )
             file.truncate(file.tell() + self.num_items * self.item_bytes)
-        partial.replace(self._data)
 
     def _indices(self) -> list[Path]:
         return sorted(self.folder.glob('index-*.json'))
@@ -236,12 +234,10 @@ class FeatureCache:
         with self._data.open('r+b') as file:
             os.fsync(file.fileno())
         path = self.folder / f'index-{self.writer}.json'
-        partial = path.with_suffix('.partial')
-        with partial.open('w', encoding='utf-8') as file:
+        with whole_file(path) as partial, partial.open('w', encoding='utf-8') as file:
             json.dump({'head': self._head(), 'sums': self._mine, 'broken': self._mine_broken}, file)
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
         self._flushed = time.monotonic()
 
     def read(self, index: int) -> Tensor:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from stgt_mm.whole_file import whole_file
+
 FORMAT = '{"video": "clips/v1.mp4", "text": "a caption"}'
 _MARK = b'\xef\xbb\xbf'
 
@@ -117,17 +119,9 @@ def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
     Returns:
         The number of lines.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.partial')
     count = 0
-    try:
-        with partial.open('w', encoding='utf-8', newline='\n') as file:
-            for record in records:
-                file.write(json.dumps(record, ensure_ascii=False) + '\n')
-                count += 1
-        partial.replace(path)
-    except BaseException:  # an interrupt too: a part that nobody asked for stays on no disk
-        partial.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as partial, partial.open('w', encoding='utf-8', newline='\n') as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + '\n')
+            count += 1
     return count

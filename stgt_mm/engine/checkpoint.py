@@ -13,6 +13,7 @@ import torch
 from stgt_mm.converters.files import CONVERT_COMMAND, read_state
 from stgt_mm.engine.disk_space import explained_when_full
 from stgt_mm.engine.errors import CheckpointError
+from stgt_mm.whole_file import whole_file
 
 POINTER = 'last_checkpoint'
 
@@ -74,17 +75,12 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial-{os.getpid()}')
-    try:
-        with explained_when_full(path, checkpoint_bytes(checkpoint)):
-            with open(partial, 'wb') as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-            sync_folder(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+    with explained_when_full(path, checkpoint_bytes(checkpoint)):
+        with whole_file(path) as partial, open(partial, 'wb') as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -111,27 +107,10 @@ def write_text(path: str | Path, text: str) -> None:
     Raises:
         CheckpointSpaceError: If the disk is full; what stood at ``path`` is kept, the partial file removed.
     """
-    path = Path(path)
-    partial = path.with_name(f'.{path.name}.partial-{os.getpid()}')
-    try:
-        with explained_when_full(path):
-            with open(partial, 'w', encoding='utf-8') as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def remove_partial_files(folder: str | Path) -> None:
-    """Removes what a kill in the middle of writing left behind.
-
-    Args:
-        folder: The run's folder; no other process may be writing there.
-    """
-    for path in Path(folder).glob('.*.partial-*'):
-        path.unlink(missing_ok=True)
+    with explained_when_full(path), whole_file(path) as partial, open(partial, 'w', encoding='utf-8') as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def checkpoint_bytes(value: Any) -> int:

@@ -161,5 +161,7 @@ def test_views_are_written_alone(tmp_path):
     write_safetensors(state, tmp_path / 'new' / 'x.safetensors', {'source': 'test'})
     same(load_file(tmp_path / 'new' / 'x.safetensors'), state)
     assert [file.name for file in (tmp_path / 'new').iterdir()] == ['x.safetensors']
+    (tmp_path / 'any').touch()
+    assert (tmp_path / 'new' / 'x.safetensors').stat().st_mode == (tmp_path / 'any').stat().st_mode
     with pytest.raises(ValueError, match=r'must end in \.safetensors'):
         write_safetensors(state, tmp_path / 'x.pth', {})

@@ -88,7 +88,7 @@ def test_processes_that_build_the_same_cache_do_not_disturb_each_other(tmp_path)
     assert in_processes(3, build_many, tmp_path) == [0, 0, 0]
     for key in range(40):
         cache = FeatureCache(tmp_path, str(key), 4, SHAPE)
-        assert cache.missing() == [] and not list(cache.folder.glob('*.partial'))
+        assert cache.missing() == [] and not list(cache.folder.glob('.*partial*'))
         assert all(torch.equal(cache.read(index), items(4)[index]) for index in range(4))
 
 

@@ -105,7 +105,7 @@ def test_lines_are_read_and_written_one_by_one(tmp_path):
 
     def rows():
         yield GOOD
-        assert not out.exists() and out.with_name('out.jsonl.partial').exists()
+        assert not out.exists() and list(tmp_path.glob('.out.partial-*.jsonl'))
         yield GOOD
 
     out = tmp_path / 'out.jsonl'

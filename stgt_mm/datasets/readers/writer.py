@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from stgt_mm.whole_file import whole_file
+
 # Keeps library versions and build dates out of the file: the same frames give the same bytes.
 _BITEXACT = {'fflags': '+bitexact'}
 
@@ -59,22 +61,16 @@ def write_video(
     """
     _check_frames(frames)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.stem}.{os.getpid()}.partial{path.suffix}')
     options = {'crf': str(crf)}
     if codec in ('libx264', 'libx265'):
         options.update(preset=preset, bf=str(bframes))
-    try:
-        with av.open(str(partial), 'w', options=_BITEXACT) as container:
-            stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
-            stream.height, stream.width = frames.shape[1:3]
-            stream.pix_fmt = 'yuv420p'
-            stream.gop_size = gop
-            stream.codec_context.thread_count = threads
-            for image in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
-            container.mux(stream.encode(None))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial, av.open(str(partial), 'w', options=_BITEXACT) as container:
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = 'yuv420p'
+        stream.gop_size = gop
+        stream.codec_context.thread_count = threads
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
+        container.mux(stream.encode(None))
     return path

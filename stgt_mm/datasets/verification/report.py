@@ -10,6 +10,7 @@ from typing import Any
 from stgt_mm.datasets.records import read_jsonl, write_records
 from stgt_mm.datasets.verification.journal import Finding
 from stgt_mm.datasets.verification.judgement import KINDS, Criteria
+from stgt_mm.whole_file import whole_file
 
 EXAMPLES = 5
 
@@ -99,9 +100,8 @@ class Verification:
         paths = [Path(folder) / 'report.json', Path(folder) / 'report.txt']
         contents = [json.dumps(self.summary(), indent=1, ensure_ascii=False), self.text(examples=None)]
         for path, content in zip(paths, contents, strict=True):
-            partial = path.with_name(path.name + '.partial')
-            partial.write_text(content + '\n', encoding='utf-8')
-            partial.replace(path)
+            with whole_file(path) as partial:
+                partial.write_text(content + '\n', encoding='utf-8')
         return paths
 
     def write_filtered(self, path: str | Path) -> int:
