@@ -16,7 +16,6 @@ from stgt_mm.analysis.comparison_rows import CSAL, Row
 from stgt_mm.analysis.jobs import (
     Job,
     ProgressLine,
-    config_identity,
     final_checkpoint,
     free_cores,
     python_tool,
@@ -27,6 +26,7 @@ from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.engine.checkpoint import write_text
 from stgt_mm.engine.hooks.metrics_file_hook import FILE_NAME, read_metrics
 from stgt_mm.errors import UserError
+from stgt_mm.hashing import config_sha256
 
 # The first steps of a process allocate memory: they say nothing about the others.
 WARM_UP_STEPS = 3
@@ -135,7 +135,7 @@ class Comparison:
         """
         folder, settings = self.run_folder(row, seed, steps), self.settings(row, seed, steps)
         cfg = _load(self.config, tuple(settings))
-        identity = config_identity(cfg)
+        identity = config_sha256(cfg, ())
         options = ['--work-dir', folder, '--cfg-options', *settings]
         name = f'{row.name}, seed {seed}, {steps} steps'
         train = python_tool(self.tools / 'train.py', self.config, '--resume', *options)
@@ -259,7 +259,7 @@ def _cost(folders: Sequence[Path], chains: Sequence[Sequence[Job]]) -> Cost:
 def _claim_folder(comparison: Comparison) -> None:
     """Stops if the folder belongs to a comparison with another config or time."""
     file = comparison.folder / 'comparison.json'
-    own = {'config and options': config_identity(comparison.base), 'minutes': comparison.minutes}
+    own = {'config and options': config_sha256(comparison.base, ()), 'minutes': comparison.minutes}
     if file.is_file():
         known = json.loads(file.read_text(encoding='utf-8'))
         differing = [key for key, value in own.items() if known[key] != value]

@@ -1,7 +1,6 @@
 """Commands that run one a core, are not run again once they are done, and leave a log each."""
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -12,8 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from mmengine.config import Config
 
 from stgt_mm.engine.checkpoint import write_text
 from stgt_mm.engine.hooks.progress_hook import format_duration
@@ -215,19 +212,6 @@ def final_checkpoint(work_dir: Path, cfg: Mapping[str, Any]) -> Path:
     if kept and cfg.get('val_dataloader') is not None:
         return work_dir / f'best_{kept.replace("/", "_")}.pth'
     return work_dir / f'epoch_{cfg["train_cfg"]["max_epochs"]}.pth'
-
-
-def config_identity(cfg: Config) -> str:
-    """Hashes a config.
-
-    Args:
-        cfg: The config.
-
-    Returns:
-        SHA-256 as hex digits.
-    """
-    text = json.dumps(cfg.to_dict(), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class ProgressLine:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.analysis.jobs import Job, config_identity, final_checkpoint, python_tool, run_chains
+from stgt_mm.analysis.jobs import Job, final_checkpoint, python_tool, run_chains
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.errors import UserError
-from stgt_mm.evaluation.report import sha256_of, write_results
+from stgt_mm.evaluation.report import write_results
+from stgt_mm.hashing import config_sha256, file_sha256
 from stgt_mm.utils import did_you_mean
 
 RERANK_KEY = 'test_cfg.rerank_k'
@@ -142,7 +143,7 @@ def run_sweep(sweep: Sweep) -> list[dict[str, Any]]:
     Returns:
         For each value in order ``{'value', 'metrics', 'protocol', ...}``, from ``results.json`` of its test.
     """
-    weights = sha256_of(sweep.checkpoint)
+    weights = file_sha256(sweep.checkpoint)
     chains = [_point_jobs(sweep, value, weights) for value in sweep.values]
     left = [value for value, chain in zip(sweep.values, chains) if chain[-1].finished() is None]
     print(f'{sweep.key}: {len(sweep.values)} values, {len(sweep.values) - len(left)} done before')
@@ -171,7 +172,7 @@ def _run_points(sweep: Sweep, chains: list[list[Job]]) -> None:
 def _point_jobs(sweep: Sweep, value: str, weights: str) -> list[Job]:
     folder = sweep.point(value)
     cfg = sweep.config_at(value)
-    identity = f'{weights} {config_identity(cfg)}'
+    identity = f'{weights} {config_sha256(cfg, ())}'
     settings = ['--work-dir', folder, '--cfg-options', *sweep.settings(value)]
     jobs, checkpoint = [], sweep.checkpoint
     if sweep.trains:

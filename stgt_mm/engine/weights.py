@@ -1,6 +1,5 @@
 """What of a model goes into a checkpoint, and loading that says exactly what does not fit."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from stgt_mm.engine.errors import CheckpointError
+from stgt_mm.hashing import state_sha256
 from stgt_mm.utils import did_you_mean
 
 Strictness = bool | Sequence[str]
@@ -35,7 +35,7 @@ def frozen_parts(model: nn.Module) -> dict[str, dict[str, str]]:
         if inside or not name or not _is_frozen(module):
             continue
         source = getattr(module, 'checkpoint', None) or type(module).__name__
-        parts[name] = {'source': str(source), 'sha256': state_hash(module)}
+        parts[name] = {'source': str(source), 'sha256': state_sha256(module)}
     return parts
 
 
@@ -44,22 +44,6 @@ def _is_frozen(module: nn.Module) -> bool:
         return False
     parameters = list(module.parameters())
     return bool(parameters) and not any(parameter.requires_grad for parameter in parameters)
-
-
-def state_hash(module: nn.Module) -> str:
-    """Hashes all parameters and buffers of a module.
-
-    Args:
-        module: Any module.
-
-    Returns:
-        SHA-256 over names, types, shapes and bytes, as hex digits.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def is_under(key: str, prefixes: Iterable[str]) -> bool:

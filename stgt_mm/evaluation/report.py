@@ -1,8 +1,6 @@
 """The result of an evaluation, for people (a table) and for programs (JSON)."""
 
-import hashlib
 import json
-import os
 import platform
 from collections import defaultdict
 from collections.abc import Mapping
@@ -15,15 +13,15 @@ import mmengine
 import torch
 
 from stgt_mm.evaluation.paper_rows import PaperRow
+from stgt_mm.hashing import config_sha256, file_sha256
 from stgt_mm.version import __version__
+from stgt_mm.whole_file import whole_file
 
 DIRECTIONS = {'t2v': 'text -> video', 'v2t': 'video -> text'}
 LABELS = {'R1': 'R@1', 'R5': 'R@5', 'R10': 'R@10', 'Rmean': 'R-mean'}
 MOST_NAMED = 5
 # backbones, text encoders and decoders: another version may give other tokens or frames
 _INSTALLED = ('timm', 'transformers', 'av', 'decord')
-# where a run happens and what it starts from do not belong to what is tested
-_NOT_HASHED = {'work_dir', 'launcher', 'load_from', 'load_strict', 'resume', 'experiment_name', 'filename'}
 
 
 def format_table(
@@ -76,19 +74,16 @@ def write_results(
         cfg: The config that was run.
         paper_row: Row of the paper that belongs to the setting.
     """
-    path = Path(path)
     result: dict[str, Any] = {'metrics': metrics, 'protocol': dict(protocol), 'versions': versions()}
     for name in ('checkpoint', 'annotation'):
         if protocol.get(name) and Path(protocol[name]).is_file():
-            result[f'{name}_sha256'] = sha256_of(protocol[name])
+            result[f'{name}_sha256'] = file_sha256(protocol[name])
     if cfg is not None:
         result['config_sha256'] = config_sha256(cfg)
     if paper_row is not None:
         result['paper'] = paper_row.as_dict()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.name}.{os.getpid()}.part')
-    partial.write_text(json.dumps(result, indent=2, default=str) + '\n', encoding='utf-8')
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(result, indent=2, default=str) + '\n', encoding='utf-8')
 
 
 def versions() -> dict[str, str]:
@@ -103,43 +98,6 @@ def versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def sha256_of(path: str | Path) -> str:
-    """Hashes a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    with Path(path).open('rb') as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def config_sha256(cfg: Mapping[str, Any]) -> str:
-    """Hashes a resolved config, whatever the order of its keys.
-
-    Args:
-        cfg: The config. Where it writes, how it was launched and which checkpoint it loads are left out.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    plain = {key: value for key, value in cfg.items() if key not in _NOT_HASHED}
-    text = json.dumps(plain, sort_keys=True, default=_named)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _named(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    # a class and its registered name are the same component
-    return value.__name__ if isinstance(value, type) or callable(value) else repr(value)
 
 
 def _protocol_lines(protocol: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import PurePath
 from typing import Any
 
@@ -11,6 +10,7 @@ import av
 
 from stgt_mm.datasets.readers import VideoReadError, read_frames, read_image
 from stgt_mm.datasets.readers.facts import recall
+from stgt_mm.hashing import file_sha256
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
 """Extensions of files that are read as pictures."""
@@ -49,7 +49,7 @@ def inspect_file(path: str | os.PathLike, how: Inspection) -> dict[str, Any]:
             found = {'frames': len(read_image(path)), 'seconds': None}
         else:
             found = _look_at_video(path, how)
-        return {**found, 'sha256': _hash(path) if how.hashed else None}
+        return {**found, 'sha256': file_sha256(path) if how.hashed else None}
     except VideoReadError as error:
         return {'why': error.why}
     except OSError as error:
@@ -85,11 +85,3 @@ def _seconds(path: str, frames: int) -> float | None:
     if facts and unit and frames > 1 and None not in facts.pts:
         return float((max(facts.pts) - min(facts.pts)) * unit) * frames / (frames - 1)
     return float(frames / rate) if rate else None
-
-
-def _hash(path: str) -> str:
-    digest = sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

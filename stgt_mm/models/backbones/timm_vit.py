@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.errors import UserError
-from stgt_mm.models.backbones.weights import load_strictly, read_weights, resolve_weights, weights_hash
+from stgt_mm.models.backbones.weights import load_strictly, read_weights, resolve_weights
 from stgt_mm.registry import MODELS
 
 
@@ -96,11 +96,6 @@ class TimmViT(nn.Module):
             if not past and not key.startswith(tuple(unused)):
                 kept[key] = tensor
         return kept
-
-    @property
-    def vit_weights_hash(self) -> str:
-        """First 16 hex digits of the sha256 of the backbone's weights: reads all of them at each access."""
-        return weights_hash(self.vit)
 
     def init_weights(self) -> None:
         """Does nothing: weights are set by the constructor.

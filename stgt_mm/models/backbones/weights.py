@@ -1,10 +1,8 @@
 """Weight files of frozen backbones: where they are, how they are read, by what name they are known."""
 
-import hashlib
 from importlib.resources import files
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from stgt_mm.converters.files import CONVERT_COMMAND, read_state
@@ -78,20 +76,3 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> N
         more = f'\n  and {len(problems) - 40} more' if len(problems) > 40 else ''
         raise ValueError(f"the weights of '{source}' do not fit:\n  {shown}{more}")
     module.load_state_dict(state)
-
-
-def weights_hash(module: nn.Module) -> str:
-    """Computes a short name of the weights of a module.
-
-    Args:
-        module: Any module that is not on the meta device.
-
-    Returns:
-        The first 16 hex digits of the sha256 over names, types, shapes and bytes of its state dict.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)};'.encode())
-        data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-        digest.update(memoryview(data.numpy()))
-    return digest.hexdigest()[:16]
