@@ -31,19 +31,25 @@ def code(text):
     return '\n'.join(blocks + spans).replace('\\\n', ' ')
 
 
-def options_in(tree):
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    adds = [node for node in calls if getattr(node.func, 'attr', '') == 'add_argument']
-    return {arg.value for node in adds for arg in node.args if isinstance(arg, ast.Constant)}
+SHARED = {
+    node.name: node
+    for name in ('cli', 'converter_cli')
+    for node in ast.parse((ROOT / f'stgt_mm/engine/{name}.py').read_text()).body
+    if isinstance(node, ast.FunctionDef)
+}
+
+
+def options_in(tree, seen=frozenset()):
+    """Options that code names itself or through the shared functions of the command line."""
+    names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    found = {name for name in names if isinstance(name, str) and FLAG.fullmatch(name)}
+    called = {getattr(node.func, 'id', '') for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    parts = [options_in(SHARED[name], seen | called) for name in (called & SHARED.keys()) - seen]
+    return found.union(*parts)
 
 
 def options_of(tool):
-    """Options that a tool adds itself or through the shared functions of the command line."""
-    tree = ast.parse((ROOT / tool).read_text())
-    shared = ast.parse((ROOT / 'stgt_mm/engine/cli.py').read_text())
-    called = {getattr(node.func, 'id', '') for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    parts = [node for node in shared.body if isinstance(node, ast.FunctionDef) and node.name in called]
-    return options_in(tree).union({'--help'}, *map(options_in, parts))
+    return options_in(ast.parse((ROOT / tool).read_text())) | {'--help'}
 
 
 def unknown_options(text):

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,7 @@ from torch.nn import functional as F
 
 from stgt_mm.datasets.moving_shapes.frames import CELLS, GRID, IGNORE, LabelledFrames, draw_frames
 from stgt_mm.datasets.moving_shapes.meaning import COLOURS, SHAPES
+from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.models.backbones.timm_vit import TimmViT
 
 MODEL = {
@@ -208,11 +210,9 @@ def train(args: argparse.Namespace) -> tuple[TimmViT, dict[str, float]]:
     return backbone, report | {'cpu_seconds': round(seconds)}
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described_parser(__doc__)
     parser.add_argument(
         'out', type=Path, help='the .safetensors file; a .json of the same name goes next to it'
     )
@@ -221,12 +221,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--scenes', type=int, default=32, help='scenes of 2 frames a step')
     parser.add_argument('--lr', type=float, default=2e-3)
     parser.add_argument('--threads', type=int, default=1)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Trains, saves the weights in half precision, and writes down how they were made."""
-    args = parse_args()
+    args = parse_args(argv)
     torch.set_num_threads(args.threads)
     backbone, report = train(args)
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -250,4 +250,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_tool(main))

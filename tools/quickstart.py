@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from stgt_mm.config import load_config
-from stgt_mm.evaluation.report import config_sha256, sha256_of
+from stgt_mm.hashing import config_sha256, file_sha256
 from stgt_mm.visualization.curves import plot_run
 
 BATCH = 64
@@ -25,11 +25,7 @@ STEPS = {'render': 1.2, 'train': 11.0, 'test': 1.0}
 
 
 def parse_args() -> argparse.Namespace:
-    """Reads the command line.
-
-    Returns:
-        The options.
-    """
+    """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -96,7 +92,7 @@ def fingerprint() -> str:
         JSON with the hash of the resolved config and that of the description of the rendered clips.
     """
     clips = DATA / 'moving_shapes.json'
-    hashes = {'config': config_sha256(load_config(CONFIG)), 'clips': clips.is_file() and sha256_of(clips)}
+    hashes = {'config': config_sha256(load_config(CONFIG)), 'clips': clips.is_file() and file_sha256(clips)}
     return json.dumps(hashes)
 
 

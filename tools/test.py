@@ -22,14 +22,7 @@ from stgt_mm.engine.cli import (
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the options.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
+    """Parses the options."""
     parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('checkpoint', help='a .pth or .safetensors file; must fit the model in every key')
@@ -82,14 +75,7 @@ def _name(kind: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Tests and prints the table.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If the config has no test set.
-    """
+    """Tests and prints the table."""
     args = parse_args(argv)
     cfg = load_run_config(args)
     if cfg.get('test_cfg') is None or cfg.get('test_dataloader') is None:

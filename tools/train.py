@@ -21,14 +21,7 @@ from stgt_mm.engine.cli import (
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the options.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
+    """Parses the options."""
     parser = described_parser(__doc__)
     add_config_options(parser)
     add_run_options(parser)
@@ -86,11 +79,7 @@ def enable_auto_scale_lr(cfg: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains.
-
-    Args:
-        argv: Arguments.
-    """
+    """Trains."""
     args = parse_args(argv)
     cfg = load_run_config(args)
     if args.amp:

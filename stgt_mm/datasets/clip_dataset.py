@@ -11,9 +11,9 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from stgt_mm.datasets.feature_cache import FeatureCache
+from stgt_mm.datasets.missing_videos import check_videos
 from stgt_mm.datasets.readers import VideoReadError
 from stgt_mm.datasets.records import Records, read_records
-from stgt_mm.datasets.video_files import check_videos
 from stgt_mm.registry import TRANSFORMS
 from stgt_mm.structures import VideoTextSample
 

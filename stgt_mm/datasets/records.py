@@ -20,8 +20,8 @@ from stgt_mm.datasets.jsonl import (
     read_jsonl,
     write_records,
 )
+from stgt_mm.datasets.missing_videos import MissingVideosError, check_videos
 from stgt_mm.datasets.record_ids import Conflict, IdColumns, complete, default_video_id
-from stgt_mm.datasets.video_files import MissingVideosError, check_videos
 
 __all__ = [
     'AnnotationError',

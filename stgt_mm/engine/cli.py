@@ -26,11 +26,13 @@ def described_parser(description: str | None) -> argparse.ArgumentParser:
         description: Docstring of the tool: what it does, and an example, shown line by line as written.
 
     Returns:
-        The parser.
+        The parser, with the option that :func:`run_tool` reads.
     """
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument('--traceback', action='store_true', help='show where in the code an error arose')
+    return parser
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -47,42 +49,6 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         action='extend',
         metavar='KEY=VALUE',
         help='settings to override, e.g. model.neck.type=CrossFrameNeck train_dataloader.batch_size=16',
-    )
-    add_traceback_option(parser)
-
-
-def add_traceback_option(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that :func:`run_tool` reads.
-
-    Args:
-        parser: Parser of the tool.
-    """
-    parser.add_argument('--traceback', action='store_true', help='show where in the code an error arose')
-
-
-def add_converter_options(parser: argparse.ArgumentParser, splits: Sequence[str], suffix: str) -> None:
-    """Adds the arguments of tools that convert the annotations of a public data set.
-
-    Args:
-        parser: Parser of the tool.
-        splits: Splits that can be made.
-        suffix: Extension that videos are assumed to have.
-    """
-    parser.add_argument('source', help='folder of the annotation files as they were fetched')
-    parser.add_argument('out', help='folder for <split>.jsonl')
-    parser.add_argument(
-        '--splits',
-        nargs='+',
-        choices=splits,
-        metavar='SPLIT',
-        help=f'of {", ".join(splits)}; default: all that the files allow',
-    )
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        '--video-root', help='folder of the videos: finds their real names and what is missing'
-    )
-    where.add_argument(
-        '--suffix', default=suffix, help='extension where videos are not looked for: %(default)s'
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from stgt_mm.datasets import VideoTextDataset, record_ids, video_files
+from stgt_mm.datasets import VideoTextDataset, missing_videos, record_ids
 from stgt_mm.datasets.record_ids import default_video_id
 from stgt_mm.datasets.records import (
     AnnotationError,
@@ -175,8 +175,8 @@ def test_training_does_not_look_for_equal_clips(tmp_path, monkeypatch):
 
 
 def test_large_sets_are_sampled(tmp_path, monkeypatch):
-    monkeypatch.setattr(video_files, 'LARGE', 99)
-    monkeypatch.setattr(video_files, 'SAMPLE', 10)
+    monkeypatch.setattr(missing_videos, 'LARGE', 99)
+    monkeypatch.setattr(missing_videos, 'SAMPLE', 10)
     rows = [{'video': f'{n}.mp4'} for n in range(100)]
     with pytest.raises(MissingVideosError, match='none of 10 videos, a sample of 100 records') as error:
         check_videos(rows, tmp_path)
@@ -185,7 +185,7 @@ def test_large_sets_are_sampled(tmp_path, monkeypatch):
         (tmp_path / row['video']).touch()
     with pytest.raises(MissingVideosError, match=r"1 of 10 .*missing='skip'"):
         check_videos(rows, tmp_path)
-    monkeypatch.setattr(video_files, '_absent', None)
+    monkeypatch.setattr(missing_videos, '_absent', None)
     (tmp_path / '99.mp4').touch()
     (tmp_path / '50.mp4').unlink()
     assert check_videos(rows, tmp_path) == (rows, 0)  # 50 is not in the sample: an error when it is read

@@ -8,21 +8,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import described_parser, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the options.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Parses the options."""
+    parser = described_parser(__doc__)
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='folders that hold a metrics.jsonl')
     parser.add_argument(
         '--keys', nargs='+', help='what to draw, a panel each; default: loss and R-mean of the validations'
@@ -36,19 +27,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='running mean over steps; 0: a percent of the run',
     )
     parser.add_argument('--out', default='curves.png', help='picture to write, default %(default)s')
-    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the tables and draws the picture.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If ``--smooth`` is negative.
-    """
+    """Prints the tables and draws the picture."""
     args = parse_args(argv)
     from stgt_mm.analysis.logs import best_table, choose_keys, curves_of, load_runs, time_table
     from stgt_mm.visualization.curves import plot_panels

@@ -15,24 +15,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.engine.cli import add_config_options, run_tool
+from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
 
 # STGT, Table 6: videos a second on 8 A100
 PAPER = 'STGT 3.97, ALPRO 2.12 videos/s on 8 A100'
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('--videos', type=int, default=8, help='clips to score')
     parser.add_argument('--random-weights', action='store_true', help='read no weight file that is named')
@@ -81,14 +72,7 @@ def load(args: argparse.Namespace, folder: Path) -> tuple[Any, Any, list[str], i
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures and prints.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If the options contradict each other.
-    """
+    """Measures and prints."""
     args = parse_args(argv)
     if args.fp32 and args.bf16:
         raise ValueError('--fp32 and --bf16 exclude each other.')

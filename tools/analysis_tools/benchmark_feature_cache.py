@@ -15,21 +15,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from stgt_mm.engine.cli import add_config_options, run_tool
+from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('--epochs', type=int, default=3, help='epochs of a training')
     parser.add_argument('--pairs', type=int, default=1024, help='training pairs')
@@ -63,14 +54,7 @@ def train(args: argparse.Namespace, name: str, cache: dict[str, Any] | None, fol
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Trains in turns and prints.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If a number has no meaning.
-    """
+    """Trains in turns and prints."""
     args = parse_args(argv)
     if min(args.epochs, args.pairs, args.rounds) < 1:
         raise ValueError('--epochs, --pairs and --rounds are at least 1.')

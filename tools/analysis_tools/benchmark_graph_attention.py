@@ -17,11 +17,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.functional.graph import banded_graph, dense_graph
 from stgt_mm.models.layers import banded_attention
 
@@ -180,11 +181,9 @@ def report(args: argparse.Namespace) -> None:
         )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Reads the command line and runs the benchmark."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described_parser(__doc__)
     parser.add_argument('--batch', type=int, default=1, help='clips')
     parser.add_argument('--frames', type=int, default=8, help='frames of a clip')
     parser.add_argument('--growth', type=int, default=4, help='factor of the longer clip for the growth row')
@@ -195,7 +194,7 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=9, help='timed rounds')
     parser.add_argument('--memory-of', choices=METHODS, help='only measure the memory of one method')
     parser.add_argument('--backward', action='store_true', help='with --memory-of: include the backward pass')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     torch.set_num_threads(args.threads)
     if args.memory_of:
         print(json.dumps({'bytes': extra_memory(args.memory_of, args, args.backward)}))
@@ -204,4 +203,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_tool(main))

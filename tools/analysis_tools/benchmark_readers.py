@@ -7,13 +7,13 @@ decord without the checks of this package.
     python tools/analysis_tools/benchmark_readers.py FOLDER [--json videos.json] [--tiny 200]
 """
 
-import argparse
 import json
 import multiprocessing
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
@@ -28,6 +28,7 @@ from stgt_mm.datasets.readers import (
     write_video,
 )
 from stgt_mm.datasets.readers.facts import forget_all
+from stgt_mm.engine.cli import described_parser, run_tool
 
 # Conversions to RGB may differ by rounding; beyond this mean difference the frame is looked up in the clip.
 TOLERANCE = 0.5
@@ -212,17 +213,15 @@ def print_tables(results: dict[str, dict[str, dict]], tiny: dict[str, tuple[floa
                 print(f'| {file} | {reader} | {result["outcome"]} | {result["why"].replace("|", " ")} |')
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs the measurement and prints Markdown tables."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described_parser(__doc__)
     parser.add_argument('folder', type=Path, help='folder of video files')
     parser.add_argument('--json', type=Path, help='list of {file, frames_decoded}: the true counts')
     parser.add_argument('--num-frames', type=int, default=8)
     parser.add_argument('--limit', type=float, default=30, help='seconds a file may take')
     parser.add_argument('--tiny', type=int, default=0, help='also time this many 64x64 clips')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     truths = {r['file']: r['frames_decoded'] for r in json.loads(args.json.read_text())} if args.json else {}
     files = sorted(path for path in args.folder.iterdir() if path.is_file() and path.name != 'videos.json')
     if not files:
@@ -240,4 +239,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_tool(main))

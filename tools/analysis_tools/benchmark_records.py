@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from stgt_mm.datasets.records import read_jsonl, read_records, write_records
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import described_parser, run_tool
 
 WORDS = (
     'a',
@@ -120,34 +120,17 @@ def in_process(path: str, way: str) -> dict[str, float]:
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     parser.add_argument('file', nargs='?', help='annotation file; without one, an example is written')
     parser.add_argument('--lines', type=int, default=1_000_000, help='lines of the example')
     parser.add_argument('--captions', type=int, default=1, help='captions a video of the example')
     parser.add_argument('--ways', nargs='+', choices=('records', 'dicts'), default=['records', 'dicts'])
-    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measures and prints a table.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If a number is below 1.
-    """
+    """Measures and prints a table."""
     args = parse_args(argv)
     if min(args.lines, args.captions) < 1:
         raise ValueError(f'--lines {args.lines} and --captions {args.captions} must be at least 1.')

@@ -12,8 +12,9 @@ Example:
 
 import argparse
 import csv
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.models.qformer import QFormer
 from stgt_mm.models.tokenizer import WordPieceTokenizer
 
@@ -109,11 +111,9 @@ def read_captions(
     return [tokenizer(sentences[start * step : start * step + candidates]) for start in range(batches)]
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = described_parser(__doc__)
     parser.add_argument(
         '--captions', type=Path, help='CSV with a column `sentence`, as MSRVTT_JSFUSION_test.csv'
     )
@@ -128,13 +128,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batches', type=int, default=5, help='batches of real captions')
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--threads', type=int, default=2)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 @torch.inference_mode()
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measures at equal padding and, with ``--captions``, on real texts."""
-    args = parse_args()
+    args = parse_args(argv)
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     qformer = QFormer(
@@ -157,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(run_tool(main))

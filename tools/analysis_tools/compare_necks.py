@@ -12,23 +12,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import described_parser, run_tool
 
 TOOLS = Path(__file__).resolve().parents[1]
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the options.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Parses the options."""
+    parser = described_parser(__doc__)
     parser.add_argument('--config', default='configs/moving_shapes/stgt_tiny.py', help='default %(default)s')
     parser.add_argument(
         '--rows', help="'paper' (necks and CSAL), 'graph' (layers, h, band) or 'none'; default paper"
@@ -56,19 +47,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='settings for all rows',
     )
-    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the comparison, prints the tables, draws the picture.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If there is no such set of rows.
-    """
+    """Runs the comparison, prints the tables, draws the picture."""
     args = parse_args(argv)
     from stgt_mm.analysis.comparison import Comparison, run_comparison
     from stgt_mm.analysis.comparison_report import collect, comparison_text, write_comparison

@@ -18,21 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.engine.cli import add_config_options, run_tool
+from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('--random-weights', action='store_true', help='read no weight file that is named')
     parser.add_argument('--ann-file', help='annotation file of the clips; without it two are generated')
@@ -114,14 +105,7 @@ def show(what: str, run: dict[str, Any], limit: float) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs, prints, and fails if memory went over a limit.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        UserError: If memory went over a limit.
-    """
+    """Runs, prints, and fails if memory went over a limit."""
     from stgt_mm.errors import UserError
 
     args = parse_args(argv)

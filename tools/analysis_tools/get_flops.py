@@ -13,24 +13,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from stgt_mm.engine.cli import add_config_options, run_tool
+from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
 
 # STGT, Table 6, in millions
 PAPER = {'STGT': ('neck 59.5M', 'learnable 246.2M'), 'CrossFrameNeck': ('neck 60.4M',)}
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('--frames', type=int, help='frames of a clip, by default those of the config')
     parser.add_argument(
@@ -86,11 +77,7 @@ def show_flops(parts: list[Any], sizes: Any) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Counts and prints.
-
-    Args:
-        argv: Arguments.
-    """
+    """Counts and prints."""
     args = parse_args(argv)
     from stgt_mm.analysis.flops import count_flops, sizes_of
     from stgt_mm.config import load_config, parse_overrides

@@ -13,21 +13,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from stgt_mm.engine.cli import add_config_options, build_runner, run_tool
+from stgt_mm.engine.cli import add_config_options, build_runner, described_parser, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('--steps', type=int, default=50, help='steps that are measured')
     parser.add_argument('--warm-up', type=int, default=5, help='steps before them')
@@ -37,14 +28,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Profiles and prints.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If the numbers have no meaning, or the config does not train.
-    """
+    """Profiles and prints."""
     args = parse_args(argv)
     if args.steps < 1 or args.warm_up < 0 or args.workers < 0:
         raise ValueError(

@@ -13,23 +13,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stgt_mm.engine.cli import add_config_options, run_tool
+from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
 
 TOOLS = Path(__file__).resolve().parents[1]
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the options.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Parses the options."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('checkpoint', help='tested at each value; with training: where each one starts')
     parser.add_argument(
@@ -50,14 +41,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Runs the sweep, prints the table, draws the curve.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If the options do not say what to sweep.
-    """
+    """Runs the sweep, prints the table, draws the curve."""
     args = parse_args(argv)
     from stgt_mm.analysis.sweep import FIGURES, Sweep, run_sweep
     from stgt_mm.analysis.sweep_report import choose_metrics, sweep_table, write_sweep

@@ -4,15 +4,14 @@ Example:
     python tools/dataset_converters/build_vocab.py data/train.jsonl data/vocab.txt --size 2000
 """
 
-import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.models.tokenizer import train_wordpiece
+from stgt_mm.whole_file import whole_file
 
 
 def read_texts(path: Path, keys: list[str]) -> Iterator[str]:
@@ -43,24 +42,13 @@ def write_vocab(tokens: list[str], path: Path) -> None:
         tokens: Tokens in the order of their ids.
         path: Where to write; its folder is made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + '.partial')
-    partial.write_text('\n'.join(tokens) + '\n', encoding='utf-8')
-    os.replace(partial, path)
+    with whole_file(path) as partial:
+        partial.write_text('\n'.join(tokens) + '\n', encoding='utf-8')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Reads the command line, builds the vocabulary, writes it.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If the files hold no text.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line, builds the vocabulary, writes it."""
+    parser = described_parser(__doc__)
     parser.add_argument('annotations', nargs='+', type=Path, help='JSONL files with captions')
     parser.add_argument('vocab', type=Path, help='vocabulary to write, one token a line')
     parser.add_argument('--size', type=int, default=4000, help='most tokens (default: 4000)')
@@ -68,7 +56,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         '--keys', nargs='+', default=['text'], help="which values are texts (default: 'text')"
     )
     parser.add_argument('--cased', action='store_true', help='keep upper case; set lower_case=False then')
-    add_traceback_option(parser)
     args = parser.parse_args(argv)
     texts = [text for path in args.annotations for text in read_texts(path, args.keys)]
     if not texts:

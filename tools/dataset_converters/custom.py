@@ -15,36 +15,22 @@ from collections.abc import Sequence
 
 from stgt_mm.datasets.custom_annotations import records_from
 from stgt_mm.datasets.records import check_videos, read_records, write_records
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import described_parser, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     parser.add_argument('source', help='a .csv file, a .json file or a folder')
     parser.add_argument('out', help='annotation file to write (.jsonl)')
     parser.add_argument(
         '--video-root', help='folder of the videos: says now, not later, whether they are there'
     )
-    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Converts, checks and says what to do next.
-
-    Args:
-        argv: Arguments.
-    """
+    """Converts, checks and says what to do next."""
     args = parse_args(argv)
     records = records_from(args.source)
     if args.video_root is not None:

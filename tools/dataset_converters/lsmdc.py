@@ -7,43 +7,13 @@ Example:
   python tools/dataset_converters/lsmdc.py downloads/lsmdc data/lsmdc --video-root data/lsmdc/videos
 """
 
-import argparse
 import sys
-from collections.abc import Sequence
 
 from stgt_mm.datasets.annotations import lsmdc
-from stgt_mm.datasets.annotations.common import Notes
-from stgt_mm.datasets.annotations.splits import write_splits
-from stgt_mm.datasets.annotations.video_files import VideoFiles
-from stgt_mm.engine.cli import add_converter_options, add_traceback_option, described_parser, run_tool
+from stgt_mm.engine.cli import run_tool
+from stgt_mm.engine.converter_cli import split_converter
 
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = described_parser(__doc__)
-    add_converter_options(parser, tuple(lsmdc.NEEDS), lsmdc.SUFFIX)
-    add_traceback_option(parser)
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Converts and says what was written and met.
-
-    Args:
-        argv: Arguments.
-    """
-    args = parse_args(argv)
-    notes, files = Notes(), VideoFiles(args.video_root, args.suffix)
-    splits = lsmdc.read_splits(args.source, args.splits, files, notes)
-    print('\n'.join(write_splits(splits, args.out, files, notes, lsmdc.PUBLISHED)))
-
+main = split_converter(__doc__, lsmdc)
 
 if __name__ == '__main__':
     sys.exit(run_tool(main))

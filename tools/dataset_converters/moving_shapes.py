@@ -21,23 +21,14 @@ from stgt_mm.datasets.moving_shapes.build import clip_frames, render_clips, writ
 from stgt_mm.datasets.moving_shapes.contact_sheet import draw_contact_sheet, representative_clips
 from stgt_mm.datasets.moving_shapes.meaning import FAMILIES
 from stgt_mm.datasets.moving_shapes.sets import Benchmark, make_benchmark
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import described_parser, run_tool
 
 STATE_FILE = 'moving_shapes.json'
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     parser.add_argument('root', type=Path, help='folder of the benchmark, e.g. data/moving_shapes')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--train', type=int, default=8000, help='training clips, a multiple of 4')
@@ -46,7 +37,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--one-fact', type=int, default=1000, help='triples of the one_fact set')
     parser.add_argument('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
     parser.add_argument('--force', action='store_true', help='render again what is there')
-    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
@@ -75,14 +65,7 @@ def show_progress(total: int, start: float):
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Makes the benchmark in the folder that the command line names.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If a number makes no benchmark.
-    """
+    """Makes the benchmark in the folder that the command line names."""
     args = parse_args(argv)
     if args.jobs < 1:
         raise ValueError(f'--jobs {args.jobs}: at least one process.')

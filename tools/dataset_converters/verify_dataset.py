@@ -17,21 +17,12 @@ from pathlib import Path
 
 from stgt_mm.datasets.annotations.common import bar
 from stgt_mm.datasets.verification import Criteria, Effort, Inspection, verify
-from stgt_mm.engine.cli import EXIT_INTERRUPTED, add_traceback_option, run_tool
+from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     parser.add_argument('ann_file', type=Path, help='annotation file (.jsonl)')
     parser.add_argument('video_root', type=Path, help='folder that its video paths are relative to')
     parser.add_argument(
@@ -67,19 +58,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--no-hash', action='store_true', help='do not look for copies: reads less')
     parser.add_argument('--restart', action='store_true', help='look again at files known from a run before')
-    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Verifies, reports and filters.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        SystemExit: With status 130 if it is interrupted.
-    """
+    """Verifies, reports and filters."""
     args = parse_args(argv)
     sys.path.insert(0, os.getcwd())  # a module of the user's own is imported from where the tool is started
     for module in args.modules:

@@ -8,60 +8,31 @@ Example:
   with --video-root data/vidal10m/videos, only videos that are there are written and counted
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from stgt_mm.datasets.annotations.downloaded import convert
 from stgt_mm.datasets.annotations.vidal import CAPTIONS, vidal_records
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import run_tool
+from stgt_mm.engine.converter_cli import list_parser
+
+LAYOUTS = ('folders (folder/youtube_id.mp4)', 'flat (youtube_id.mp4)', '{folder} and {youtube_id}')
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('source', help='the captions (.json)')
-    parser.add_argument('out', help='annotation file to write (.jsonl)')
+def main(argv: Sequence[str] | None = None) -> None:
+    """Converts and says what was left out."""
+    parser = list_parser(__doc__, 'the captions (.json)', LAYOUTS)
     parser.add_argument(
         '--caption',
         choices=CAPTIONS,
         default=CAPTIONS[0],
         help='which text; ofa: each different one of eight',
     )
-    parser.add_argument(
-        '--video-root', help='folder of the videos: lines whose file is not below it are left out and counted'
-    )
-    parser.add_argument(
-        '--layout',
-        default='folders',
-        help='where a video lies: folders (folder/youtube_id.mp4), flat (youtube_id.mp4), '
-        'or a pattern of {folder} and {youtube_id}',
-    )
-    parser.add_argument('--max-videos', type=int, metavar='N', help='end after N videos')
-    add_traceback_option(parser)
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Converts and says what was left out.
-
-    Args:
-        argv: Arguments.
-    """
-    args = parse_args(argv)
+    args = parser.parse_args(argv)
     lines = convert(
         lambda notes: vidal_records(args.source, notes, args.caption, args.layout),
         args.out,
-        args.video_root,
+        args.root,
         args.max_videos,
     )
     print('\n'.join(lines))

@@ -9,54 +9,25 @@ Example:
   with --video-root data/webvid2m/videos, only videos that are there are written
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from stgt_mm.datasets.annotations.downloaded import convert
 from stgt_mm.datasets.annotations.webvid import webvid_records
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import run_tool
+from stgt_mm.engine.converter_cli import list_parser
 
-
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('source', help='the table (.csv)')
-    parser.add_argument('out', help='annotation file to write (.jsonl)')
-    parser.add_argument(
-        '--video-root', help='folder of the videos: lines whose file is not below it are left out and counted'
-    )
-    parser.add_argument(
-        '--layout',
-        default='pages',
-        help='where a video lies: pages (page_dir/videoid.mp4), flat (videoid.mp4), '
-        'or a pattern of {page_dir} and {videoid}',
-    )
-    parser.add_argument('--max-videos', type=int, metavar='N', help='end after N videos')
-    add_traceback_option(parser)
-    return parser.parse_args(argv)
+LAYOUTS = ('pages (page_dir/videoid.mp4)', 'flat (videoid.mp4)', '{page_dir} and {videoid}')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Converts and says what was left out.
-
-    Args:
-        argv: Arguments.
-    """
-    args = parse_args(argv)
+    """Converts and says what was left out."""
+    parser = list_parser(__doc__, 'the table (.csv)', LAYOUTS)
+    args = parser.parse_args(argv)
     lines = convert(
         lambda notes: webvid_records(args.source, notes, args.layout),
         args.out,
-        args.video_root,
+        args.root,
         args.max_videos,
     )
     print('\n'.join(lines))

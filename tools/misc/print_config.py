@@ -4,22 +4,15 @@ Example:
     python tools/misc/print_config.py configs/moving_shapes/stgt_tiny.py --cfg-options train_cfg.max_epochs=3
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.engine.cli import add_config_options, run_tool
+from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Prints the config, or saves it to a file that loads again.
-
-    Args:
-        argv: Arguments.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Prints the config, or saves it to a file that loads again."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('--out', help='save to this .py file')
     args = parser.parse_args(argv)

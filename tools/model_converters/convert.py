@@ -20,23 +20,13 @@ from collections.abc import Sequence
 from stgt_mm.converters.conversion import convert_file, report_path
 from stgt_mm.converters.report import MAX_UNKNOWN, report_lines
 from stgt_mm.converters.sources import PARTS, SOURCES
-from stgt_mm.engine.cli import add_traceback_option, run_tool
+from stgt_mm.engine.cli import described_parser, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
+    """Reads the command line."""
     sources = '\n'.join(f'  {name:14s} {source.about}' for name, source in SOURCES.items())
-    parser = argparse.ArgumentParser(
-        description=__doc__.replace('{sources}', sources),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = described_parser(__doc__.replace('{sources}', sources))
     parser.add_argument('source', metavar='SOURCE', help=f'one of {", ".join(SOURCES)}')
     parser.add_argument('path', metavar='IN', help='weights: a file or a folder')
     parser.add_argument('out', metavar='OUT', help='.safetensors file to write')
@@ -54,16 +44,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f'most keys of IN that may be unknown, default {MAX_UNKNOWN}',
     )
     parser.add_argument('--force', action='store_true', help='write OUT even if it does not fit the model')
-    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Converts and says what became of the keys.
-
-    Args:
-        argv: Arguments.
-    """
+    """Converts and says what became of the keys."""
     args = parse_args(argv)
     report = convert_file(
         args.source,

@@ -12,21 +12,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.engine.cli import add_config_options, load_run_config, run_tool
+from stgt_mm.engine.cli import add_config_options, described_parser, load_run_config, run_tool
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('checkpoint', help='checkpoint of that config, .pth or .safetensors')
     parser.add_argument('out', metavar='OUT', help='folder to write')
@@ -36,11 +27,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Loads the checkpoint strictly, writes the folder, and says who can read it.
-
-    Args:
-        argv: Arguments.
-    """
+    """Loads the checkpoint strictly, writes the folder, and says who can read it."""
     args = parse_args(argv)
     cfg = load_run_config(args)
 

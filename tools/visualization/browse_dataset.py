@@ -15,23 +15,14 @@ from mmengine.config import Config
 
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.datasets import ClipDataset, EpochIndex
-from stgt_mm.engine.cli import add_config_options, run_tool
+from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
 from stgt_mm.registry import DATASETS
 from stgt_mm.visualization.contact_sheet import contact_sheet
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line.
-
-    Args:
-        argv: Arguments.
-
-    Returns:
-        The options.
-    """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Reads the command line."""
+    parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument(
         '--split', choices=('train', 'val', 'test'), default='train', help='which data loader'
@@ -88,14 +79,7 @@ def texts_of(dataset: ClipDataset, sample: Any, index: int) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Builds the data set and draws the sheet.
-
-    Args:
-        argv: Arguments.
-
-    Raises:
-        ValueError: If no clip is asked for.
-    """
+    """Builds the data set and draws the sheet."""
     args = parse_args(argv)
     if args.num < 1:
         raise ValueError(f'--num {args.num}: at least one clip.')

@@ -1,6 +1,5 @@
 """Large sets that people download themselves: where a file lies, which are there, one record at a time."""
 
-import os
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from stgt_mm.datasets.annotations.common import Notes
+from stgt_mm.datasets.missing_videos import name_hashes
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, write_records
 from stgt_mm.utils import did_you_mean
 
@@ -85,17 +85,10 @@ class FilesBelow:
     def __contains__(self, relative: str) -> bool:
         folder, _, name = relative.rpartition('/')
         if folder not in self._folders:
-            self._folders[folder] = self._list(folder)
+            self._folders[folder] = name_hashes(self.root / folder)
         hashes, wanted = self._folders[folder], hash(name)
         place = int(np.searchsorted(hashes, wanted))
         return place < len(hashes) and int(hashes[place]) == wanted
-
-    def _list(self, folder: str) -> np.ndarray:
-        path = self.root / folder
-        if not path.is_dir():
-            return np.empty(0, np.int64)
-        with os.scandir(path) as entries:
-            return np.sort(np.fromiter((hash(entry.name) for entry in entries if entry.is_file()), np.int64))
 
 
 def there(
