@@ -1,10 +1,12 @@
 """The command lines of the tools that convert public data sets."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 from stgt_mm.datasets.annotations.common import Notes
+from stgt_mm.datasets.annotations.downloaded import convert
 from stgt_mm.datasets.annotations.splits import write_splits
 from stgt_mm.datasets.annotations.video_files import VideoFiles
 from stgt_mm.engine.cli import described_parser
@@ -83,3 +85,13 @@ def list_parser(
     )
     parser.add_argument('--max-videos', type=int, metavar='N', help=f'end after N {kind}s')
     return parser
+
+
+def convert_list(args: argparse.Namespace, read: Callable[[Notes], Iterator[dict[str, Any]]]) -> None:
+    """Converts a list and prints what was left out.
+
+    Args:
+        args: Options of :func:`list_parser`.
+        read: Gives the records; counts in the notes what its user should know.
+    """
+    print('\n'.join(convert(read, args.out, args.root, args.max_videos)))

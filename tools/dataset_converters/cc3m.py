@@ -12,9 +12,8 @@ import sys
 from collections.abc import Sequence
 
 from stgt_mm.datasets.annotations.cc3m import SHARD, cc3m_records
-from stgt_mm.datasets.annotations.downloaded import convert
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.engine.converter_cli import list_parser
+from stgt_mm.engine.converter_cli import convert_list, list_parser
 
 LAYOUTS = (
     'img2dataset (00000/000000017.jpg)',
@@ -34,13 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='number_sample_per_shard of img2dataset, its default 10000',
     )
     args = parser.parse_args(argv)
-    lines = convert(
-        lambda notes: cc3m_records(args.source, notes, args.layout, args.shard_size),
-        args.out,
-        args.root,
-        args.max_videos,
-    )
-    print('\n'.join(lines))
+    convert_list(args, lambda notes: cc3m_records(args.source, notes, args.layout, args.shard_size))
 
 
 if __name__ == '__main__':

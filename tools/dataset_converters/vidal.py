@@ -11,10 +11,9 @@ Example:
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.datasets.annotations.downloaded import convert
 from stgt_mm.datasets.annotations.vidal import CAPTIONS, vidal_records
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.engine.converter_cli import list_parser
+from stgt_mm.engine.converter_cli import convert_list, list_parser
 
 LAYOUTS = ('folders (folder/youtube_id.mp4)', 'flat (youtube_id.mp4)', '{folder} and {youtube_id}')
 
@@ -29,13 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='which text; ofa: each different one of eight',
     )
     args = parser.parse_args(argv)
-    lines = convert(
-        lambda notes: vidal_records(args.source, notes, args.caption, args.layout),
-        args.out,
-        args.root,
-        args.max_videos,
-    )
-    print('\n'.join(lines))
+    convert_list(args, lambda notes: vidal_records(args.source, notes, args.caption, args.layout))
 
 
 if __name__ == '__main__':

@@ -12,10 +12,9 @@ Example:
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.datasets.annotations.downloaded import convert
 from stgt_mm.datasets.annotations.webvid import webvid_records
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.engine.converter_cli import list_parser
+from stgt_mm.engine.converter_cli import convert_list, list_parser
 
 LAYOUTS = ('pages (page_dir/videoid.mp4)', 'flat (videoid.mp4)', '{page_dir} and {videoid}')
 
@@ -24,13 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Converts and says what was left out."""
     parser = list_parser(__doc__, 'the table (.csv)', LAYOUTS)
     args = parser.parse_args(argv)
-    lines = convert(
-        lambda notes: webvid_records(args.source, notes, args.layout),
-        args.out,
-        args.root,
-        args.max_videos,
-    )
-    print('\n'.join(lines))
+    convert_list(args, lambda notes: webvid_records(args.source, notes, args.layout))
 
 
 if __name__ == '__main__':
