@@ -48,6 +48,9 @@ def test_two_processes_train_and_resume_without_gpu(tmp_path):
     )
     assert alone.returncode == 2
     assert 'processes: 2 -> 1' in alone.stderr
+    fewer = launch('dist_train.sh', CONFIG, 1, '--work-dir', tmp_path, '--resume', *options)
+    assert fewer.returncode == 2
+    assert 'processes: 2 -> 1' in fewer.stderr and 'Traceback' not in fewer.stderr
 
 
 @pytest.mark.parametrize(
