@@ -44,9 +44,17 @@ def rerank_folded(qformer: QFormer, tokens: Tensor, ids: Tensor, mask: Tensor) -
 
 
 def rerank_repeated(qformer: QFormer, tokens: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """Repeats and projects the video for each candidate; arguments and result as in ``rerank_folded``."""
-    video = qformer.project_video(tokens.repeat(len(ids), 1, 1))
-    return qformer.fuse(video, ids[:, None], mask[:, None])[:, 0]
+    """The fixed reference: repeats and projects the video for each candidate and computes every position.
+
+    Arguments and result as in ``rerank_folded``.
+    """
+    video = iter(qformer.project_video(tokens.repeat(len(ids), 1, 1)))
+    queries, text = qformer.embeddings.embed_queries(len(ids)), qformer.embeddings.embed_text(ids)
+    readable = torch.cat([mask.new_ones(queries.shape[:2]), mask], dim=1)[:, None, None]
+    for layer in qformer.layers:
+        own = None if layer.cross_attention is None else next(video)
+        queries, text = layer.forward_joint(queries, text, readable, own)
+    return qformer.query_norm(queries)
 
 
 Way = Callable[[], Tensor]
