@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import warnings
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ def init_distributed(launcher: str) -> None:
         return
     if launcher == 'slurm':
         _adopt_slurm_variables()
+    # mmengine's wrapper of models still uses torch's old name of an option
+    warnings.filterwarnings('ignore', '.*broadcast_buffers.* is deprecated', FutureWarning)
     absent = [name for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR') if name not in os.environ]
     if absent:
         raise ValueError(

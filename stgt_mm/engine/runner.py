@@ -2,7 +2,6 @@
 
 import copy
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +64,7 @@ class VideoTextRunner(Runner):
         if self.distributed:
             find_unused = self.cfg.get('find_unused_parameters', False)
             model_wrapper_cfg = wrapper_options(model_wrapper_cfg, find_unused)
-        with warnings.catch_warnings():
-            # mmengine's wrapper still uses torch's old name of an option
-            warnings.filterwarnings('ignore', '.*broadcast_buffers.* is deprecated', FutureWarning)
-            return super().wrap_model(model_wrapper_cfg, model)
+        return super().wrap_model(model_wrapper_cfg, model)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
         """Registers the hooks that every run has.

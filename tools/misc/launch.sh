@@ -41,5 +41,5 @@ fi
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 # A mistake in the config or a missing file is told by one process: a launcher buries the message in its own.
 "$python" "$root/tools/$tool" "${arguments[@]}" --check-only ${options[@]+"${options[@]}"} >/dev/null
-exec "$python" "$root/tools/misc/launch_processes.py" "${meeting[@]}" --nproc_per_node "$gpus" \
+exec "$python" -m stgt_mm.engine.torchrun "${meeting[@]}" --nproc_per_node "$gpus" \
     "$root/tools/$tool" "${arguments[@]}" --launcher pytorch ${options[@]+"${options[@]}"}

@@ -1,6 +1,6 @@
 """torchrun that keeps quiet where the processes have already said what their user can mend.
 
-Its arguments are those of ``python -m torch.distributed.run``.
+Its arguments are those of ``python -m torch.distributed.run``; tools/misc/launch.sh starts it.
 """
 
 import sys
