@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import fields
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from torch.nn import functional as F
 from stgt_mm.datasets.moving_shapes.frames import CELLS, GRID, IGNORE, LabelledFrames, draw_frames
 from stgt_mm.datasets.moving_shapes.meaning import COLOURS, SHAPES
 from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.hashing import file_sha256
 from stgt_mm.models.backbones.timm_vit import TimmViT
 
 MODEL = {
@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     facts = {
         'command': f'python tools/pretrain_tiny_backbone.py {" ".join(sys.argv[1:])}',
         'seed': args.seed,
-        'sha256': sha256(args.out.read_bytes()).hexdigest(),
+        'sha256': file_sha256(args.out),
         'bytes': os.path.getsize(args.out),
         'parameters': sum(tensor.numel() for tensor in state.values()),
         'torch': torch.__version__,

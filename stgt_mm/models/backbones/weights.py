@@ -1,4 +1,4 @@
-"""Weight files of frozen backbones: where they are, how they are read, by what name they are known."""
+"""Weight files of frozen backbones: where they are, how they are read and loaded."""
 
 from importlib.resources import files
 from pathlib import Path
