@@ -1,9 +1,17 @@
-"""Small helpers without a better home: suggestions for mistyped names."""
+"""Small helpers of many rooms: suggestions for mistyped names, a model without its wrapper."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from mmengine.model import is_model_wrapper
+from torch import nn
+
 _MOST_NAMED = 10
+
+
+def bare_model(model: nn.Module) -> nn.Module:
+    """Takes a model out of DistributedDataParallel or any other registered wrapper."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from stgt_mm.config import load_config
-from stgt_mm.engine.weights import is_in
+from stgt_mm.engine.checkpoint.weights import is_in
 from stgt_mm.registry import MODELS
 
 PAIRS = 8  # clips of each annotation file, and the batch size

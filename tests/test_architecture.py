@@ -8,37 +8,52 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'stgt_mm'
 MODULES = sorted(PACKAGE.rglob('*.py'))
-SOURCES = MODULES + sorted((ROOT / 'tools').rglob('*.py')) + sorted((ROOT / 'configs').rglob('*.py'))
+SOURCES = MODULES + [
+    path for folder in ('tools', 'benchmarks', 'configs') for path in sorted((ROOT / folder).rglob('*.py'))
+]
 TESTS = sorted((ROOT / 'tests').rglob('*.py'))
 MAX_FILE_LINES = 300
 MAX_BODY_LINES = 50
 
+# what each room may not know of; the order of the list is that of the house, from the ground up
 FORBIDDEN = {
     'functional': (
         'mmengine',
         'mmcv',
         'transformers',
         'torch.distributed',
-        'stgt_mm.models',
-        'stgt_mm.datasets',
-        'stgt_mm.engine',
-        'stgt_mm.evaluation',
         'stgt_mm.distributed',
-        'stgt_mm.analysis',
-    ),
-    'models': ('stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.datasets', 'stgt_mm.analysis'),
-    'datasets': ('stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.analysis'),
-    'evaluation': ('stgt_mm.models', 'stgt_mm.analysis'),
-    'engine': ('stgt_mm.analysis',),
-    'converters': ('stgt_mm.models', 'stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.analysis', 'mmengine'),
-    'distributed': (
-        'stgt_mm.models',
+        'stgt_mm.io',
         'stgt_mm.datasets',
-        'stgt_mm.engine',
+        'stgt_mm.models',
         'stgt_mm.evaluation',
-        'stgt_mm.analysis',
+        'stgt_mm.engine',
     ),
+    'distributed': (
+        'stgt_mm.io',
+        'stgt_mm.datasets',
+        'stgt_mm.models',
+        'stgt_mm.evaluation',
+        'stgt_mm.engine',
+    ),
+    'io': (
+        'mmengine',
+        'stgt_mm.datasets',
+        'stgt_mm.models',
+        'stgt_mm.evaluation',
+        'stgt_mm.engine',
+        'stgt_mm.converters',
+    ),
+    'datasets': ('stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.preparation', 'stgt_mm.moving_shapes'),
+    'models': ('stgt_mm.datasets', 'stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.converters'),
+    'evaluation': ('stgt_mm.models', 'stgt_mm.preparation', 'stgt_mm.moving_shapes'),
+    'engine': ('stgt_mm.preparation', 'stgt_mm.moving_shapes', 'stgt_mm.converters'),
+    'preparation': ('stgt_mm.models', 'stgt_mm.evaluation'),
+    'moving_shapes': ('stgt_mm.models', 'stgt_mm.evaluation', 'stgt_mm.engine', 'stgt_mm.preparation'),
+    'converters': ('stgt_mm.models', 'stgt_mm.evaluation', 'stgt_mm.engine', 'mmengine'),
 }
+ABOVE_ALL = ('stgt_mm.analysis', 'stgt_mm.apis')
+FORBIDDEN = {room: names + ABOVE_ALL for room, names in FORBIDDEN.items()}
 
 
 def imported(path: Path) -> set[str]:
@@ -86,7 +101,7 @@ def test_files_and_functions_are_small():
 
 def test_no_pickle_is_read():
     """torch.load says weights_only=True everywhere; only the reader of plain data imports pickle."""
-    admitted = PACKAGE / 'datasets/annotations/plain_pickle.py'
+    admitted = PACKAGE / 'preparation/annotations/plain_pickle.py'
     wrong = []
     for path in SOURCES:
         tree = ast.parse(path.read_text())

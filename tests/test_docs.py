@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 # a path of the repository; not the middle of another path, of a URL or of package://
-PATH = re.compile(r'(?<![\w./-])(?:tools|configs|docs|stgt_mm|tests|requirements)/[\w./-]*\w')
-COMMAND = re.compile(r'(?:python|bash) (tools/[\w/]+\.(?:py|sh))([^\n`|;]*)')
+PATH = re.compile(r'(?<![\w./-])(?:tools|benchmarks|configs|docs|stgt_mm|tests|requirements)/[\w./-]*\w')
+COMMAND = re.compile(r'(?:python|bash) ((?:tools|benchmarks)/[\w/]+\.(?:py|sh))([^\n`|;]*)')
 FLAG = re.compile(r'(?<![\w-])--[a-z][\w-]*')
 # the tool behind a script; None takes anything (pytest's options)
 SCRIPTS = {
@@ -33,8 +33,8 @@ def code(text):
 
 SHARED = {
     node.name: node
-    for name in ('cli', 'converter_cli')
-    for node in ast.parse((ROOT / f'stgt_mm/engine/{name}.py').read_text()).body
+    for name in ('engine/cli', 'preparation/command_line')
+    for node in ast.parse((ROOT / f'stgt_mm/{name}.py').read_text()).body
     if isinstance(node, ast.FunctionDef)
 }
 

@@ -25,11 +25,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stgt_mm.datasets.moving_shapes.frames import CELLS, GRID, IGNORE, LabelledFrames, draw_frames
-from stgt_mm.datasets.moving_shapes.meaning import COLOURS, SHAPES
 from stgt_mm.engine.cli import described_parser, run_tool
-from stgt_mm.hashing import file_sha256
+from stgt_mm.io.hashing import file_sha256
 from stgt_mm.models.backbones.timm_vit import TimmViT
+from stgt_mm.moving_shapes.frames import CELLS, GRID, IGNORE, LabelledFrames, draw_frames
+from stgt_mm.moving_shapes.meaning import COLOURS, SHAPES
 
 MODEL = {
     'model_name': 'vit_tiny_patch16_224',

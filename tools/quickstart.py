@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from stgt_mm.config import load_config
-from stgt_mm.hashing import config_sha256, file_sha256
+from stgt_mm.io.hashing import config_sha256, file_sha256
 from stgt_mm.visualization.curves import plot_run
 
 BATCH = 64

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.engine.checkpoint import write_text
+from stgt_mm.engine.checkpoint.files import write_text
 from stgt_mm.engine.hooks.progress_hook import format_duration
 from stgt_mm.errors import UserError
 

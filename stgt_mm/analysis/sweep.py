@@ -11,7 +11,7 @@ from stgt_mm.analysis.jobs import Job, final_checkpoint, python_tool, run_chains
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.errors import UserError
 from stgt_mm.evaluation.report import write_results
-from stgt_mm.hashing import config_sha256, file_sha256
+from stgt_mm.io.hashing import config_sha256, file_sha256
 from stgt_mm.utils import did_you_mean
 
 RERANK_KEY = 'test_cfg.rerank_k'

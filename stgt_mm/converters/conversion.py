@@ -5,11 +5,11 @@ from typing import Any
 
 from stgt_mm.converters import openai_clip
 from stgt_mm.converters.converted import Converted
-from stgt_mm.converters.files import read_state, write_safetensors
 from stgt_mm.converters.position import resize_positions
 from stgt_mm.converters.report import MAX_UNKNOWN, Report, account, check, report_lines
 from stgt_mm.converters.sources import BACKBONE, SOURCES, convert_source, select_part
 from stgt_mm.converters.target import config_shapes
+from stgt_mm.io.weight_files import read_state, write_safetensors
 
 DEFAULT_CONFIG = Path(__file__).parents[2] / 'configs/_base_/models/stgt_vitg.py'
 

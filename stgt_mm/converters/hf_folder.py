@@ -8,7 +8,7 @@ from huggingface_hub import save_torch_state_dict
 from torch import nn
 
 from stgt_mm.converters import hf_blip2
-from stgt_mm.converters.files import independent
+from stgt_mm.io.weight_files import independent
 
 SHARD_SIZE = '5GB'
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stgt_mm.datasets.file_lock import FileLock
 from stgt_mm.errors import UserError
-from stgt_mm.whole_file import whole_file
+from stgt_mm.io.whole_file import whole_file
 
 VERSION = 1
 DTYPES = ('float16', 'float32')

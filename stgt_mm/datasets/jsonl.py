@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stgt_mm.whole_file import whole_file
+from stgt_mm.io.whole_file import whole_file
 
 FORMAT = '{"video": "clips/v1.mp4", "text": "a caption"}'
 _MARK = b'\xef\xbb\xbf'

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine import dist
 from torch.utils.data import DataLoader, Sampler
 
-from stgt_mm.datasets.group_batches import Curriculum, GroupPlan, batches_of_steps, plan_batches
+from stgt_mm.moving_shapes.group_batches import Curriculum, GroupPlan, batches_of_steps, plan_batches
 from stgt_mm.registry import DATA_SAMPLERS
 
 

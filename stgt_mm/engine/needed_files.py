@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stgt_mm.engine.checkpoint import resume_candidates
+from stgt_mm.engine.checkpoint.files import resume_candidates
 from stgt_mm.engine.launcher import local_rank
 from stgt_mm.errors import UserError
 from stgt_mm.models.backbones.weights import PACKAGE_PREFIX

@@ -15,13 +15,18 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from stgt_mm.config_check import resolve_type
-from stgt_mm.converters.files import CONVERT_COMMAND
-from stgt_mm.engine.checkpoint import keep_plain, read_checkpoint, to_plain, write_checkpoint
+from stgt_mm.engine.checkpoint.files import keep_plain, read_checkpoint, to_plain, write_checkpoint
+from stgt_mm.engine.checkpoint.fingerprint import fingerprint_hash, training_fingerprint
+from stgt_mm.engine.checkpoint.resume import (
+    check_same_data,
+    check_same_training,
+    newest_whole_checkpoint,
+    training_data,
+)
+from stgt_mm.engine.checkpoint.weights import Strictness, frozen_parts, load_weights, trained_state
 from stgt_mm.engine.console import short_console
-from stgt_mm.engine.fingerprint import fingerprint_hash, training_fingerprint
 from stgt_mm.engine.launcher import init_distributed, wrapper_options
-from stgt_mm.engine.resume import check_same_data, check_same_training, newest_whole_checkpoint, training_data
-from stgt_mm.engine.weights import Strictness, frozen_parts, load_weights, trained_state
+from stgt_mm.io.weight_files import CONVERT_COMMAND
 from stgt_mm.registry import RUNNERS
 from stgt_mm.version import __version__
 

@@ -13,9 +13,9 @@ import mmengine
 import torch
 
 from stgt_mm.evaluation.paper_rows import PaperRow
-from stgt_mm.hashing import config_sha256, file_sha256
+from stgt_mm.io.hashing import config_sha256, file_sha256
+from stgt_mm.io.whole_file import whole_file
 from stgt_mm.version import __version__
-from stgt_mm.whole_file import whole_file
 
 DIRECTIONS = {'t2v': 'text -> video', 'v2t': 'video -> text'}
 LABELS = {'R1': 'R@1', 'R5': 'R@5', 'R10': 'R@10', 'Rmean': 'R-mean'}

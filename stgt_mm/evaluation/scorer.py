@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from stgt_mm.datasets.feature_warming import log_progress
-from stgt_mm.evaluation.choice import choice_accuracy, choice_indices
+from stgt_mm.evaluation.caption_choice import choice_accuracy, choice_indices
 from stgt_mm.evaluation.encode import (
     BrokenVideosError,
     TextBank,

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from stgt_mm.datasets.custom_annotations import from_csv, from_folder, from_json, records_from
 from stgt_mm.datasets.records import (
     AnnotationError,
     MissingVideosError,
@@ -12,6 +11,7 @@ from stgt_mm.datasets.records import (
     read_records,
     write_records,
 )
+from stgt_mm.preparation.annotations.custom import from_csv, from_folder, from_json, records_from
 
 GOOD = {'video': 'a/v1.mp4', 'text': 'a caption'}
 

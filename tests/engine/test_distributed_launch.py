@@ -6,7 +6,7 @@ import pytest
 import torch
 from engine_runs import CONFIG, HERE, ROOT, epochs
 
-from stgt_mm.engine.checkpoint import read_checkpoint
+from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
 
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from stgt_mm.engine.checkpoint.weights import load_weights
 from stgt_mm.engine.errors import CheckpointError
-from stgt_mm.engine.weights import load_weights
 
 
 class Frozen(nn.Linear):

@@ -7,7 +7,7 @@ from engine_runs import CONFIG, epochs, load_tool, losses, train
 from mmengine.logging import MessageHub
 from torch import nn
 
-from stgt_mm.engine.checkpoint import read_checkpoint
+from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.errors import NonFiniteLossError
 from stgt_mm.engine.hooks import AlignmentStageHook, MetricsFileHook, VideoTextCheckpointHook
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics

@@ -5,7 +5,7 @@ import pytest
 import torch
 from engine_runs import epochs, losses, train, train_and_kill
 
-from stgt_mm.engine.checkpoint import read_checkpoint, resume_candidates
+from stgt_mm.engine.checkpoint.files import read_checkpoint, resume_candidates
 from stgt_mm.engine.errors import CheckpointError
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
 

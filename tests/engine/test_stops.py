@@ -8,7 +8,7 @@ import torch
 from command_line import run_here
 from engine_runs import CONFIG, train
 
-from stgt_mm.engine.checkpoint import read_checkpoint, write_text
+from stgt_mm.engine.checkpoint.files import read_checkpoint, write_text
 from stgt_mm.engine.errors import CheckpointSpaceError
 from stgt_mm.engine.hooks import MetricsFileHook, TimeBudgetHook
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics

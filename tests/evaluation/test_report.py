@@ -3,7 +3,7 @@ import json
 from importlib.util import find_spec
 
 from stgt_mm.evaluation import RetrievalMetric, format_table, write_results
-from stgt_mm.hashing import config_sha256
+from stgt_mm.io.hashing import config_sha256
 
 VALUES = {'R1': 61.25, 'R5': 80.0, 'R10': 90.0, 'Rmean': 77.083, 'MdR': 1.0, 'MnR': 3.216}
 METRICS = {

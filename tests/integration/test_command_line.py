@@ -10,7 +10,7 @@ import pytest
 import torch
 from command_line import ROOT, run, run_here
 
-from stgt_mm.engine.checkpoint import read_checkpoint
+from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
 
 pytestmark = pytest.mark.integration

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from safetensors.torch import save_file
 from torch import nn
 
-from stgt_mm.hashing import state_sha256
+from stgt_mm.io.hashing import state_sha256
 from stgt_mm.models.backbones import TimmViT
 
 TINY = {

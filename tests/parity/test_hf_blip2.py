@@ -18,9 +18,9 @@ from small_blip2 import (
 )
 
 from stgt_mm.converters import hf_blip2
-from stgt_mm.converters.files import read_state
 from stgt_mm.converters.hf_folder import write_folder
 from stgt_mm.converters.position import resize_positions
+from stgt_mm.io.weight_files import read_state
 from stgt_mm.models.backbones.timm_vit import TimmViT
 
 transformers = pytest.importorskip('transformers')

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.io.whole_file import whole_file
 from stgt_mm.models.tokenizer import train_wordpiece
-from stgt_mm.whole_file import whole_file
 
 
 def read_texts(path: Path, keys: list[str]) -> Iterator[str]:

@@ -11,9 +11,9 @@ Example:
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.datasets.annotations.cc3m import SHARD, cc3m_records
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.engine.converter_cli import convert_list, list_parser
+from stgt_mm.preparation.annotations.cc3m import SHARD, cc3m_records
+from stgt_mm.preparation.command_line import convert_list, list_parser
 
 LAYOUTS = (
     'img2dataset (00000/000000017.jpg)',

@@ -13,9 +13,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.datasets.custom_annotations import records_from
 from stgt_mm.datasets.records import check_videos, read_records, write_records
 from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.preparation.annotations.custom import records_from
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

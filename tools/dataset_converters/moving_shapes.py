@@ -17,11 +17,11 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
-from stgt_mm.datasets.moving_shapes.build import clip_frames, render_clips, write_annotations
-from stgt_mm.datasets.moving_shapes.contact_sheet import draw_contact_sheet, representative_clips
-from stgt_mm.datasets.moving_shapes.meaning import FAMILIES
-from stgt_mm.datasets.moving_shapes.sets import Benchmark, make_benchmark
 from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.moving_shapes.build import clip_frames, render_clips, write_annotations
+from stgt_mm.moving_shapes.contact_sheet import draw_contact_sheet, representative_clips
+from stgt_mm.moving_shapes.meaning import FAMILIES
+from stgt_mm.moving_shapes.sets import Benchmark, make_benchmark
 
 STATE_FILE = 'moving_shapes.json'
 

@@ -9,9 +9,9 @@ Example:
 
 import sys
 
-from stgt_mm.datasets.annotations import msvd
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.engine.converter_cli import split_converter
+from stgt_mm.preparation.annotations import msvd
+from stgt_mm.preparation.command_line import split_converter
 
 main = split_converter(__doc__, msvd)
 

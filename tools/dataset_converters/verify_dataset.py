@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from stgt_mm.datasets.annotations.common import bar
-from stgt_mm.datasets.verification import Criteria, Effort, Inspection, verify
 from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
+from stgt_mm.preparation.annotations.common import bar
+from stgt_mm.preparation.verification import Criteria, Effort, Inspection, verify
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

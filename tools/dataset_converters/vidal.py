@@ -11,9 +11,9 @@ Example:
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.datasets.annotations.vidal import CAPTIONS, vidal_records
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.engine.converter_cli import convert_list, list_parser
+from stgt_mm.preparation.annotations.vidal import CAPTIONS, vidal_records
+from stgt_mm.preparation.command_line import convert_list, list_parser
 
 LAYOUTS = ('folders (folder/youtube_id.mp4)', 'flat (youtube_id.mp4)', '{folder} and {youtube_id}')
 

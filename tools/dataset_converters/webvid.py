@@ -12,9 +12,9 @@ Example:
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.datasets.annotations.webvid import webvid_records
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.engine.converter_cli import convert_list, list_parser
+from stgt_mm.preparation.annotations.webvid import webvid_records
+from stgt_mm.preparation.command_line import convert_list, list_parser
 
 LAYOUTS = ('pages (page_dir/videoid.mp4)', 'flat (videoid.mp4)', '{page_dir} and {videoid}')
 

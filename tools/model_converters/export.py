@@ -32,8 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_run_config(args)
 
     from stgt_mm.converters.hf_folder import write_folder
-    from stgt_mm.engine.checkpoint import read_checkpoint
-    from stgt_mm.engine.weights import load_weights
+    from stgt_mm.engine.checkpoint.files import read_checkpoint
+    from stgt_mm.engine.checkpoint.weights import load_weights
     from stgt_mm.registry import MODELS
 
     model = MODELS.build(cfg.model)

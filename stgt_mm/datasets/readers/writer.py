@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from stgt_mm.whole_file import whole_file
+from stgt_mm.io.whole_file import whole_file
 
 # Keeps library versions and build dates out of the file: the same frames give the same bytes.
 _BITEXACT = {'fflags': '+bitexact'}

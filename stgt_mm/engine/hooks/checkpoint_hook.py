@@ -7,10 +7,10 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from stgt_mm.engine.checkpoint import POINTER, resume_candidates, write_text
+from stgt_mm.engine.checkpoint.files import POINTER, resume_candidates, write_text
+from stgt_mm.io.whole_file import remove_partial_files
 from stgt_mm.registry import HOOKS
 from stgt_mm.utils import did_you_mean
-from stgt_mm.whole_file import remove_partial_files
 
 
 @HOOKS.register_module()

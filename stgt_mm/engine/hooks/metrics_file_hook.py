@@ -9,8 +9,8 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from stgt_mm.engine.checkpoint import write_text
-from stgt_mm.engine.disk_space import explained_when_full
+from stgt_mm.engine.checkpoint.disk_space import explained_when_full
+from stgt_mm.engine.checkpoint.files import write_text
 from stgt_mm.registry import HOOKS
 
 FILE_NAME = 'metrics.jsonl'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from stgt_mm.converters.files import CONVERT_COMMAND, read_state
+from stgt_mm.io.weight_files import CONVERT_COMMAND, read_state
 
 PACKAGE_PREFIX = 'package://'
 
@@ -40,7 +40,7 @@ def read_weights(location: str) -> dict[str, Tensor]:
 
     Args:
         location: As for ``resolve_weights``; what it may be is said at
-            :func:`stgt_mm.converters.files.read_state`.
+            :func:`stgt_mm.io.weight_files.read_state`.
 
     Returns:
         Names and tensors, on the CPU.

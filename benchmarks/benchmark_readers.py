@@ -1,0 +1,242 @@
+"""Measures the readers on a folder of videos: right counts, right frames, errors, hangs, speed.
+
+Every file is read in a process of its own with a time limit, so that a hang or a crash is seen and
+counted. Frames are compared with those of one plain decode from start to end. ``decord-bare`` is
+decord without the checks of this package.
+
+    python benchmarks/benchmark_readers.py FOLDER [--json videos.json] [--tiny 200]
+"""
+
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+
+from stgt_mm.datasets.frame_sampling import sample_frame_indices
+from stgt_mm.datasets.readers import (
+    VideoReadError,
+    available_readers,
+    open_video,
+    read_frames,
+    write_video,
+)
+from stgt_mm.datasets.readers.facts import forget_all
+from stgt_mm.engine.cli import described_parser, run_tool
+
+# Conversions to RGB may differ by rounding; beyond this mean difference the frame is looked up in the clip.
+TOLERANCE = 0.5
+BARE = 'decord-bare'
+OUTCOMES = ('right', 'refused', 'wrong count', 'wrong frames', 'error', 'hang', 'crash')
+
+
+def decode_plainly(path: str) -> list[av.VideoFrame]:
+    """Returns all frames from one decode without jumps: the reference.
+
+    Args:
+        path: Video file.
+
+    Returns:
+        The frames before the first error of the decoder.
+    """
+    frames = []
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        try:
+            for frame in container.decode(stream):
+                frames.append(frame)
+        except av.FFmpegError:
+            return frames
+    return frames
+
+
+def _to_array(frame: av.VideoFrame) -> np.ndarray:
+    return np.rot90(frame.to_ndarray(format='rgb24'), round(frame.rotation / 90) % 4).astype(int)
+
+
+def _read_bare(path: str, num_frames: int) -> tuple[np.ndarray, int]:
+    import decord
+
+    opened = decord.VideoReader(path, num_threads=1)
+    return opened.get_batch(sample_frame_indices(len(opened), num_frames)).asnumpy(), len(opened)
+
+
+def _timed(function: Callable, *args: object, **kwargs: object) -> tuple[object, float]:
+    # CPU time of all threads: it does not depend on what else the machine does.
+    start = time.process_time()
+    result = function(*args, **kwargs)
+    return result, 1e3 * (time.process_time() - start)
+
+
+def _measure(path: str, reader: str, num_frames: int) -> dict:
+    if reader == BARE:
+        (frames, count), first = _timed(_read_bare, path, num_frames)
+        _, again = _timed(_read_bare, path, num_frames)
+    else:
+        forget_all()
+        frames, first = _timed(read_frames, path, num_frames, reader=reader)
+        again_frames, again = _timed(read_frames, path, num_frames, reader=reader)
+        if not np.array_equal(frames, again_frames):
+            return {'outcome': 'wrong frames', 'why': 'the second read differs from the first'}
+        with open_video(path, reader=reader) as opened:
+            count = opened.num_frames
+    return {'count': count, 'first': first, 'again': again, 'frames': frames}
+
+
+def _find_wrong(frames: np.ndarray, expected: list[av.VideoFrame]) -> str:
+    """Says what is wrong with frames that should be spread evenly over the expected ones, or ''."""
+    for index, frame in zip(sample_frame_indices(len(expected), len(frames)), frames):
+        right = _to_array(expected[index])
+        if right.shape != frame.shape:
+            return f'shape {frame.shape}, truth {right.shape}'
+        if np.abs(right - frame).mean() <= TOLERANCE:
+            continue
+        nearest = int(np.argmin([np.abs(_to_array(other) - frame).mean() for other in expected]))
+        if nearest != index:
+            return f'frame {nearest} in place of frame {index}'
+    return ''
+
+
+def _judge(result: dict, path: str, truth: int | None) -> dict:
+    frames = result.pop('frames')
+    if truth is not None and result['count'] != truth:
+        return {**result, 'outcome': 'wrong count', 'why': f'{result["count"]} frames, truth {truth}'}
+    why = _find_wrong(frames, decode_plainly(path))
+    return {**result, 'outcome': 'wrong frames' if why else 'right', 'why': why}
+
+
+def _child(pipe: object, path: str, reader: str, num_frames: int, truth: int | None, readable: bool) -> None:
+    try:
+        pipe.send(_judge(_measure(path, reader, num_frames), path, truth))
+    except VideoReadError as error:
+        pipe.send({'outcome': 'refused' if readable else 'right', 'why': error.why})
+    except Exception as error:  # whatever a library raises is a finding, not a reason to stop
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        pipe.send({'outcome': 'error' if readable else 'right', 'why': lines[0][:160]})
+
+
+def run_one(path: str, reader: str, num_frames: int, truth: int | None, readable: bool, limit: float) -> dict:
+    """Reads one file with one reader in a child process.
+
+    Args:
+        path: Video file.
+        reader: Reader name, or ``decord-bare``.
+        num_frames: Frames to take.
+        truth: True number of frames, if known.
+        readable: Whether the file holds a video at all; a typed error is right for one that does not.
+        limit: Seconds after which the child is killed.
+
+    Returns:
+        ``outcome`` (one of ``OUTCOMES``), and as far as known ``count``, ``why``, CPU milliseconds
+        ``first`` and ``again``.
+    """
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context('fork' if 'fork' in methods else 'spawn')
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(theirs, path, reader, num_frames, truth, readable))
+    child.start()
+    theirs.close()
+    try:
+        if not ours.poll(limit):
+            return {'outcome': 'hang', 'why': f'nothing after {limit:g} s'}
+        return ours.recv()
+    except EOFError:
+        child.join()
+        return {'outcome': 'crash', 'why': f'exit code {child.exitcode}'}
+    finally:
+        child.kill()
+        child.join()
+        ours.close()
+
+
+def time_tiny(readers: list[str], clips: int) -> dict[str, tuple[float, float]]:
+    """Times clips like those of Moving Shapes: 64x64 pixels, 24 frames, H.264.
+
+    Args:
+        readers: Readers to time.
+        clips: Number of clips, each read twice.
+
+    Returns:
+        CPU milliseconds a clip of 8 frames, first and second read, for each reader.
+    """
+    pattern = np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    frames = np.stack([np.roll(pattern, 2 * i, axis=1) for i in range(24)])
+    times = {}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(write_video(Path(folder) / f'{i}.mp4', frames)) for i in range(clips)]
+        for reader in readers:
+            read = _read_bare if reader == BARE else read_frames
+            options = {} if reader == BARE else {'reader': reader}
+            forget_all()
+            rounds = []
+            for _ in range(2):
+                rounds.append(sum(_timed(read, path, 8, **options)[1] for path in paths) / clips)
+            times[reader] = tuple(rounds)
+    return times
+
+
+def print_tables(results: dict[str, dict[str, dict]], tiny: dict[str, tuple[float, float]]) -> None:
+    """Prints the tables in Markdown.
+
+    Args:
+        results: Result of each file of each reader.
+        tiny: What ``time_tiny`` returned, may be empty.
+    """
+    everywhere = set.intersection(
+        *(
+            {file for file, r in files.items() if r['outcome'] == 'right' and 'first' in r}
+            for files in results.values()
+        )
+    )
+    print(f'| reader | {" | ".join(OUTCOMES)} | ms first | ms again | ms tiny clip first | again |')
+    print('| --- ' * (len(OUTCOMES) + 5) + '|')
+    for reader, files in results.items():
+        counts = Counter(result['outcome'] for result in files.values())
+        speed = [
+            np.mean([files[f][k] for f in everywhere]) if everywhere else np.nan for k in ('first', 'again')
+        ]
+        cells = [*(str(counts[o]) for o in OUTCOMES), *(f'{s:.1f}' for s in speed)]
+        cells += [f'{ms:.2f}' for ms in tiny.get(reader, ())] or ['', '']
+        print(f'| {reader} | {" | ".join(cells)} |')
+    print(f'\nCPU milliseconds: mean over the {len(everywhere)} files that all readers get right.\n')
+    print('| file | reader | outcome | why |\n| --- | --- | --- | --- |')
+    for reader, files in results.items():
+        for file, result in files.items():
+            if result['outcome'] != 'right':
+                print(f'| {file} | {reader} | {result["outcome"]} | {result["why"].replace("|", " ")} |')
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the measurement and prints Markdown tables."""
+    parser = described_parser(__doc__)
+    parser.add_argument('folder', type=Path, help='folder of video files')
+    parser.add_argument('--json', type=Path, help='list of {file, frames_decoded}: the true counts')
+    parser.add_argument('--num-frames', type=int, default=8)
+    parser.add_argument('--limit', type=float, default=30, help='seconds a file may take')
+    parser.add_argument('--tiny', type=int, default=0, help='also time this many 64x64 clips')
+    args = parser.parse_args(argv)
+    truths = {r['file']: r['frames_decoded'] for r in json.loads(args.json.read_text())} if args.json else {}
+    files = sorted(path for path in args.folder.iterdir() if path.is_file() and path.name != 'videos.json')
+    if not files:
+        parser.error(f'no file in {args.folder}')
+    readers = available_readers()
+    readers += [BARE] if 'decord' in readers else []
+    results: dict[str, dict[str, dict]] = defaultdict(dict)
+    for path in files:
+        truth = truths.get(path.name)
+        readable = path.name not in truths or truth is not None
+        for reader in readers:
+            result = run_one(str(path), reader, args.num_frames, truth, readable, args.limit)
+            results[reader][path.name] = result
+    print_tables(results, time_tiny(readers, args.tiny) if args.tiny else {})
+
+
+if __name__ == '__main__':
+    sys.exit(run_tool(main))

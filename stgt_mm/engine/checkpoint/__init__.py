@@ -1,0 +1,1 @@
+"""Checkpoints: files, weights, resume, and the fingerprint of a training."""

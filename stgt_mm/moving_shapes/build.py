@@ -1,0 +1,174 @@
+"""Renders the clips of a benchmark and writes them as the public sets are written."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from stgt_mm.datasets.readers.writer import write_video
+from stgt_mm.moving_shapes.choreography import choreograph
+from stgt_mm.moving_shapes.grammar import caption, questions
+from stgt_mm.moving_shapes.meaning import FAMILIES, level, reverse
+from stgt_mm.moving_shapes.render import RGB, background, render
+from stgt_mm.moving_shapes.sets import Benchmark, Clip
+
+FRAMES_PER_SECOND = 8
+SPECIAL_TOKENS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
+_LOOK_STREAM = 7_000_001
+
+
+def clip_frames(clip: Clip) -> np.ndarray:
+    """Draws a clip, uint8, shape (16, 48, 48, 3).
+
+    Background and shades depend on the clip's group, all else on its own seed.
+    """
+    look = np.random.default_rng([_LOOK_STREAM, clip.style])
+    backdrop, shade = background(look), look.uniform(-14, 14, size=RGB.shape)
+    tracks = choreograph(clip.meaning, np.random.default_rng(clip.seed))
+    return render(tracks, backdrop, shade)
+
+
+def _render_one(clip: Clip, folder: Path) -> None:
+    # Every frame is coded on its own: with predicted frames the first one is sharper, and tells the order.
+    path = folder / f'{clip.video_id}.mp4'
+    write_video(path, clip_frames(clip), fps=FRAMES_PER_SECOND, crf=18, preset='ultrafast', gop=1)
+
+
+def render_clips(
+    clips: list[Clip], folder: Path, jobs: int = 2, on_progress: Callable[[int], None] | None = None
+) -> None:
+    """Renders clips to ``folder/<video_id>.mp4``.
+
+    Args:
+        clips: What to render.
+        folder: Is made if it does not exist; files in it are overwritten.
+        jobs: Processes; 1 renders in this one. The files are the same whatever the number.
+        on_progress: Is called with the number of clips done so far.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    work = partial(_render_one, folder=folder)
+    if jobs <= 1:
+        _drain(map(work, clips), on_progress)
+        return
+    with get_context('spawn').Pool(jobs) as pool:
+        _drain(pool.imap_unordered(work, clips, chunksize=32), on_progress)
+
+
+def _drain(results: Iterable[None], on_progress: Callable[[int], None] | None) -> None:
+    for done, _ in enumerate(results, start=1):
+        if on_progress:
+            on_progress(done)
+
+
+def records(clip: Clip) -> list[dict]:
+    """Returns a clip's lines in ``train.jsonl``, ``val.jsonl`` or ``test.jsonl``, one a caption.
+
+    The clips of a group share their wordings, and each wording makes a ``group`` of its own.
+    """
+    meaning, texts = clip.meaning, clip.texts()
+    return [
+        {
+            'video': f'{clip.video_id}.mp4',
+            'video_id': clip.video_id,
+            'text': text,
+            'text_id': f'{clip.video_id}#{number}',
+            'group': clip.group * len(texts) + number,
+            'objects': meaning.num_objects,
+            'level': level(meaning),
+            'family': meaning.family,
+            'looks': [[look.size, look.colour, look.shape] for look in meaning.objects],
+            'event': list(meaning.event),
+        }
+        for number, text in enumerate(texts)
+    ]
+
+
+def backwards_records(benchmark: Benchmark) -> list[dict]:
+    """Returns two lines a clip, as it is and played backwards; the distractor is the other's caption."""
+    lines = []
+    for index in benchmark.backwards:
+        clip = benchmark.clips[index]
+        texts = [clip.text, caption(reverse(clip.meaning), clip.style)]
+        for flag in (False, True):
+            name = f'{clip.video_id}_reversed' if flag else clip.video_id
+            line = {'video': f'{clip.video_id}.mp4', 'video_id': name, 'text': texts[flag]}
+            lines.append(line | {'distractor': texts[not flag], 'kind': 'backwards', 'reverse': flag})
+    return lines
+
+
+def one_fact_records(benchmark: Benchmark) -> list[dict]:
+    """Returns a line a triple: a clip, its caption, and the caption with one fact changed."""
+    lines = []
+    for index, kind, changed in benchmark.one_fact:
+        clip = benchmark.clips[index]
+        line = {'video': f'{clip.video_id}.mp4', 'video_id': clip.video_id, 'text': clip.text}
+        lines.append(line | {'distractor': caption(changed, clip.style), 'kind': kind, 'reverse': False})
+    return lines
+
+
+def msrvtt_annotation(benchmark: Benchmark) -> dict:
+    """Returns the annotation in the form of MSR-VTT's ``MSRVTT_data.json``; ``val`` is its 'validate'."""
+    names = {'train': 'train', 'val': 'validate', 'test': 'test'}
+    videos, sentences = [], []
+    for clip in benchmark.clips:
+        if clip.split not in names:
+            continue
+        seconds = 16 / FRAMES_PER_SECOND
+        video = {'category': FAMILIES.index(clip.meaning.family), 'url': '', 'video_id': clip.video_id}
+        video |= {'start time': 0.0, 'end time': seconds, 'split': names[clip.split], 'id': clip.number}
+        videos.append(video)
+        for text in clip.texts():
+            sentences.append({'caption': text, 'video_id': clip.video_id, 'sen_id': len(sentences)})
+    info = {
+        'description': 'Moving Shapes',
+        'data_type': 'caption',
+        'version': '1.0',
+        'contributor': 'stgt_mm',
+    }
+    return {'info': info, 'videos': videos, 'sentences': sentences}
+
+
+def qa_annotation(benchmark: Benchmark, split: str) -> list[dict]:
+    """Returns the question-answer pairs of a split in the form of MSRVTT-QA's ``{split}_qa.json``."""
+    pairs = []
+    for clip in benchmark.of(split):
+        for question, answer in questions(clip.meaning):
+            pair = {'answer': answer, 'category_id': FAMILIES.index(clip.meaning.family), 'id': len(pairs)}
+            pairs.append(pair | {'question': f'{question}?', 'video_id': clip.number})
+    return pairs
+
+
+def vocabulary(texts: Iterable[str]) -> list[str]:
+    """Returns a WordPiece vocabulary in which every word of ``texts`` is one token.
+
+    Single letters and digits, with and without ``##``, follow: no word of lower-case ASCII is unknown.
+    """
+    counts = Counter(word for text in texts for word in text.replace(',', ' , ').split())
+    words = sorted(counts, key=lambda word: (-counts[word], word))
+    letters = 'abcdefghijklmnopqrstuvwxyz0123456789'
+    pieces = [*SPECIAL_TOKENS, *words, *letters, *(f'##{letter}' for letter in letters), '?', '.', ',']
+    return list(dict.fromkeys(pieces))
+
+
+def write_annotations(benchmark: Benchmark, root: Path) -> list[Path]:
+    """Writes every annotation file of a benchmark into ``root`` and returns their paths."""
+    root.mkdir(parents=True, exist_ok=True)
+    files = {
+        f'{split}.jsonl': [line for clip in benchmark.of(split) for line in records(clip)]
+        for split in ('train', 'val', 'test')
+    }
+    files['backwards.jsonl'] = backwards_records(benchmark)
+    files['one_fact.jsonl'] = one_fact_records(benchmark)
+    contents = {name: ''.join(f'{json.dumps(line)}\n' for line in lines) for name, lines in files.items()}
+    contents['moving_shapes_data.json'] = json.dumps(msrvtt_annotation(benchmark))
+    for split in ('train', 'val', 'test'):
+        contents[f'{split}_qa.json'] = json.dumps(qa_annotation(benchmark, split))
+    words = vocabulary(text for clip in benchmark.of('train') for text in clip.texts())
+    contents['vocab.txt'] = ''.join(f'{word}\n' for word in words)
+    for name, content in contents.items():
+        (root / name).write_text(content, encoding='utf-8', newline='\n')
+    return [root / name for name in contents]

@@ -1,0 +1,1 @@
+"""Preparation, run once before training: annotations of public sets, verification of files."""

@@ -1,0 +1,87 @@
+"""What one file holds: frames that decode, seconds, a hash of its bytes."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+import av
+
+from stgt_mm.datasets.readers import VideoReadError, read_frames, read_image
+from stgt_mm.datasets.readers.facts import recall
+from stgt_mm.io.hashing import file_sha256
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
+"""Extensions of files that are read as pictures."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """How a file is looked at.
+
+    Args:
+        reader: See ``reader_order`` of the readers.
+        exact: Decode the whole file, as training does when it meets a file for the first time. Without it the
+            packets are counted and three frames are decoded, so damage between them is not seen.
+        hashed: Hash the bytes, to find copies.
+    """
+
+    reader: str | Sequence[str] = 'auto'
+    exact: bool = True
+    hashed: bool = True
+
+
+def inspect_file(path: str | os.PathLike, how: Inspection) -> dict[str, Any]:
+    """Looks at a video or an image; may hang where a native decoder does.
+
+    Args:
+        path: The file.
+        how: What is looked at.
+
+    Returns:
+        ``frames``, ``seconds`` (None for an image, and where it is unknown) and ``sha256`` (None unless
+        asked for); for a file that cannot be read, ``why``.
+    """
+    path = os.fspath(path)
+    try:
+        if is_image(path):
+            found = {'frames': len(read_image(path)), 'seconds': None}
+        else:
+            found = _look_at_video(path, how)
+        return {**found, 'sha256': file_sha256(path) if how.hashed else None}
+    except VideoReadError as error:
+        return {'why': error.why}
+    except OSError as error:
+        return {'why': f'{type(error).__name__}: {error}'}
+
+
+def is_image(path: str | os.PathLike) -> bool:
+    """Says whether a file is an image, by its extension."""
+    return PurePath(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _look_at_video(path: str, how: Inspection) -> dict[str, Any]:
+    count = 0
+
+    def ends_and_middle(frames: int) -> list[int]:
+        nonlocal count
+        count = frames
+        return [0, frames // 2, frames - 1]
+
+    read_frames(path, reader=how.reader, indices_fn=ends_and_middle, exact=how.exact)
+    return {'frames': count, 'seconds': _seconds(path, count)}
+
+
+def _seconds(path: str, frames: int) -> float | None:
+    """Time from the first frame to the end of the last: by time stamps, else by the frame rate."""
+    facts = recall(path, True) or recall(path, False)
+    try:
+        with av.open(path, metadata_errors='ignore') as container:
+            stream = container.streams.video[0]
+            unit, rate = stream.time_base, stream.average_rate
+    except (av.FFmpegError, OSError, ValueError, IndexError):
+        return None  # a reader of the user's own may read what FFmpeg cannot
+    if facts and unit and frames > 1 and None not in facts.pts:
+        return float((max(facts.pts) - min(facts.pts)) * unit) * frames / (frames - 1)
+    return float(frames / rate) if rate else None

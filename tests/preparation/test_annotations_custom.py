@@ -1,0 +1,107 @@
+"""A user's own set: tables as spreadsheets write them, folders of downloaders, LAVIS-style lists."""
+
+import csv
+import json
+
+import pytest
+from command_line import run_here
+
+from stgt_mm.datasets.records import AnnotationError, read_records
+from stgt_mm.preparation.annotations.custom import from_csv, from_folder, from_json, records_from
+
+TOOL = 'dataset_converters/custom.py'
+
+
+def table(path, rows, **options):
+    with path.open('w', newline='', encoding=options.pop('encoding', 'utf-8')) as file:
+        csv.writer(file, **options).writerows(rows)
+    return path
+
+
+CAPTIONS = ['two\nlines', 'a "quoted", word', 'a line\u2028separator', 'naïve 日本']
+
+
+@pytest.mark.parametrize('options', [{}, {'lineterminator': '\n'}, {'encoding': 'utf-8-sig'}])
+def test_a_table_keeps_every_caption(tmp_path, options):
+    rows = [['caption', 'note', 'video'], *([text, 'x', f'v{n}.mp4'] for n, text in enumerate(CAPTIONS))]
+    records = from_csv(table(tmp_path / 'c.csv', rows, **options))
+    assert records == [{'video': f'v{n}.mp4', 'text': text} for n, text in enumerate(CAPTIONS)]
+
+
+@pytest.mark.parametrize(
+    ('rows', 'words'),
+    [
+        ([['video;caption'], ['a.mp4;b']], 'not with semicolons'),
+        ([['video', 'caption'], ['a.mp4', 'b'], ['c.mp4', '!?']], "c.csv:3: caption is '!?'"),
+        ([['video', 'caption'], ['a.mp4', 'b'], ['c.mp4']], 'c.csv:3: caption is None'),
+    ],
+)
+def test_mistakes_in_a_table_name_the_line(tmp_path, rows, words):
+    with pytest.raises(AnnotationError) as error:
+        from_csv(table(tmp_path / 'c.csv', rows))
+    assert words in str(error.value)
+
+
+def test_a_folder_of_videos_and_pictures(tmp_path):
+    """video2dataset and img2dataset write 00000/000000001.mp4 (or .jpg), .txt and .json."""
+    (tmp_path / '00000').mkdir()
+    for name in ('000000001.mp4', '000000002.jpg', '000000002.json', '000000003.WEBM'):
+        (tmp_path / '00000' / name).touch()
+    (tmp_path / '00000' / '000000001.txt').write_text('one\r\n\r\nzwei\u2028drei\r\n')
+    (tmp_path / '00000' / '000000002.txt').write_text('picture')
+    (tmp_path / '00000' / '000000003.txt').write_text('third')
+    assert from_folder(tmp_path) == [
+        {'video': '00000/000000001.mp4', 'text': 'one'},
+        {'video': '00000/000000001.mp4', 'text': 'zwei\u2028drei'},
+        {'video': '00000/000000002.jpg', 'text': 'picture'},
+        {'video': '00000/000000003.WEBM', 'text': 'third'},
+    ]
+    (tmp_path / '00000' / '000000002.txt').write_text('fine\n...\n')
+    with pytest.raises(AnnotationError, match=r"000000002.txt:2: caption is '...'"):
+        from_folder(tmp_path)
+
+
+def test_lavis_lists(tmp_path):
+    path = tmp_path / 'test.json'
+    entries = [
+        {'video': 'v/1.mp4', 'caption': ['one', 'two'], 'instance_id': 'v1'},
+        {'video': 'v/2.mp4', 'caption': 'three'},
+        {'image': 'i/3.jpg', 'caption': 'four', 'image_id': 3},
+        {'video': None, 'file': '4.mp4', 'caption': 'five'},
+    ]
+    path.write_text(json.dumps(entries))
+    assert [(record['video'], record['text']) for record in records_from(path)] == [
+        ('v/1.mp4', 'one'),
+        ('v/1.mp4', 'two'),
+        ('v/2.mp4', 'three'),
+        ('i/3.jpg', 'four'),
+        ('4.mp4', 'five'),
+    ]
+    for wrong, words in [
+        (
+            [{'caption': 'a', 'clip': 'b'}],
+            'entry 0: neither "video", "file" nor "image" in it; it has: caption, clip',
+        ),
+        ([entries[0], {'video': 'a.mp4', 'caption': ['a', 7]}], 'entry 1: caption is 7'),
+        ([entries[0], {'video': '', 'caption': 'a'}], "entry 1: video is ''"),
+    ]:
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(AnnotationError) as error:
+            from_json(path)
+        assert words in str(error.value)
+
+
+def test_the_command(tmp_path, capsys):
+    path, out, videos = tmp_path / 'c.csv', tmp_path / 'train.jsonl', tmp_path / 'videos'
+    videos.mkdir()
+    (videos / 'a.mp4').touch()
+    table(path, [['video', 'caption', 'video_id'], ['a.mp4', 'one', 'A'], ['a.mp4', 'two', 'A']])
+    assert run_here(TOOL, path, out, '--video-root', videos) == 0
+    assert 'Wrote 2 captions of 1 videos' in capsys.readouterr().out
+    assert [(record['video_id'], record['text_id']) for record in read_records(out)] == [
+        ('A', 'A#0'),
+        ('A', 'A#1'),
+    ]
+    table(path, [['video', 'caption'], ['a.mp4', 'one'], ['b.mp4', 'two']])
+    assert run_here(TOOL, path, out, '--video-root', videos) == 2
+    assert '1 of 2 videos are missing' in capsys.readouterr().err

@@ -1,0 +1,50 @@
+import io
+
+import pytest
+
+from stgt_mm import progress
+from stgt_mm.progress import ProgressLine, format_duration, track
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
+    return now
+
+
+@pytest.mark.parametrize('seconds, text', [(8.4, '8 s'), (250, '4 min 10 s'), (11100, '3 h 05 min')])
+def test_durations_are_written_for_people(seconds, text):
+    assert format_duration(seconds) == text
+
+
+def test_a_log_gets_a_line_now_and_then(clock, capsys):
+    line = ProgressLine('reading', total=10, every=10)
+    for _ in range(10):
+        clock[0] += 4
+        line.advance(note='2 skipped')
+    line.close()
+    assert capsys.readouterr().err.splitlines() == [
+        'reading: 3/10, 28 s left, 2 skipped',
+        'reading: 6/10, 16 s left, 2 skipped',
+        'reading: 9/10, 4 s left, 2 skipped',
+    ]
+
+
+def test_no_time_is_promised_before_it_is_known(clock, monkeypatch):
+    monkeypatch.setattr(progress.sys, 'stderr', Terminal())
+    with ProgressLine('rendering', total=9000) as line:
+        clock[0] += 0.6
+        line.advance()
+    assert progress.sys.stderr.getvalue().split('\x1b[K')[1].strip() == 'rendering: 1/9000'
+    assert progress.sys.stderr.getvalue().endswith('rendering: 1 in 1 s\n')
+
+
+def test_short_work_says_nothing(capsys):
+    assert list(track('abc', 'spelling')) == ['a', 'b', 'c']
+    assert capsys.readouterr().err == ''
