@@ -1,24 +1,23 @@
-"""The command lines of the tools that convert public data sets."""
+"""Command lines of the tools that convert public data sets."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 from stgt_mm.engine.cli import described_parser
-from stgt_mm.preparation.annotations.common import Notes
-from stgt_mm.preparation.annotations.downloaded import convert
-from stgt_mm.preparation.annotations.splits import write_splits
+from stgt_mm.preparation.annotations.conversion import choose_splits, convert_list, write_splits
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.video_files import VideoFiles
 
 
 def split_converter(description: str | None, data_set: ModuleType) -> Callable[[Sequence[str] | None], None]:
-    """Makes the tool of a data set that has a file a split.
+    """Makes the tool of a data set that has an annotation file a split.
 
     Args:
         description: Docstring of the tool.
         data_set: Module with ``NEEDS`` (files of each split), ``SUFFIX`` of the videos, ``PUBLISHED`` (videos
-            of each split in the literature) and ``read_splits(source, splits, files, notes)``.
+            of each split in the literature) and ``read_splits(files of each split, video files, notes)``.
 
     Returns:
         The tool, called with its arguments: it prints what was written and met.
@@ -27,7 +26,8 @@ def split_converter(description: str | None, data_set: ModuleType) -> Callable[[
     def main(argv: Sequence[str] | None = None) -> None:
         args = _split_parser(description, data_set).parse_args(argv)
         notes, files = Notes(), VideoFiles(args.video_root, args.suffix)
-        splits = data_set.read_splits(args.source, args.splits, files, notes)
+        chosen = choose_splits(args.source, data_set.NEEDS, args.splits, notes)
+        splits = data_set.read_splits(chosen, files, notes)
         print('\n'.join(write_splits(splits, args.out, files, notes, data_set.PUBLISHED)))
 
     return main
@@ -55,21 +55,26 @@ def _split_parser(description: str | None, data_set: ModuleType) -> argparse.Arg
 
 
 def list_parser(
-    description: str | None, source: str, layouts: Sequence[str], root: str = '--video-root'
+    description: str | None,
+    source: str,
+    layouts: Mapping[str, str],
+    fields: Iterable[str],
+    root: str = '--video-root',
 ) -> argparse.ArgumentParser:
     """Makes the parser of a data set that people download by a list.
 
     Args:
         description: Docstring of the tool.
         source: What the list is.
-        layouts: Where a file may lie, the default first: ``'name (an example)'`` each; the last is what a
-            pattern is made of.
+        layouts: Where a file may lie, name and pattern, the default first.
+        fields: What other patterns may be made of.
         root: Option for the folder of the files: ``--video-root`` or ``--image-root``.
 
     Returns:
         The parser: ``source``, ``out``, ``root``, ``layout`` and ``max_videos``.
     """
     kind = root.split('-')[2]
+    named = ', '.join(f'{name} ({pattern})' for name, pattern in layouts.items())
     parser = described_parser(description)
     parser.add_argument('source', help=source)
     parser.add_argument('out', help='annotation file to write (.jsonl)')
@@ -80,18 +85,13 @@ def list_parser(
     )
     parser.add_argument(
         '--layout',
-        default=layouts[0].split()[0],
-        help=f'where a file lies: {", ".join(layouts[:-1])}, or a pattern of {layouts[-1]}',
+        default=next(iter(layouts)),
+        help=f'where a file lies: {named}, or a pattern of {", ".join(fields)}',
     )
     parser.add_argument('--max-videos', type=int, metavar='N', help=f'end after N {kind}s')
     return parser
 
 
-def convert_list(args: argparse.Namespace, read: Callable[[Notes], Iterator[dict[str, Any]]]) -> None:
-    """Converts a list and prints what was left out.
-
-    Args:
-        args: Options of :func:`list_parser`.
-        read: Gives the records; counts in the notes what its user should know.
-    """
-    print('\n'.join(convert(read, args.out, args.root, args.max_videos)))
+def run_conversion(args: argparse.Namespace, read: Callable[[Notes], Iterator[dict[str, Any]]]) -> None:
+    """Converts a list with the options of :func:`list_parser`, and prints what was left out and written."""
+    print('\n'.join(convert_list(read, args.out, args.root, args.max_videos)))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stgt_mm.preparation.annotations.common import Notes
+from stgt_mm.preparation.annotations.conversion import choose_splits
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.video_files import VideoFiles
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,8 @@ def needs_real(name):
 def read(data_set, source, wanted=None, root=None, suffix=None):
     """Records of each split, the notes, and the video files."""
     notes, files = Notes(), VideoFiles(root, suffix or data_set.SUFFIX)
-    return data_set.read_splits(source, wanted, files, notes), notes, files
+    chosen = choose_splits(source, data_set.NEEDS, wanted, notes)
+    return data_set.read_splits(chosen, files, notes), notes, files
 
 
 def put(path, content):

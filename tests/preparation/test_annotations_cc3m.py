@@ -10,7 +10,7 @@ from command_line import run_here
 
 from stgt_mm.datasets.records import AnnotationError, read_records
 from stgt_mm.preparation.annotations.cc3m import cc3m_records
-from stgt_mm.preparation.annotations.common import Notes
+from stgt_mm.preparation.annotations.notes import Notes
 
 SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
 REAL = SHARED / 'annotations/cc3m/Validation_GCC-1.1.0-Validation.tsv'

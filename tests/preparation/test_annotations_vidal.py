@@ -7,7 +7,7 @@ import pytest
 from command_line import run_here
 
 from stgt_mm.datasets.records import AnnotationError, read_records
-from stgt_mm.preparation.annotations.common import Notes
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.vidal import read_entries, vidal_records
 
 

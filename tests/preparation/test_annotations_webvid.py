@@ -8,8 +8,8 @@ import pytest
 from command_line import run_here
 
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_records
-from stgt_mm.preparation.annotations.common import Notes
-from stgt_mm.preparation.annotations.downloaded import ABSENT, FEWER, FilesBelow, Layout, convert
+from stgt_mm.preparation.annotations.notes import Notes
+from stgt_mm.preparation.annotations.conversion import ABSENT, FEWER, DownloadedFiles, convert_list
 from stgt_mm.preparation.annotations.webvid import webvid_records
 
 PUBLISHED = ('videoid', 'contentUrl', 'duration', 'page_dir', 'name')
@@ -98,42 +98,42 @@ def test_only_what_was_downloaded_is_written(tmp_path):
     path, out = table(tmp_path / 'w.csv'), tmp_path / 'out' / 'train.jsonl'
     videos = tmp_path / 'videos'
     with pytest.raises(FileNotFoundError, match='no folder'):
-        convert(lambda notes: webvid_records(path, notes), out, videos)
+        convert_list(lambda notes: webvid_records(path, notes), out, videos)
     videos.mkdir()
     with pytest.raises(
         MissingVideosError, match=r'no file of 3 lines .*006001_006050/21179416.mp4.*--layout'
     ):
-        convert(lambda notes: webvid_records(path, notes), out, videos)
+        convert_list(lambda notes: webvid_records(path, notes), out, videos)
     assert not out.parent.exists() or not list(out.parent.iterdir())
     for row in ROWS[1:]:
         (videos / row['page_dir']).mkdir()
         (videos / row['page_dir'] / f'{row["videoid"]}.mp4').touch()
-    lines = convert(lambda notes: webvid_records(path, notes), out, videos)
+    lines = convert_list(lambda notes: webvid_records(path, notes), out, videos)
     assert lines[0] == f'1 {ABSENT}: 006001_006050/21179416.mp4'
     assert [record['text'] for record in read_records(out)] == [row['name'] for row in ROWS[1:]]
 
 
 def test_number_of_videos(tmp_path):
     path, out = table(tmp_path / 'w.csv'), tmp_path / 'train.jsonl'
-    convert(lambda notes: webvid_records(path, notes), out, limit=2)
+    convert_list(lambda notes: webvid_records(path, notes), out, max_videos=2)
     assert [record['video_id'] for record in read_records(out)] == [
         '006001_006050/21179416',
         '071501_071550/5629184',
     ]
-    lines = convert(lambda notes: webvid_records(path, notes), out, limit=5)
+    lines = convert_list(lambda notes: webvid_records(path, notes), out, max_videos=5)
     assert lines[0] == f'1 {FEWER}: 3 of 5 videos'
     with pytest.raises(ValueError, match='--max-videos 0'):
-        convert(lambda notes: webvid_records(path, notes), out, limit=0)
+        convert_list(lambda notes: webvid_records(path, notes), out, max_videos=0)
 
 
 def test_nothing_to_write_and_a_mistake_in_the_middle_leave_the_old_file(tmp_path):
     out = tmp_path / 'train.jsonl'
     out.write_text('old')
     with pytest.raises(AnnotationError, match='nothing to write'):
-        convert(lambda notes: iter(()), out)
+        convert_list(lambda notes: iter(()), out)
     path = table(tmp_path / 'w.csv', [*ROWS, {'videoid': '', 'page_dir': 'a', 'name': 'b'}])
     with pytest.raises(AnnotationError, match='videoid'):
-        convert(lambda notes: webvid_records(path, notes), out)
+        convert_list(lambda notes: webvid_records(path, notes), out)
     assert out.read_text() == 'old'
 
 
@@ -142,13 +142,9 @@ def test_files_below_agrees_with_asking_for_each(tmp_path):
     (tmp_path / 'a' / 'v1.mp4').touch()
     (tmp_path / 'top.mp4').touch()
     (tmp_path / 'a' / 'gone.mp4').symlink_to(tmp_path / 'nowhere')
-    files = FilesBelow(tmp_path)
+    files = DownloadedFiles(tmp_path)
     for name in ('a/v1.mp4', 'a/v2.mp4', 'a/folder.mp4', 'a/gone.mp4', 'b/v1.mp4', 'top.mp4', 'v1.mp4'):
         assert (name in files) == (tmp_path / name).is_file()
-
-
-def test_a_layout_of_numbers():
-    assert Layout('{row:07d}', {'row': 0}).path(row=42) == '0000042'
 
 
 def test_memory_is_that_of_a_line(tmp_path):
@@ -157,7 +153,7 @@ def test_memory_is_that_of_a_line(tmp_path):
     del rows
     tracemalloc.start()
     try:
-        convert(lambda notes: webvid_records(path, notes), out)
+        convert_list(lambda notes: webvid_records(path, notes), out)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

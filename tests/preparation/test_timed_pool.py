@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hanging import hang_with_the_lock_held
 
-from stgt_mm.preparation.verification import TimedPool
+from stgt_mm.preparation.verification.timed_pool import TimedPool
 
 POOL = Path(__file__).parents[2] / 'stgt_mm/preparation/verification/timed_pool.py'
 LIMIT_S = 1.5

@@ -11,7 +11,8 @@ from PIL import Image
 
 from stgt_mm.datasets.readers import PyAVReader, write_video
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError
-from stgt_mm.preparation.verification import Criteria, Effort, Inspection, inspect_file, verify
+from stgt_mm.preparation.verification import Criteria, Inspection, verify
+from stgt_mm.preparation.verification.inspection import inspect_file
 from stgt_mm.registry import READERS
 
 SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
@@ -72,7 +73,7 @@ def mixed_set(tmp_path):
 
 def check(mixed_set, folder, criteria=None, reader='hangs_on_one', **effort):
     effort = {'jobs': 2, 'time_limit': 4.0, **effort}
-    return verify(*mixed_set, folder, Inspection(reader), criteria or Criteria(), Effort(**effort))
+    return verify(*mixed_set, folder, Inspection(reader), criteria or Criteria(), **effort)
 
 
 def names_of(result):
@@ -152,7 +153,7 @@ def test_real_files_damaged_ones_included(tmp_path):
     annotations.write_text(''.join(json.dumps({'video': name, 'text': 'a'}) + '\n' for name in small))
     criteria = Criteria(min_frames=8)
     result = verify(
-        annotations, SHARED / 'videos', tmp_path, Inspection('pyav'), criteria, Effort(jobs=2, time_limit=300)
+        annotations, SHARED / 'videos', tmp_path, Inspection('pyav'), criteria, jobs=2, time_limit=300
     )
     assert {name: found.frames for name, found in result.findings.items()} == small
     named = names_of(result)

@@ -13,7 +13,6 @@ from stgt_mm.datasets.readers.facts import recall
 from stgt_mm.io.hashing import file_sha256
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
-"""Extensions of files that are read as pictures."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +43,25 @@ def inspect_file(path: str | os.PathLike, how: Inspection) -> dict[str, Any]:
         asked for); for a file that cannot be read, ``why``.
     """
     path = os.fspath(path)
+    frames, seconds = 0, None
+
+    def choose_ends_and_middle(count: int) -> list[int]:
+        nonlocal frames
+        frames = count
+        return [0, count // 2, count - 1]
+
     try:
         if is_image(path):
-            found = {'frames': len(read_image(path)), 'seconds': None}
+            frames = len(read_image(path))
         else:
-            found = _look_at_video(path, how)
-        return {**found, 'sha256': file_sha256(path) if how.hashed else None}
+            read_frames(path, reader=how.reader, indices_fn=choose_ends_and_middle, exact=how.exact)
+            seconds = _duration(path, frames)
+        sha256 = file_sha256(path) if how.hashed else None
     except VideoReadError as error:
         return {'why': error.why}
     except OSError as error:
         return {'why': f'{type(error).__name__}: {error}'}
+    return {'frames': frames, 'seconds': seconds, 'sha256': sha256}
 
 
 def is_image(path: str | os.PathLike) -> bool:
@@ -61,20 +69,8 @@ def is_image(path: str | os.PathLike) -> bool:
     return PurePath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _look_at_video(path: str, how: Inspection) -> dict[str, Any]:
-    count = 0
-
-    def ends_and_middle(frames: int) -> list[int]:
-        nonlocal count
-        count = frames
-        return [0, frames // 2, frames - 1]
-
-    read_frames(path, reader=how.reader, indices_fn=ends_and_middle, exact=how.exact)
-    return {'frames': count, 'seconds': _seconds(path, count)}
-
-
-def _seconds(path: str, frames: int) -> float | None:
-    """Time from the first frame to the end of the last: by time stamps, else by the frame rate."""
+def _duration(path: str, frames: int) -> float | None:
+    """Seconds from the first frame to the end of the last: by time stamps, else by the frame rate."""
     facts = recall(path, True) or recall(path, False)
     try:
         with av.open(path, metadata_errors='ignore') as container:

@@ -1,14 +1,13 @@
-"""What is known of each file, one line a file, so that work goes on where it was killed."""
+"""What is known of each file, kept in a database, so that work goes on where it was killed."""
 
 import json
+import sqlite3
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from stgt_mm.errors import UserError
-
-FORMAT = 1
 
 
 class JournalError(UserError):
@@ -42,61 +41,77 @@ class Finding:
     time_limit: float | None = None
 
 
-class Journal:
-    """A file that findings are appended to as they come.
+_COLUMNS = ', '.join(field.name for field in fields(Finding))
+_PLACES = ', '.join('?' for _ in fields(Finding))
 
-    A line that was cut by a kill is removed, what stands before it is used.
+
+class Journal:
+    """A database of findings, each written as it comes: a kill right after it does not lose it.
+
+    Attributes:
+        known: What is known of each file, in the order in which it was found.
 
     Args:
-        path: The file; its folder is made.
+        path: The file; its folder is made. One process at a time can have it open.
         settings: How files are looked at; findings made otherwise are not mixed with these.
         restart: Forget what is in it.
 
     Raises:
-        JournalError: If it was made with other settings, or is no journal.
+        JournalError: If it was made with other settings, is no journal, or another process has it open.
     """
 
     def __init__(self, path: str | Path, settings: dict[str, Any], restart: bool = False) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.known: dict[str, Finding] = {}
-        head = {'format': FORMAT, **json.loads(json.dumps(settings))}
-        if self.path.exists() and not restart:
-            self._load(head)
-        self._file: IO[bytes] = self.path.open('wb' if restart else 'ab')
-        if not self._file.tell():
-            self._write(head)
-
-    def _load(self, head: dict[str, Any]) -> None:
-        with self.path.open('rb+') as file:
-            whole = 0
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b'\n'):
-                    break
-                self._take(line, number, head)
-                whole += len(line)
-            file.truncate(whole)
-
-    def _take(self, line: bytes, number: int, head: dict[str, Any]) -> None:
+        wanted = json.loads(json.dumps(settings))
+        self._database = self._open(restart)
         try:
-            row = json.loads(line)
-            if number > 1:
-                row['outcome'] = sys.intern(row['outcome'])  # millions of them, four different
-                finding = Finding(**row)
-        except (ValueError, TypeError, KeyError) as error:
+            made_with = self._database.execute('SELECT settings FROM journal').fetchone()
+            if made_with is None:
+                self._database.execute('INSERT INTO journal VALUES (?)', [json.dumps(wanted)])
+            elif json.loads(made_with[0]) != wanted:
+                raise JournalError(
+                    f"'{self.path}' was made with other options: {_shown(json.loads(made_with[0]))}; now: "
+                    f'{_shown(wanted)}. Use the same to go on, --restart to begin again, or another '
+                    '--report-dir.'
+                )
+            rows = self._database.execute(f'SELECT {_COLUMNS} FROM finding ORDER BY rowid')
+            # millions of outcomes, four different
+            self.known = {row[0]: Finding(*row[:3], sys.intern(row[3]), *row[4:]) for row in rows}
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, restart: bool) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        try:
+            # one process, so that the log of changes works on network disks too
+            database.execute('PRAGMA locking_mode = EXCLUSIVE')
+            database.execute('PRAGMA journal_mode = WAL')
+            database.execute('PRAGMA synchronous = NORMAL')
+            if restart:
+                database.execute('DROP TABLE IF EXISTS journal')
+                database.execute('DROP TABLE IF EXISTS finding')
+            database.execute('CREATE TABLE IF NOT EXISTS journal (settings TEXT)')
+            columns = _COLUMNS.replace('video', 'video PRIMARY KEY')
+            database.execute(f'CREATE TABLE IF NOT EXISTS finding ({columns})')
+        except sqlite3.DatabaseError as error:
+            database.close()
+            if 'locked' in str(error):
+                raise JournalError(
+                    f"another process is verifying into '{self.path.parent}'. Wait for it, or end it."
+                ) from error
+            if restart:
+                for suffix in ('', '-wal'):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+                return self._open(restart=False)
             raise JournalError(
-                f'{self.path}:{number}: not a line of a journal ({error}). Use --restart to begin anew.'
+                f"'{self.path}' is no journal ({error}). Use --restart to begin again."
             ) from error
-        if number > 1:
-            self.known[finding.video] = finding
-        elif row != head:
-            raise JournalError(
-                f"'{self.path}' was made with other options: {_shown(row)}; now: {_shown(head)}. Use the "
-                'same to go on, --restart to begin anew, or another --report-dir.'
-            )
+        return database
 
     def is_current(self, video: str, stamp: tuple[int, int], time_limit: float) -> bool:
-        """Says whether a file need not be looked at again.
+        """Says whether a file need not be looked at again: it is known and has not changed.
 
         Args:
             video: Path below the video root.
@@ -112,21 +127,18 @@ class Journal:
         return known.outcome != 'timed_out' or time_limit <= (known.time_limit or 0.0)
 
     def add(self, finding: Finding) -> None:
-        """Appends a finding, so that a kill right after it does not lose it.
-
-        Args:
-            finding: The finding.
-        """
+        """Keeps a finding, in place of an older one of the same file."""
+        try:
+            self._database.execute(f'INSERT OR REPLACE INTO finding VALUES ({_PLACES})', astuple(finding))
+        except sqlite3.OperationalError as error:
+            raise JournalError(
+                f"cannot write to '{self.path}': {error}. Make room; the same command goes on where it was."
+            ) from error
         self.known[finding.video] = finding
-        self._write({key: value for key, value in asdict(finding).items() if value is not None})
-
-    def _write(self, row: dict[str, Any]) -> None:
-        self._file.write(json.dumps(row).encode() + b'\n')
-        self._file.flush()
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file, for another process to open."""
+        self._database.close()
 
     def __enter__(self) -> 'Journal':
         return self
@@ -135,7 +147,5 @@ class Journal:
         self.close()
 
 
-def _shown(head: Any) -> str:
-    if not isinstance(head, dict):
-        return repr(head)[:80]
-    return ', '.join(f'{key}={value}' for key, value in head.items() if key != 'format')
+def _shown(settings: dict[str, Any]) -> str:
+    return ', '.join(f'{key}={value}' for key, value in settings.items())

@@ -9,8 +9,8 @@ from stgt_mm.preparation.verification.journal import Finding
 from stgt_mm.utils import did_you_mean
 
 UNUSABLE = ('missing', 'unreadable', 'timed_out', 'crashed')
-CHOICES = ('too_short', 'duplicated')
-KINDS = (*UNUSABLE, *CHOICES)
+KEEPABLE = ('too_short', 'duplicated')
+KINDS = (*UNUSABLE, *KEEPABLE)
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Criteria:
     Args:
         min_frames: A video with fewer frames is too short.
         min_seconds: A video that lasts less is too short; one whose duration is unknown is not.
-        keep: Kinds of :data:`CHOICES` that are reported and stay in the filtered file.
+        keep: Kinds of :data:`KEEPABLE` that are reported and stay in the filtered file.
 
     Raises:
         ValueError: If a number is negative or a kind is unknown.
@@ -36,8 +36,8 @@ class Criteria:
         if not self.min_seconds >= 0:
             raise ValueError(f'--min-seconds {self.min_seconds}: 0 or more.')
         for kind in self.keep:
-            if kind not in CHOICES:
-                raise ValueError(f'--keep {kind}: no such kind. {did_you_mean(kind, CHOICES)}')
+            if kind not in KEEPABLE:
+                raise ValueError(f'--keep {kind}: no such kind. {did_you_mean(kind, KEEPABLE)}')
 
     def too_short(self, finding: Finding) -> bool:
         """Says whether a file that was read is too short; an image never is."""
@@ -71,8 +71,8 @@ def judge(
             problems[finding.outcome].append({'video': video, 'why': finding.why})
             continue
         if criteria.too_short(finding):
-            facts = {'frames': finding.frames, 'seconds': finding.seconds}
-            problems['too_short'].append({'video': video, **facts})
+            length = {'frames': finding.frames, 'seconds': finding.seconds}
+            problems['too_short'].append({'video': video, **length})
         if finding.sha256 is not None:
             original = originals.setdefault(finding.sha256, video)
             if original != video:
