@@ -1,8 +1,9 @@
+import gzip
 import os
 import pickle
 
 import pytest
-from annotation_files import put
+from annotation_files import put, refuses
 
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_records
 from stgt_mm.preparation.annotations.captions import caption_records
@@ -28,6 +29,12 @@ def test_lines_of_any_encoding(tmp_path):
     assert notes.lines() == [f'2 texts that are not UTF-8, read as Windows-1252: {path}:3, {path}:4']
     with pytest.raises(AnnotationError, match=r'a\.txt:3: byte 3 .*iconv -f cp1252'):
         list(read_lines(path))
+
+
+@pytest.mark.parametrize('content', [gzip.compress(b'a'), 'caf\xe9'.encode('utf-16'), b'PK\x03\x04ab'])
+def test_packed_lines_and_utf16_are_no_windows_1252(tmp_path, content):
+    path = put(tmp_path / 'a.txt', content)
+    refuses([path, 'Unpack or convert it: '], lambda: list(read_lines(path, Notes())))
 
 
 def test_list(tmp_path):
@@ -59,12 +66,9 @@ def test_table_reads_columns_by_name(tmp_path):
         ('a,b\n1,"' + 'x' * 200_000 + '"\n', [':2:', 'not a table', 'quote that is not closed']),
     ],
 )
-def test_bad_table_is_named_with_its_cure(tmp_path, content, words):
+def test_bad_table_is_named_with_its_remedy(tmp_path, content, words):
     path = put(tmp_path / 't.csv', content)
-    with pytest.raises(AnnotationError) as error:
-        list(read_table(path, ('a', 'b')))
-    for word in [str(path), *words]:
-        assert word in str(error.value)
+    refuses([path, *words], lambda: list(read_table(path, ('a', 'b'))))
 
 
 @pytest.mark.parametrize(
@@ -72,15 +76,16 @@ def test_bad_table_is_named_with_its_cure(tmp_path, content, words):
     [
         ('{"a": 1,\n"b": [', [':2:', 'not JSON', 'cut off']),
         (b'{"a":\n"\xe9"}', [':2:', 'not UTF-8']),
+        ('{"a": ' * 9_999, ['recursion']),
+        ('{"a": ' + '9' * 5_000 + '}', ['digits']),
+        (gzip.compress(b'{}'), ["packed with gzip. Unpack or convert it: gunzip -c '"]),
+        ('{}'.encode('utf-16'), ['UTF-16', "iconv -f utf-16 -t utf-8 '"]),
         ('[]', ['holds a list, an object was expected']),
     ],
 )
-def test_bad_json_is_named_with_its_cure(tmp_path, content, words):
+def test_bad_json_is_named_with_its_remedy(tmp_path, content, words):
     path = put(tmp_path / 'a.json', content)
-    with pytest.raises(AnnotationError) as error:
-        read_json(path, dict)
-    for word in [str(path), *words]:
-        assert word in str(error.value)
+    refuses([path, *words], read_json, path, dict)
 
 
 def test_value_of_an_object():
@@ -95,11 +100,11 @@ def test_value_of_an_object():
 
 
 class Runs:
-    def __init__(self, function, *arguments):
-        self.call = (function, arguments)
+    def __init__(self, *call):
+        self.call = call
 
     def __reduce__(self):
-        return self.call
+        return self.call[0], self.call[1:]
 
 
 @pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))

@@ -80,14 +80,8 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(small_set, tmp_path):
     assert f'looked at {CLIPS - len(known)} files, {len(known)} known from before' in done.stdout
     resumed = json.loads((tmp_path / 'train.verification/report.json').read_text())
     filtered = (tmp_path / 'train.verified.jsonl').read_bytes()
-    assert resumed['counts'] == {
-        'missing': 1,
-        'unreadable': 1,
-        'timed_out': 1,
-        'crashed': 0,
-        'too_short': 0,
-        'duplicated': 1,
-    }
+    counts = dict(missing=1, unreadable=1, timed_out=1, crashed=0, too_short=0, duplicated=1)
+    assert resumed['counts'] == counts
     usable = [f'v{n:02d}.mp4' for n in range(CLIPS) if n not in (1, 5, 7)]
     assert [json.loads(line)['video'] for line in filtered.splitlines()] == usable
 
@@ -95,18 +89,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(small_set, tmp_path):
 def test_what_it_prints(small_set, tmp_path, capsys):
     annotations, root = small_set
     out = tmp_path / 'usable.jsonl'
-    options = [
-        '--jobs',
-        '1',
-        '--min-frames',
-        '5',
-        '--keep',
-        'too_short',
-        '--out',
-        out,
-        '--quick',
-        '--no-hash',
-    ]
+    options = ['--jobs', 1, '--min-frames', 5, '--keep', 'too_short', '--out', out, '--quick', '--no-hash']
     assert run_here(TOOL, annotations, root, *options) == 0
     printed = capsys.readouterr().out
     for words in ('13 videos in 13 lines', 'gone.mp4', 'v07.mp4: pyav: the file is empty', '(kept)'):

@@ -26,20 +26,10 @@ def choose_splits(
     wanted: Sequence[str] | None,
     notes: Notes,
 ) -> dict[str, list[Path]]:
-    """Says which splits the files of a folder allow, and from which files.
+    """Says which splits the files of a folder allow, and from which files, in the order of ``needs``.
 
-    Args:
-        source: Folder of the data set's files.
-        needs: For each split what it is made of: tuples of file names, any one of a tuple will do.
-        wanted: Splits to make, all of them; None makes those that can be made.
-        notes: Gets the splits that cannot.
-
-    Returns:
-        For each split to make its files, in the order of ``needs``.
-
-    Raises:
-        FileNotFoundError: If ``source`` is no folder, a wanted split lacks a file, or none can be made.
-        ValueError: If a wanted split is unknown.
+    ``needs`` has for each split tuples of file names, any one of a tuple will do. All of ``wanted`` must be
+    possible; without it, splits that are not are noted.
     """
     source = Path(source)
     if not source.is_dir():
@@ -82,21 +72,10 @@ def write_splits(
     notes: Notes,
     published: Mapping[str, int],
 ) -> list[str]:
-    """Writes the annotation files; all splits are checked before the first is written.
+    """Writes ``<split>.jsonl`` of each split into ``out``, once all of them are known to be good.
 
-    Args:
-        splits: Records of each split.
-        out: Folder to write ``<split>.jsonl`` to.
-        files: What the paths of the records were asked of.
-        notes: What was met on the way.
-        published: Number of videos of each split in the literature, where it is known.
-
-    Returns:
-        Lines to print: what was written, what was met, what is assumed.
-
-    Raises:
-        AnnotationError: If a split has no record, or a data set could not read it.
-        MissingVideosError: If videos were looked for and none was found.
+    ``published`` is the number of videos of a split in the literature. Returns lines to print: what was
+    written, what was met, what is assumed.
     """
     for split, records in splits.items():
         if not records:
@@ -141,25 +120,15 @@ def convert_list(
 ) -> list[str]:
     """Writes the annotation file of a downloaded list record by record, whole or not at all.
 
-    Args:
-        read: Gives the records; counts in the notes what its user should know.
-        out: JSON-lines file to write.
-        root: Folder of the files; records whose file is not below it are left out.
-        max_videos: Largest number of videos.
-
-    Returns:
-        Lines that say what was met and what was written.
-
-    Raises:
-        ValueError: If ``max_videos`` is not positive.
-        FileNotFoundError: If ``root`` is no folder.
-        MissingVideosError: If no file is there.
-        AnnotationError: If there is no record to write.
+    ``read`` gives the records and notes what its user should know; with ``root``, records whose file is not
+    below it are left out. Returns lines to print: what was met and what was written.
     """
     if max_videos is not None and max_videos < 1:
         raise ValueError(f'--max-videos {max_videos}: at least one.')
     notes = Notes()
-    records = read(notes) if root is None else _downloaded(read(notes), DownloadedFiles(root), notes)
+    records = read(notes)
+    if root is not None:
+        records = _downloaded(records, Path(root), notes)
     if max_videos is not None:
         records = _first_videos(records, max_videos, notes)
     first = next(records, None)
@@ -171,43 +140,31 @@ def convert_list(
     return [*notes.lines(), f'{out}: {count:,} lines', f'Unreadable files are found by: {check}']
 
 
-class DownloadedFiles:
-    """Says which files are below a folder, from one listing a sub-folder.
+def _downloaded(records: Iterable[dict[str, Any]], root: Path, notes: Notes) -> Iterator[dict[str, Any]]:
+    """Leaves out records whose file was not downloaded; some of a web set always are.
 
     Asking the system for each of 10 million files takes hours on a network disk, and their names a
-    gigabyte; so names are kept as sorted 64-bit hashes, 8 bytes a file. Two names with one hash are expected
-    once in a million sets of that size.
+    gigabyte; so each sub-folder is listed once, as sorted 64-bit hashes. Two names with one hash are
+    expected once in a million sets of that size.
     """
-
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        if not self.root.is_dir():
-            raise FileNotFoundError(f"no folder '{root}' (working directory {Path.cwd()}).")
-        self._folders: dict[str, np.ndarray] = {}
-
-    def __contains__(self, relative: str) -> bool:
-        folder, _, name = relative.rpartition('/')
-        if folder not in self._folders:
-            self._folders[folder] = name_hashes(self.root / folder)
-        hashes, wanted = self._folders[folder], hash(name)
-        place = int(np.searchsorted(hashes, wanted))
-        return place < len(hashes) and int(hashes[place]) == wanted
-
-
-def _downloaded(
-    records: Iterable[dict[str, Any]], files: DownloadedFiles, notes: Notes
-) -> Iterator[dict[str, Any]]:
-    """Leaves out records whose file was not downloaded; some of a web set always are."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"no folder '{root}' (working directory {Path.cwd()}).")
+    listings: dict[str, np.ndarray] = {}
     found = False
     for record in records:
-        if record['video'] in files:
+        folder, _, name = record['video'].rpartition('/')
+        if folder not in listings:
+            listings[folder] = name_hashes(root / folder)
+        hashes = listings[folder]
+        place = int(np.searchsorted(hashes, hash(name)))
+        if place < len(hashes) and int(hashes[place]) == hash(name):
             found = True
             yield record
         else:
             notes.add(ABSENT, record['video'])
     if not found and ABSENT in notes.counts:
         raise MissingVideosError(
-            f"no file of {notes.counts[ABSENT]:,} lines is below '{files.root}'. Looked for, among others: "
+            f"no file of {notes.counts[ABSENT]:,} lines is below '{root}'. Looked for, among others: "
             f'{", ".join(notes.examples[ABSENT])}. Correct the folder, or name the --layout.'
         )
 
@@ -226,19 +183,9 @@ def _first_videos(records: Iterable[dict[str, Any]], limit: int, notes: Notes) -
 
 
 def layout_pattern(layout: str, known: Mapping[str, str], example: Mapping[str, Any]) -> str:
-    """Returns the pattern of file paths, like ``'{folder}/{id}.mp4'``, that a layout stands for.
+    """Returns the format string of file paths that a layout stands for, like ``'{folder}/{id}.mp4'``.
 
-    Args:
-        layout: A key of ``known``, or a pattern.
-        known: Names of patterns.
-        example: A value for each field that a pattern may use.
-
-    Returns:
-        A format string.
-
-    Raises:
-        ValueError: If a field is unknown, a value cannot be formatted so, or the pattern names one file for
-            all entries.
+    ``layout`` is a key of ``known`` or such a string; ``example`` has a value for each field that it may use.
     """
     pattern = known.get(layout, layout)
     parts = ', '.join([*known, *(f'{{{field}}}' for field in example)])

@@ -15,18 +15,7 @@ from stgt_mm.progress import track
 
 
 def records_from(source: str | Path) -> Records:
-    """Makes records from a ``.csv`` file, a ``.json`` file or a folder.
-
-    Args:
-        source: What :func:`from_csv`, :func:`from_json` or :func:`from_folder` reads.
-
-    Returns:
-        Records with ``video``, ``text`` and, where the source has them, other keys.
-
-    Raises:
-        FileNotFoundError: If there is no such path.
-        AnnotationError: If it is none of the three, or something in it is wrong.
-    """
+    """Makes records from a ``.csv`` file, a ``.json`` file or a folder of videos."""
     source = Path(source)
     if not source.exists():
         raise FileNotFoundError(f"no file or folder '{source}' (working directory {Path.cwd()}).")
@@ -43,10 +32,7 @@ def records_from(source: str | Path) -> Records:
 
 
 def from_csv(path: Path) -> Records:
-    """Reads a comma-separated UTF-8 file with a header, a record a line.
-
-    The columns ``video`` and ``caption`` are needed, ``video_id`` and ``text_id`` are kept.
-    """
+    """Reads the columns ``video`` and ``caption``, and ``video_id`` and ``text_id`` where they are."""
     text = read_text(path)
     # not read_table: captions keep their own line breaks, and columns may lack values
     rows = csv.DictReader(io.StringIO(text, newline=''))
@@ -70,10 +56,9 @@ def from_csv(path: Path) -> Records:
 
 
 def from_folder(folder: Path) -> Records:
-    """Pairs each video below a folder with the text file of the same name, ``clip.mp4`` with ``clip.txt``.
+    """Pairs each video below a folder with the text file of the same name, which has one caption a line.
 
-    Each line of a text file that is not empty is a caption. Pictures count as videos, so this reads what
-    img2dataset and video2dataset write (``files``), too. Videos come in the order of their paths.
+    Pictures count as videos, so this reads what img2dataset and video2dataset write (``files``), too.
     """
     suffixes = (*VIDEO_SUFFIXES, *IMAGE_SUFFIXES)
     videos = sorted(path for path in folder.rglob('*') if path.suffix.lower() in suffixes)
@@ -95,10 +80,9 @@ def from_folder(folder: Path) -> Records:
 
 
 def from_json(path: Path) -> Records:
-    """Reads a list of objects with a video and its caption, as LAVIS has them; a record a caption.
+    """Reads a list of objects with a video and a caption or a list of captions, as LAVIS has them.
 
-    ``video``, ``file`` or ``image`` names the video; ``caption`` is a text or, as in test files, a list of
-    texts. Entries whose caption is null or absent are left out.
+    Entries whose caption is null or absent are left out.
     """
     records = []
     advice = 'If it holds one object a line, it may be what you want already: ann_file reads JSON lines.'

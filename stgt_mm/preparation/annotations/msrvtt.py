@@ -28,14 +28,7 @@ NEEDS = {
 }
 # what the JSON calls the full split
 FULL = {'train_full': 'train', 'val_full': 'validate', 'test_full': 'test'}
-PUBLISHED = {
-    'train_9k': 9000,
-    'train_7k': 7010,
-    'test_1ka': 1000,
-    'train_full': 6513,
-    'val_full': 497,
-    'test_full': 2990,
-}
+PUBLISHED = dict(train_9k=9000, train_7k=7010, test_1ka=1000, train_full=6513, val_full=497, test_full=2990)
 
 
 def read_splits(chosen: dict[str, list[Path]], files: VideoFiles, notes: Notes) -> dict[str, Records]:

@@ -5,17 +5,12 @@ NO_WORD = 'captions without a letter or digit, left out'
 
 
 def has_word(text: str) -> bool:
-    """Says whether a caption has a letter or a digit; records without one are refused when they are read."""
+    """Says whether a caption has a letter or a digit; records without one are refused."""
     return any(letter.isalnum() for letter in text)
 
 
 class Notes:
-    """Counts what a converter met and its user should know.
-
-    Attributes:
-        counts: How often each thing was met, in the order of first meeting.
-        examples: The first :data:`EXAMPLES` places of each.
-    """
+    """Counts what a converter met and its user should know, with the first places of each."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}

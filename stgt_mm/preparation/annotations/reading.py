@@ -71,15 +71,9 @@ def decode(raw: bytes, place: str, notes: Notes | None = None) -> str:
 
 def read_text(path: str | Path) -> str:
     """Reads a whole UTF-8 file, its line ends as they are."""
-    raw = annotation_path(path).read_bytes()
-    try:
-        return raw.decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b'\n') + 1
-        raise AnnotationError(
-            f'{path}:{line}: not UTF-8. Fetch it again, or convert it, for example: iconv -f latin1 -t utf-8 '
-            f"'{path}' > fixed"
-        ) from error
+    with annotation_path(path).open('rb') as lines:
+        parts = [decode(raw, f'{path}:{number}') for number, raw in enumerate(lines, start=1)]
+    return ''.join(parts).removeprefix('\ufeff')
 
 
 def read_json(path: str | Path, kind: type, advice: str = CUT_OFF) -> Any:

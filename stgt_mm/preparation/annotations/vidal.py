@@ -4,6 +4,7 @@ Source: Zhu et al., "LanguageBind" (ICLR 2024).
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +22,7 @@ FIELDS = {'folder': 'new_1', 'youtube_id': 'LbxMRY4_W10'}
 WITHOUT = 'entries without the caption, left out'
 BLOCK = 1 << 20
 LARGEST_ENTRY = 1 << 24
+_SPACE = re.compile(r'\s*')
 
 
 def vidal_records(
@@ -28,19 +30,8 @@ def vidal_records(
 ) -> Iterator[dict[str, Any]]:
     """Yields records of ``id2title_folder_caption.json`` and its like; those of one video follow each other.
 
-    Args:
-        path: ``{youtube_id: {"folder", "polish_mplug", "mplug", "sound_mplug", "raw", "ofa": [8 texts]}}``.
-        notes: Where entries without this caption are counted.
-        caption: Member of :data:`CAPTIONS`; ``'ofa'`` gives a record for each different one of a list.
-        layout: Key of :data:`LAYOUTS`, or a pattern of :data:`FIELDS`.
-
-    Yields:
-        Records with ``video`` and ``text``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the caption or a field of the layout is unknown.
-        AnnotationError: If the file is not such an object, or an entry is not as described.
+    It is ``{youtube_id: {"folder", "polish_mplug", "mplug", "sound_mplug", "raw", "ofa": [8 texts]}}``; the
+    caption ``'ofa'`` gives a record for each different one of a list.
     """
     if caption not in CAPTIONS:
         raise ValueError(f"no caption is called '{caption}'. {did_you_mean(caption, CAPTIONS)}")
@@ -109,11 +100,9 @@ class _Scanner:
     def peek(self) -> str:
         """Returns the next character that is not white space, an empty text at the end."""
         while True:
-            while self._position < len(self._text):
-                if not self._text[self._position].isspace():
-                    return self._text[self._position]
-                self.line += self._text[self._position] == '\n'
-                self._position += 1
+            self._pass(_SPACE.match(self._text, self._position).end())
+            if self._position < len(self._text):
+                return self._text[self._position]
             if not self._read_on():
                 return ''
 
@@ -144,9 +133,12 @@ class _Scanner:
                 f'{self.path}:{self.line}{what}: {json.dumps(value)[:80]} stands where {wanted} was '
                 'expected. Correct it.'
             )
+        self._pass(end)
+        return value
+
+    def _pass(self, end: int) -> None:
         self.line += self._text.count('\n', self._position, end)
         self._position = end
-        return value
 
     def _read_on(self) -> bool:
         more = self.file.read(self.block)

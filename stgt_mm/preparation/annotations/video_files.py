@@ -29,18 +29,8 @@ class VideoFiles:
     """Answers which file holds a video.
 
     With a folder, the file of the same stem anywhere below it, whatever its extension; of several the one
-    nearest to the root, an assumed extension first. Without, the assumed path.
-
-    Attributes:
-        missing: Stems that were asked for and are not below the folder.
-        found: Those that are.
-
-    Args:
-        root: Folder of the videos, or None.
-        suffix: Extension that videos are assumed to have.
-
-    Raises:
-        FileNotFoundError: If ``root`` is no folder.
+    nearest to the root, an assumed extension first. Without, the assumed path. Stems that were asked for are
+    in ``found`` or ``missing``.
     """
 
     def __init__(self, root: str | Path | None, suffix: str) -> None:

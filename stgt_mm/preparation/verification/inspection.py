@@ -19,11 +19,8 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
 class Inspection:
     """How a file is looked at.
 
-    Args:
-        reader: See ``reader_order`` of the readers.
-        exact: Decode the whole file, as training does when it meets a file for the first time. Without it the
-            packets are counted and three frames are decoded, so damage between them is not seen.
-        hashed: Hash the bytes, to find copies.
+    ``exact`` decodes it whole, as training does when it meets a file for the first time; without it packets
+    are counted and three frames decoded, so damage between is not seen. ``hashed`` is to find copies.
     """
 
     reader: str | Sequence[str] = 'auto'
@@ -31,18 +28,12 @@ class Inspection:
     hashed: bool = True
 
 
-def inspect_file(path: str | os.PathLike, how: Inspection) -> dict[str, Any]:
-    """Looks at a video or an image; may hang where a native decoder does.
+def inspect_file(path: str | os.PathLike, how: Inspection, root: str | os.PathLike = '') -> dict[str, Any]:
+    """Returns ``frames``, ``seconds`` (None if unknown) and ``sha256`` of a file, or ``why`` not.
 
-    Args:
-        path: The file.
-        how: What is looked at.
-
-    Returns:
-        ``frames``, ``seconds`` (None for an image, and where it is unknown) and ``sha256`` (None unless
-        asked for); for a file that cannot be read, ``why``.
+    It may hang where a native decoder does.
     """
-    path = os.fspath(path)
+    path = os.path.join(root, path)
     frames, seconds = 0, None
 
     def choose_ends_and_middle(count: int) -> list[int]:

@@ -18,16 +18,8 @@ class JournalError(UserError):
 class Finding:
     """What a look at a file has shown.
 
-    Args:
-        video: Path below the video root.
-        size: Bytes of the file.
-        mtime_ns: Time of its last change.
-        outcome: ``'read'``, ``'unreadable'``, ``'timed_out'`` or ``'crashed'``.
-        frames: Frames that decode.
-        seconds: Duration, None where it is unknown.
-        sha256: Hash of the bytes, None where it was not asked for.
-        why: Why the file could not be read.
-        time_limit: Seconds it was given, for one that timed out.
+    ``outcome`` is ``'read'``, ``'unreadable'``, ``'timed_out'`` or ``'crashed'``; ``time_limit`` the seconds
+    that one that timed out was given.
     """
 
     video: str
@@ -48,38 +40,32 @@ _PLACES = ', '.join('?' for _ in fields(Finding))
 class Journal:
     """A database of findings, each written as it comes: a kill right after it does not lose it.
 
-    Attributes:
-        known: What is known of each file, in the order in which it was found.
-
-    Args:
-        path: The file; its folder is made. One process at a time can have it open.
-        settings: How files are looked at; findings made otherwise are not mixed with these.
-        restart: Forget what is in it.
-
-    Raises:
-        JournalError: If it was made with other settings, is no journal, or another process has it open.
+    Findings made with other ``settings`` are not mixed with these; ``restart`` forgets what is in the file.
+    One process at a time can have it open. ``known`` has the finding of each file.
     """
 
     def __init__(self, path: str | Path, settings: dict[str, Any], restart: bool = False) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        wanted = json.loads(json.dumps(settings))
         self._database = self._open(restart)
         try:
             made_with = self._database.execute('SELECT settings FROM journal').fetchone()
             if made_with is None:
-                self._database.execute('INSERT INTO journal VALUES (?)', [json.dumps(wanted)])
-            elif json.loads(made_with[0]) != wanted:
+                self._database.execute('INSERT INTO journal VALUES (?)', [json.dumps(settings)])
+            elif made_with[0] != json.dumps(settings):
+                before, now = (
+                    ', '.join(f'{key}={value}' for key, value in json.loads(text).items())
+                    for text in (made_with[0], json.dumps(settings))
+                )
                 raise JournalError(
-                    f"'{self.path}' was made with other options: {_shown(json.loads(made_with[0]))}; now: "
-                    f'{_shown(wanted)}. Use the same to go on, --restart to begin again, or another '
-                    '--report-dir.'
+                    f"'{self.path}' was made with other options: {before}; now: {now}. Use the same to go "
+                    'on, --restart to begin again, or another --report-dir.'
                 )
             rows = self._database.execute(f'SELECT {_COLUMNS} FROM finding ORDER BY rowid')
             # millions of outcomes, four different
             self.known = {row[0]: Finding(*row[:3], sys.intern(row[3]), *row[4:]) for row in rows}
         except BaseException:
-            self.close()
+            self._database.close()
             raise
 
     def _open(self, restart: bool) -> sqlite3.Connection:
@@ -111,15 +97,10 @@ class Journal:
         return database
 
     def is_current(self, video: str, stamp: tuple[int, int], time_limit: float) -> bool:
-        """Says whether a file need not be looked at again: it is known and has not changed.
+        """Says whether a file need not be looked at again: it is known and has the same ``stamp``.
 
-        Args:
-            video: Path below the video root.
-            stamp: Size in bytes and time of the last change in ns that the file has now.
-            time_limit: Seconds a file has now; one that timed out with less is looked at again.
-
-        Returns:
-            False for a file that is new or has changed, too.
+        ``stamp`` is size in bytes and time of the last change in ns. One that timed out with less than
+        ``time_limit`` seconds is looked at again.
         """
         known = self.known.get(video)
         if known is None or (known.size, known.mtime_ns) != stamp:
@@ -136,16 +117,8 @@ class Journal:
             ) from error
         self.known[finding.video] = finding
 
-    def close(self) -> None:
-        """Closes the file, for another process to open."""
-        self._database.close()
-
     def __enter__(self) -> 'Journal':
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-def _shown(settings: dict[str, Any]) -> str:
-    return ', '.join(f'{key}={value}' for key, value in settings.items())
+        self._database.close()

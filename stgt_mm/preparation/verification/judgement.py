@@ -15,15 +15,9 @@ KINDS = (*UNUSABLE, *KEEPABLE)
 
 @dataclass(frozen=True)
 class Criteria:
-    """What is wrong with a file that can be read.
+    """What is wrong with a file that can be read; one whose duration is unknown is long enough.
 
-    Args:
-        min_frames: A video with fewer frames is too short.
-        min_seconds: A video that lasts less is too short; one whose duration is unknown is not.
-        keep: Kinds of :data:`KEEPABLE` that are reported and stay in the filtered file.
-
-    Raises:
-        ValueError: If a number is negative or a kind is unknown.
+    ``keep`` has kinds of :data:`KEEPABLE` that are reported and stay in the filtered file.
     """
 
     min_frames: int = 2
@@ -50,15 +44,10 @@ class Criteria:
 def judge(
     videos: Iterable[str], findings: Mapping[str, Finding], criteria: Criteria
 ) -> dict[str, list[dict[str, Any]]]:
-    """Sorts files by what is wrong with them; one that is too short may be a copy as well.
+    """Returns the files of each of :data:`KINDS`, in order, with what there is to say.
 
-    Args:
-        videos: Paths below the video root; of several with the same bytes, the first is the original.
-        findings: What is known of them; a file without a finding is missing.
-        criteria: What is too short.
-
-    Returns:
-        For each of :data:`KINDS` the files, in order, with ``video`` and what there is to say.
+    One that is too short may be a copy as well. Of several with the same bytes, the first is the original; a
+    file without a finding is missing.
     """
     problems: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     originals: dict[str, str] = {}

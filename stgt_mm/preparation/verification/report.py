@@ -16,16 +16,10 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of :func:`stgt_mm.preparation.verification.verify`.
+    """The result of :func:`~stgt_mm.preparation.verification.verify`.
 
-    Args:
-        ann_file: Annotation file.
-        video_root: Folder of the videos.
-        lines: Number of lines of each video, in the order of first mention.
-        findings: What is known of each video that is there.
-        problems: For each kind the files, see :func:`judge`.
-        criteria: What is too short, and which kinds are kept.
-        looked_at: Files that this run looked at; the others are known from a run before.
+    ``lines`` has the number of lines of each video, ``problems`` the files of each kind (see :func:`judge`);
+    ``looked_at`` counts the files of this run, the others are known from a run before.
     """
 
     ann_file: Path
@@ -90,16 +84,9 @@ class Verification:
         return paths
 
     def write_filtered(self, path: str | Path) -> int:
-        """Writes the lines of usable videos, in order; a file of a run before is removed if there is none.
+        """Writes the lines of usable videos, in order, and returns their number.
 
-        Args:
-            path: JSON-lines file.
-
-        Returns:
-            The number of lines.
-
-        Raises:
-            ValueError: If it is the annotation file itself.
+        A file of a run before is removed if no line is left.
         """
         path = Path(path)
         if path.resolve() == self.ann_file.resolve():

@@ -24,12 +24,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an item.
-
-    Args:
-        kind: ``'done'``, ``'failed'`` (an exception), ``'timed_out'`` or ``'crashed'`` (the process ended).
-        value: What the work returned, or a text that says why there is nothing.
-    """
+    """What became of an item: ``'done'``, ``'failed'``, ``'timed_out'`` or ``'crashed'``, and the result."""
 
     kind: str
     value: Any

@@ -5,7 +5,6 @@ from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from stgt_mm.datasets.readers import reader_order
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_jsonl
@@ -29,29 +28,12 @@ def verify(
 ) -> Verification:
     """Looks at every file that an annotation file names, but for those known from a run before.
 
-    Args:
-        ann_file: JSON lines with a ``video`` each.
-        video_root: Folder that the paths are relative to.
-        folder: Where the journal is kept.
-        how: What is looked at.
-        criteria: What is too short.
-        jobs: Processes.
-        time_limit: Seconds for a file.
-        restart: Look again at files that are known from a run before.
-
-    Returns:
-        The findings and what is wrong.
-
-    Raises:
-        FileNotFoundError: If there is no annotation file or no video root.
-        AnnotationError: If a line is broken or names no video.
-        MissingVideosError: If all files are missing.
-        JournalError: If the journal was made with other options, or another process is writing it.
-        ValueError: If a reader is unknown or a number out of range.
+    The journal is kept in ``folder``. ``jobs`` processes give each file ``time_limit`` seconds; ``restart``
+    looks again at files that are known.
     """
     reader_order(how.reader)
     root = Path(video_root)
-    pool = TimedPool(partial(_inspect, root=root, how=how), jobs, time_limit)
+    pool = TimedPool(partial(inspect_file, how=how, root=root), jobs, time_limit)
     if not root.is_dir():
         raise FileNotFoundError(f"no folder '{root}' (working directory {Path.cwd()}).")
     lines = _count_lines(ann_file)
@@ -98,15 +80,9 @@ def _stamp_files(videos: Iterable[str], root: Path) -> dict[str, tuple[int, int]
     return stamps
 
 
-def _inspect(video: str, root: Path, how: Inspection) -> dict[str, Any]:
-    return inspect_file(root / video, how)
-
-
 def _finding(video: str, stamp: tuple[int, int], outcome: Outcome, time_limit: float) -> Finding:
-    if outcome.kind == 'done' and 'why' not in outcome.value:
-        return Finding(video, *stamp, 'read', **outcome.value)
+    found = outcome.value if outcome.kind == 'done' else {'why': outcome.value}
     if outcome.kind in ('done', 'failed'):
-        why = outcome.value['why'] if outcome.kind == 'done' else outcome.value
-        return Finding(video, *stamp, 'unreadable', why=why)
+        return Finding(video, *stamp, 'unreadable' if 'why' in found else 'read', **found)
     limit = time_limit if outcome.kind == 'timed_out' else None
-    return Finding(video, *stamp, outcome.kind, why=outcome.value, time_limit=limit)
+    return Finding(video, *stamp, outcome.kind, **found, time_limit=limit)
