@@ -61,9 +61,6 @@ class Journal:
                     f"'{self.path}' was made with other options: {before}; now: {now}. Use the same to go "
                     'on, --restart to begin again, or another --report-dir.'
                 )
-            rows = self._database.execute(f'SELECT {_COLUMNS} FROM finding ORDER BY rowid')
-            # millions of outcomes, four different
-            self.known = {row[0]: Finding(*row[:3], sys.intern(row[3]), *row[4:]) for row in rows}
         except BaseException:
             self._database.close()
             raise
@@ -81,6 +78,9 @@ class Journal:
             database.execute('CREATE TABLE IF NOT EXISTS journal (settings TEXT)')
             columns = _COLUMNS.replace('video', 'video PRIMARY KEY')
             database.execute(f'CREATE TABLE IF NOT EXISTS finding ({columns})')
+            rows = database.execute(f'SELECT {_COLUMNS} FROM finding ORDER BY rowid')
+            # millions of outcomes, four different
+            self.known = {row[0]: Finding(*row[:3], sys.intern(row[3]), *row[4:]) for row in rows}
         except sqlite3.DatabaseError as error:
             database.close()
             if 'locked' in str(error):
