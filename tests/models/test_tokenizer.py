@@ -208,4 +208,4 @@ def test_build_vocab_command(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(tool, run_name='__main__')
     assert stop.value.code == 2
-    assert 'line 2 is not a JSON object' in capsys.readouterr().err
+    assert 'train.jsonl:2: not JSON' in capsys.readouterr().err

@@ -2,15 +2,23 @@
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
-from stgt_mm.preparation.annotations.common import Notes
+from stgt_mm.datasets.records import AnnotationError
+from stgt_mm.preparation.annotations.conversion import choose_splits
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.video_files import VideoFiles
 
 ROOT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get('STGT_SHARED_DATA', ROOT.parent / 'shared' / 'data')) / 'annotations'
+DATA = Path(os.environ.get('STGT_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
+SHARED = DATA / 'annotations'
+needs_real_videos = pytest.mark.skipif(
+    not (DATA / 'videos.json').is_file(),
+    reason=f'REAL VIDEOS NOT TESTED: no {DATA}/videos.json; STGT_SHARED_DATA names the folder',
+)
 
 
 def needs_real(name):
@@ -23,7 +31,27 @@ def needs_real(name):
 def read(data_set, source, wanted=None, root=None, suffix=None):
     """Records of each split, the notes, and the video files."""
     notes, files = Notes(), VideoFiles(root, suffix or data_set.SUFFIX)
-    return data_set.read_splits(source, wanted, files, notes), notes, files
+    chosen = choose_splits(source, data_set.NEEDS, wanted, notes)
+    return data_set.read_splits(chosen, files, notes), notes, files
+
+
+def refuses(words, function, *arguments, error=AnnotationError):
+    """Calls what must fail, with a message that has all words."""
+    with pytest.raises(error) as caught:
+        function(*arguments)
+    for word in [words] if isinstance(words, str) else words:
+        assert str(word) in str(caught.value)
+    return str(caught.value)
+
+
+def peak_memory(function):
+    """Bytes of Python objects that a call holds at most."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def put(path, content):

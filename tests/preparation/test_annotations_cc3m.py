@@ -1,19 +1,17 @@
 """CC3M lists in the published form; the real validation list where it is there."""
 
 import json
-import os
 import zlib
-from pathlib import Path
 
 import pytest
+from annotation_files import SHARED, needs_real
 from command_line import run_here
 
 from stgt_mm.datasets.records import AnnotationError, read_records
 from stgt_mm.preparation.annotations.cc3m import cc3m_records
-from stgt_mm.preparation.annotations.common import Notes
+from stgt_mm.preparation.annotations.notes import Notes
 
-SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
-REAL = SHARED / 'annotations/cc3m/Validation_GCC-1.1.0-Validation.tsv'
+REAL = SHARED / 'cc3m/Validation_GCC-1.1.0-Validation.tsv'
 ROWS = [
     ('a very typical bus station', 'http://lh6.ggpht.com/a.jpg'),
     ('sierra looked stunning " in this top', 'http://i.dailymail.co.uk/b.jpg'),
@@ -72,7 +70,7 @@ def test_a_line_that_is_not_two_values_is_named(tmp_path, row):
         read(tmp_path / 'a.tsv', [ROWS[0], row, ROWS[2]])
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason=f'REAL LIST NOT TESTED: no {REAL}; set STGT_SHARED_DATA')
+@needs_real('cc3m')
 def test_the_real_validation_list(tmp_path, capsys):
     out = tmp_path / 'val.jsonl'
     assert run_here('dataset_converters/cc3m.py', REAL, out) == 0

@@ -1,14 +1,16 @@
+import gzip
 import os
 import pickle
 
 import pytest
-from annotation_files import put
+from annotation_files import put, refuses
 
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_records
-from stgt_mm.preparation.annotations.common import Notes, note_repeats, save
+from stgt_mm.preparation.annotations.captions import caption_records
+from stgt_mm.preparation.annotations.conversion import choose_splits, write_splits
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.plain_pickle import read_plain_pickle
 from stgt_mm.preparation.annotations.reading import read_json, read_lines, read_list, read_table, value_of
-from stgt_mm.preparation.annotations.splits import caption_records, choose_splits, write_splits
 from stgt_mm.preparation.annotations.video_files import VideoFiles, stem_of
 
 
@@ -29,9 +31,15 @@ def test_lines_of_any_encoding(tmp_path):
         list(read_lines(path))
 
 
+@pytest.mark.parametrize('content', [gzip.compress(b'a'), 'caf\xe9'.encode('utf-16'), b'PK\x03\x04ab'])
+def test_packed_lines_and_utf16_are_no_windows_1252(tmp_path, content):
+    path = put(tmp_path / 'a.txt', content)
+    refuses([path, 'Unpack or convert it: '], lambda: list(read_lines(path, Notes())))
+
+
 def test_list(tmp_path):
     path = put(tmp_path / 'ids.csv', 'video_id\nb\n\n a \n')
-    assert read_list(path, header='video_id') == {'b': 2, 'a': 4}
+    assert read_list(path, header='video_id') == {'b': (2, 'b'), 'a': (4, 'a')}
     assert list(read_list(path)) == ['video_id', 'b', 'a']
     with pytest.raises(AnnotationError, match=r"twice:3: 'a' is already on line 1"):
         read_list(put(tmp_path / 'twice', 'a\nb\na'))
@@ -58,12 +66,9 @@ def test_table_reads_columns_by_name(tmp_path):
         ('a,b\n1,"' + 'x' * 200_000 + '"\n', [':2:', 'not a table', 'quote that is not closed']),
     ],
 )
-def test_bad_table_is_named_with_its_cure(tmp_path, content, words):
+def test_bad_table_is_named_with_its_remedy(tmp_path, content, words):
     path = put(tmp_path / 't.csv', content)
-    with pytest.raises(AnnotationError) as error:
-        list(read_table(path, ('a', 'b')))
-    for word in [str(path), *words]:
-        assert word in str(error.value)
+    refuses([path, *words], lambda: list(read_table(path, ('a', 'b'))))
 
 
 @pytest.mark.parametrize(
@@ -71,15 +76,16 @@ def test_bad_table_is_named_with_its_cure(tmp_path, content, words):
     [
         ('{"a": 1,\n"b": [', [':2:', 'not JSON', 'cut off']),
         (b'{"a":\n"\xe9"}', [':2:', 'not UTF-8']),
+        ('{"a": ' * 9_999, ['recursion']),
+        ('{"a": ' + '9' * 5_000 + '}', ['digits']),
+        (gzip.compress(b'{}'), ["packed with gzip. Unpack or convert it: gunzip -c '"]),
+        ('{}'.encode('utf-16'), ['UTF-16', "iconv -f utf-16 -t utf-8 '"]),
         ('[]', ['holds a list, an object was expected']),
     ],
 )
-def test_bad_json_is_named_with_its_cure(tmp_path, content, words):
+def test_bad_json_is_named_with_its_remedy(tmp_path, content, words):
     path = put(tmp_path / 'a.json', content)
-    with pytest.raises(AnnotationError) as error:
-        read_json(path, dict)
-    for word in [str(path), *words]:
-        assert word in str(error.value)
+    refuses([path, *words], read_json, path, dict)
 
 
 def test_value_of_an_object():
@@ -94,11 +100,11 @@ def test_value_of_an_object():
 
 
 class Runs:
-    def __init__(self, function, *arguments):
-        self.call = (function, arguments)
+    def __init__(self, *call):
+        self.call = call
 
     def __reduce__(self):
-        return self.call
+        return self.call[0], self.call[1:]
 
 
 @pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
@@ -120,7 +126,7 @@ def test_texts_of_python_2_come_as_bytes(tmp_path):
         (lambda file: Runs(eval, f'open("{file}", "w")'), r'(builtins|__builtin__)\.eval'),
         (lambda _: Runs(getattr, 'x', 'upper'), r'(builtins|__builtin__)\.getattr'),
         (lambda _: Runs(bytearray, 10**15), r'(builtins|__builtin__)\.bytearray'),
-        (lambda _: Notes(), r'(stgt_mm\.datasets\.annotations\.common\.Notes|copy_reg\._reconstructor)'),
+        (lambda _: Notes(), r'(stgt_mm\.preparation\.annotations\.notes\.Notes|copy_reg\._reconstructor)'),
     ],
 )
 @pytest.mark.parametrize('protocol', [0, 2, 4])
@@ -161,7 +167,7 @@ def test_without_a_folder_the_path_is_assumed():
     files = VideoFiles(None, 'avi')
     assert files.path_of('a') == 'a.avi'
     assert files.path_of('a', folder='film') == 'film/a.avi'
-    files.check(notes := Notes())
+    files.report(notes := Notes())
     assert not notes.counts
 
 
@@ -172,7 +178,7 @@ def test_real_extensions_are_found_and_missing_videos_counted(tmp_path):
     files = VideoFiles(tmp_path, '.avi')
     assert [files.path_of(stem) for stem in 'abcd'] == ['a.webm', 'deep/er/b.MKV', 'c.mov', 'd.avi']
     assert files.path_of('e', folder='film') == 'film/e.avi'
-    files.check(notes := Notes())
+    files.report(notes := Notes())
     assert notes.counts == {
         f"videos that are not below '{tmp_path}', kept as .avi": 2,
         'videos with several files': 1,
@@ -190,7 +196,7 @@ def test_all_missing_is_an_error(tmp_path):
     files = VideoFiles(tmp_path, '.mp4')
     files.path_of('a')
     with pytest.raises(MissingVideosError, match=r'none of 1 videos .*holds 1 files; .*: a\. Correct'):
-        files.check(Notes())
+        files.report(Notes())
     with pytest.raises(FileNotFoundError, match=r'no folder .*--video-root'):
         VideoFiles(tmp_path / 'gone', '.mp4')
 
@@ -230,9 +236,9 @@ def test_captions_without_a_word_are_left_out_and_ids_stay(tmp_path):
     assert notes.lines() == ['2 captions without a letter or digit, left out: v#1, v#2']
 
 
-def test_repeated_captions_are_counted_a_video():
-    rows = [{'video_id': v, 'text': t} for v, t in ['1a', '1b', '1a', '2a', '1a']]
-    note_repeats(rows, 'train', notes := Notes())
+def test_repeated_captions_are_counted_a_video(tmp_path):
+    rows = [{'video': v, 'video_id': v, 'text': t} for v, t in ['1a', '1b', '1a', '2a', '1a']]
+    write_splits({'train': rows}, tmp_path, VideoFiles(None, '.mp4'), notes := Notes(), {})
     assert notes.counts == {'captions of train repeat one of the same video, kept': 2}
 
 
@@ -264,4 +270,5 @@ def test_what_was_written_is_said(tmp_path):
 def test_a_file_that_no_data_set_could_read_is_refused(tmp_path):
     record = {'video': 'v.mp4', 'video_id': 'v', 'text': 'a', 'text_id': 't'}
     with pytest.raises(AnnotationError, match="text_id 't' stands for 'b'"):
-        save([record, {**record, 'video_id': 'w', 'video': 'w.mp4', 'text': 'b'}], tmp_path / 'a.jsonl')
+        splits = {'a': [record, {**record, 'video_id': 'w', 'video': 'w.mp4', 'text': 'b'}]}
+        write_splits(splits, tmp_path, VideoFiles(None, '.mp4'), Notes(), {})

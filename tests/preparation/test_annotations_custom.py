@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+from annotation_files import refuses
 from command_line import run_here
 
 from stgt_mm.datasets.records import AnnotationError, read_records
@@ -37,9 +38,7 @@ def test_a_table_keeps_every_caption(tmp_path, options):
     ],
 )
 def test_mistakes_in_a_table_name_the_line(tmp_path, rows, words):
-    with pytest.raises(AnnotationError) as error:
-        from_csv(table(tmp_path / 'c.csv', rows))
-    assert words in str(error.value)
+    refuses(words, from_csv, table(tmp_path / 'c.csv', rows))
 
 
 def test_a_folder_of_videos_and_pictures(tmp_path):
@@ -86,9 +85,7 @@ def test_lavis_lists(tmp_path):
         ([entries[0], {'video': '', 'caption': 'a'}], "entry 1: video is ''"),
     ]:
         path.write_text(json.dumps(wrong))
-        with pytest.raises(AnnotationError) as error:
-            from_json(path)
-        assert words in str(error.value)
+        refuses(words, from_json, path)
 
 
 def test_the_command(tmp_path, capsys):
@@ -98,10 +95,8 @@ def test_the_command(tmp_path, capsys):
     table(path, [['video', 'caption', 'video_id'], ['a.mp4', 'one', 'A'], ['a.mp4', 'two', 'A']])
     assert run_here(TOOL, path, out, '--video-root', videos) == 0
     assert 'Wrote 2 captions of 1 videos' in capsys.readouterr().out
-    assert [(record['video_id'], record['text_id']) for record in read_records(out)] == [
-        ('A', 'A#0'),
-        ('A', 'A#1'),
-    ]
+    ids = [(record['video_id'], record['text_id']) for record in read_records(out)]
+    assert ids == [('A', 'A#0'), ('A', 'A#1')]
     table(path, [['video', 'caption'], ['a.mp4', 'one'], ['b.mp4', 'two']])
     assert run_here(TOOL, path, out, '--video-root', videos) == 2
     assert '1 of 2 videos are missing' in capsys.readouterr().err

@@ -8,7 +8,7 @@ from command_line import run_here
 from stgt_mm.datasets import RetrievalDataset
 from stgt_mm.datasets.records import AnnotationError
 from stgt_mm.preparation.annotations import msvd
-from stgt_mm.preparation.annotations.common import Notes
+from stgt_mm.preparation.annotations.notes import Notes
 
 CLIPS = {
     '-4w_5_15': [['a', 'squirrel', 'eats'], ['a', 'squirrel', 'eats']],

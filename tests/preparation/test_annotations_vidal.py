@@ -1,13 +1,14 @@
 """VIDAL-10M in the published form, and reading a JSON object entry by entry against ``json.load``."""
 
 import json
-import tracemalloc
+from collections import Counter
 
 import pytest
+from annotation_files import peak_memory, refuses
 from command_line import run_here
 
 from stgt_mm.datasets.records import AnnotationError, read_records
-from stgt_mm.preparation.annotations.common import Notes
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.vidal import read_entries, vidal_records
 
 
@@ -51,13 +52,11 @@ def test_entries_are_those_of_json(tmp_path, block, options):
 def test_polish_mplug_unless_told_otherwise(tmp_path):
     path = save(tmp_path / 'v.json')
     records, notes = read(path)
-    assert records == [
-        {'video': f'new_{n % 2}/{key}.mp4', 'text': f'polished {n}'} for n, key in enumerate(ENTRIES)
-    ]
+    paths = [f'new_{n % 2}/{key}.mp4' for n, key in enumerate(ENTRIES)]
+    assert records == [{'video': path, 'text': f'polished {n}'} for n, path in enumerate(paths)]
     assert not notes.counts
-    assert [record['text'] for record in read(path, caption='sound_mplug')[0]] == [
-        f'sound {n}' for n in range(5)
-    ]
+    sounds = [record['text'] for record in read(path, caption='sound_mplug')[0]]
+    assert sounds == [f'sound {n}' for n in range(5)]
     assert read(path, layout='flat')[0][1]['video'] == '-yt_1{".mp4'
 
 
@@ -93,14 +92,11 @@ def test_entries_without_the_caption_are_counted(tmp_path):
         ('{"a": {"folder": "f"} "b": {}}', 'after the entry "a": expected , or }'),
     ],
 )
-def test_mistakes_name_file_line_and_cure(tmp_path, content, words):
+def test_mistakes_name_file_line_and_remedy(tmp_path, content, words):
     path = save(tmp_path / 'v.json', content)
-    with pytest.raises(AnnotationError) as error:
-        read(path)
-    assert words in str(error.value)
-    assert str(path) in str(error.value)
+    message = refuses([words, path], read, path)
     if 'stands where' in words or 'holds a list' in words:
-        assert 'cut off' not in str(error.value), 'the JSON is whole'
+        assert 'cut off' not in message, 'the JSON is whole'
 
 
 def test_not_utf8_and_unknown_caption(tmp_path):
@@ -114,12 +110,9 @@ def test_not_utf8_and_unknown_caption(tmp_path):
 
 def test_memory_is_that_of_a_block(tmp_path):
     path = save(tmp_path / 'v.json', {f'id{n}': entry(n, raw='word ' * 6_000) for n in range(300)})
-    tracemalloc.start()
-    try:
-        assert sum(1 for _ in read_entries(path, block=1 << 16)) == 300
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    found = Counter()
+    peak = peak_memory(lambda: found.update(type(entry) for _, _, entry in read_entries(path, 1 << 16)))
+    assert found == {dict: 300}
     assert path.stat().st_size > 9_000_000
     assert peak < 3_000_000, f'{peak:,} bytes'
 

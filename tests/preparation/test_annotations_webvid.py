@@ -2,25 +2,21 @@
 
 import csv
 import json
-import tracemalloc
 
 import pytest
+from annotation_files import peak_memory, refuses
 from command_line import run_here
 
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_records
-from stgt_mm.preparation.annotations.common import Notes
-from stgt_mm.preparation.annotations.downloaded import ABSENT, FEWER, FilesBelow, Layout, convert
+from stgt_mm.preparation.annotations.conversion import ABSENT, FEWER, convert_list
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.webvid import webvid_records
 
 PUBLISHED = ('videoid', 'contentUrl', 'duration', 'page_dir', 'name')
 MIRROR = ('videoid', 'name', 'page_idx', 'page_dir', 'duration', 'contentUrl')
 ROWS = [
     {'videoid': '21179416', 'page_dir': '006001_006050', 'name': 'Aerial shot winter forest'},
-    {
-        'videoid': '5629184',
-        'page_dir': '071501_071550',
-        'name': 'Senior couple, "looking" through binoculars',
-    },
+    {'videoid': '5629184', 'page_dir': '071501_071550', 'name': 'Senior couple, "looking" through it'},
     {'videoid': '1063125190', 'page_dir': '006001_006050', 'name': 'Дрон над лесом\nin two lines'},
 ]
 REST = {'contentUrl': 'https://a/b.mp4', 'duration': 'PT00H00M11S', 'page_idx': '6034'}
@@ -34,6 +30,10 @@ def table(path, rows=ROWS, columns=PUBLISHED):
     return path
 
 
+def convert(path, *arguments, **options):
+    return convert_list(lambda notes: webvid_records(path, notes), *arguments, **options)
+
+
 def read(path, **options):
     notes = Notes()
     return list(webvid_records(path, notes, **options)), notes
@@ -42,9 +42,8 @@ def read(path, **options):
 @pytest.mark.parametrize('columns', [PUBLISHED, MIRROR])
 def test_columns_are_found_by_name(tmp_path, columns):
     records, notes = read(table(tmp_path / 'w.csv', columns=columns))
-    assert records == [
-        {'video': f'{row["page_dir"]}/{row["videoid"]}.mp4', 'text': row['name']} for row in ROWS
-    ]
+    paths = [f'{row["page_dir"]}/{row["videoid"]}.mp4' for row in ROWS]
+    assert records == [{'video': path, 'text': row['name']} for path, row in zip(paths, ROWS)]
     assert notes.counts == {}
 
 
@@ -61,22 +60,14 @@ def test_layouts(tmp_path):
         ('{videoid:d}', 'It is made of'),
         ('{}', 'It is made of'),
     ]:
-        with pytest.raises(ValueError) as error:
-            read(path, layout=layout)
-        assert words in str(error.value)
+        refuses(words, lambda layout=layout: read(path, layout=layout), error=ValueError)
 
 
-@pytest.mark.parametrize(
-    ('row', 'words'),
-    [
-        ({'videoid': '', 'page_dir': 'a', 'name': 'b'}, "w.csv:5: videoid is ''"),
-        ({'videoid': '../7', 'page_dir': 'a', 'name': 'b'}, "w.csv:5: videoid is '../7'"),
-    ],
-)
-def test_wrong_names_are_refused(tmp_path, row, words):
+@pytest.mark.parametrize('name', ['', '../7'])
+def test_wrong_names_are_refused(tmp_path, name):
+    row = {'videoid': name, 'page_dir': 'a', 'name': 'b'}
     path = table(tmp_path / 'w.csv', [ROWS[0], ROWS[1], ROWS[0], row])
-    with pytest.raises(AnnotationError, match=words):
-        read(path)
+    refuses(f"w.csv:5: videoid is '{name}'", read, path)
 
 
 def test_line_with_too_many_values_is_named(tmp_path):
@@ -98,69 +89,58 @@ def test_only_what_was_downloaded_is_written(tmp_path):
     path, out = table(tmp_path / 'w.csv'), tmp_path / 'out' / 'train.jsonl'
     videos = tmp_path / 'videos'
     with pytest.raises(FileNotFoundError, match='no folder'):
-        convert(lambda notes: webvid_records(path, notes), out, videos)
+        convert(path, out, videos)
     videos.mkdir()
-    with pytest.raises(
-        MissingVideosError, match=r'no file of 3 lines .*006001_006050/21179416.mp4.*--layout'
-    ):
-        convert(lambda notes: webvid_records(path, notes), out, videos)
+    with pytest.raises(MissingVideosError, match=r'no file of 3 lines .*006001_006050/21179416.*--layout'):
+        convert(path, out, videos)
     assert not out.parent.exists() or not list(out.parent.iterdir())
     for row in ROWS[1:]:
         (videos / row['page_dir']).mkdir()
         (videos / row['page_dir'] / f'{row["videoid"]}.mp4').touch()
-    lines = convert(lambda notes: webvid_records(path, notes), out, videos)
+    lines = convert(path, out, videos)
     assert lines[0] == f'1 {ABSENT}: 006001_006050/21179416.mp4'
     assert [record['text'] for record in read_records(out)] == [row['name'] for row in ROWS[1:]]
 
 
 def test_number_of_videos(tmp_path):
     path, out = table(tmp_path / 'w.csv'), tmp_path / 'train.jsonl'
-    convert(lambda notes: webvid_records(path, notes), out, limit=2)
-    assert [record['video_id'] for record in read_records(out)] == [
-        '006001_006050/21179416',
-        '071501_071550/5629184',
-    ]
-    lines = convert(lambda notes: webvid_records(path, notes), out, limit=5)
+    convert(path, out, max_videos=2)
+    ids = [record['video_id'] for record in read_records(out)]
+    assert ids == ['006001_006050/21179416', '071501_071550/5629184']
+    lines = convert(path, out, max_videos=5)
     assert lines[0] == f'1 {FEWER}: 3 of 5 videos'
     with pytest.raises(ValueError, match='--max-videos 0'):
-        convert(lambda notes: webvid_records(path, notes), out, limit=0)
+        convert(path, out, max_videos=0)
 
 
 def test_nothing_to_write_and_a_mistake_in_the_middle_leave_the_old_file(tmp_path):
     out = tmp_path / 'train.jsonl'
     out.write_text('old')
     with pytest.raises(AnnotationError, match='nothing to write'):
-        convert(lambda notes: iter(()), out)
+        convert_list(lambda notes: iter(()), out)
     path = table(tmp_path / 'w.csv', [*ROWS, {'videoid': '', 'page_dir': 'a', 'name': 'b'}])
     with pytest.raises(AnnotationError, match='videoid'):
-        convert(lambda notes: webvid_records(path, notes), out)
+        convert(path, out)
     assert out.read_text() == 'old'
 
 
-def test_files_below_agrees_with_asking_for_each(tmp_path):
+def test_what_is_there_agrees_with_asking_for_each(tmp_path):
     (tmp_path / 'a' / 'folder.mp4').mkdir(parents=True)
     (tmp_path / 'a' / 'v1.mp4').touch()
     (tmp_path / 'top.mp4').touch()
     (tmp_path / 'a' / 'gone.mp4').symlink_to(tmp_path / 'nowhere')
-    files = FilesBelow(tmp_path)
-    for name in ('a/v1.mp4', 'a/v2.mp4', 'a/folder.mp4', 'a/gone.mp4', 'b/v1.mp4', 'top.mp4', 'v1.mp4'):
-        assert (name in files) == (tmp_path / name).is_file()
-
-
-def test_a_layout_of_numbers():
-    assert Layout('{row:07d}', {'row': 0}).path(row=42) == '0000042'
+    names = ('a/v1.mp4', 'a/v2.mp4', 'a/folder.mp4', 'a/gone.mp4', 'b/v1.mp4', 'top.mp4', 'v1.mp4')
+    records = [{'video': name, 'text': 'a'} for name in names]
+    convert_list(lambda notes: iter(records), tmp_path / 'o.jsonl', tmp_path)
+    kept = [json.loads(line)['video'] for line in (tmp_path / 'o.jsonl').read_text().splitlines()]
+    assert kept == [name for name in names if (tmp_path / name).is_file()]
 
 
 def test_memory_is_that_of_a_line(tmp_path):
     rows = [{'videoid': str(n), 'page_dir': 'a', 'name': f'{n} ' + 'word ' * 6_000} for n in range(300)]
     path, out = table(tmp_path / 'w.csv', rows), tmp_path / 'train.jsonl'
     del rows
-    tracemalloc.start()
-    try:
-        convert(lambda notes: webvid_records(path, notes), out)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    peak = peak_memory(lambda: convert(path, out))
     assert out.stat().st_size > 9_000_000
     assert peak < 3_000_000, f'{peak:,} bytes'
 
@@ -170,9 +150,8 @@ def test_the_command(tmp_path, capsys):
     tool = 'dataset_converters/webvid.py'
     assert run_here(tool, path, out, '--max-videos', '2') == 0
     assert f'{out}: 2 lines' in capsys.readouterr().out
-    assert [json.loads(line)['text'] for line in out.read_text().splitlines()] == [
-        row['name'] for row in ROWS[:2]
-    ]
+    texts = [json.loads(line)['text'] for line in out.read_text().splitlines()]
+    assert texts == [row['name'] for row in ROWS[:2]]
     assert run_here(tool, tmp_path / 'no.csv', out) == 2
     assert 'no file' in capsys.readouterr().err
     assert run_here(tool, path, out, '--layout', 'falt') == 2

@@ -1,23 +1,19 @@
 """Real files, sound and damaged, through the data sets of training and of evaluation."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
+from annotation_files import DATA as SHARED
+from annotation_files import needs_real_videos
 
 from stgt_mm.datasets import RetrievalDataset, VideoTextDataset
 
-SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).resolve().parents[3] / 'shared' / 'data'))
 PIPELINE = [
     {'type': 'LoadVideo', 'num_frames': 4},
     {'type': 'Resize', 'size': 32},
     {'type': 'PackVideoText'},
 ]
-pytestmark = pytest.mark.skipif(
-    not (SHARED / 'videos.json').is_file(),
-    reason=f'REAL VIDEOS NOT TESTED: no {SHARED}/videos.json; STGT_SHARED_DATA names the folder',
-)
+pytestmark = needs_real_videos
 
 
 @pytest.fixture(scope='module')

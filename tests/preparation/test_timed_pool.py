@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hanging import hang_with_the_lock_held
 
-from stgt_mm.preparation.verification import TimedPool
+from stgt_mm.preparation.verification.timed_pool import TimedPool
 
 POOL = Path(__file__).parents[2] / 'stgt_mm/preparation/verification/timed_pool.py'
 LIMIT_S = 1.5
@@ -40,13 +40,8 @@ def test_pool_survives_what_its_work_does(jobs):
     outcomes = dict(TimedPool(work, jobs, LIMIT_S).run(items))
     assert len(outcomes) == len(items)
     assert {n: outcomes[n].value for n in range(12)} == {n: 2 * n for n in range(12)}
-    assert {name: outcomes[name].kind for name in bad} == {
-        'hang': 'timed_out',
-        'sleep': 'timed_out',
-        'segfault': 'crashed',
-        'exit': 'crashed',
-        'raise': 'failed',
-    }
+    kinds = dict(hang='timed_out', sleep='timed_out', segfault='crashed', exit='crashed')
+    assert {name: outcomes[name].kind for name in bad} == {**kinds, 'raise': 'failed'}
     assert 'SIGSEGV' in outcomes['segfault'].value and 'status 7' in outcomes['exit'].value
     assert outcomes['raise'].value == 'RuntimeError: no luck'
     assert outcomes['hang'].value == 'nothing after 1.5 s'

@@ -1,20 +1,20 @@
 """Verification of a data set: what is wrong with generated and with real files."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
+from annotation_files import DATA as SHARED
+from annotation_files import needs_real_videos
 from hanging import hang_with_the_lock_held
 from PIL import Image
 
 from stgt_mm.datasets.readers import PyAVReader, write_video
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError
-from stgt_mm.preparation.verification import Criteria, Effort, Inspection, inspect_file, verify
+from stgt_mm.preparation.verification import Criteria, Inspection, verify
+from stgt_mm.preparation.verification.inspection import inspect_file
 from stgt_mm.registry import READERS
 
-SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
 SMALL = 90_000
 
 
@@ -31,11 +31,8 @@ def test_what_is_found_in_a_file(tmp_path, exact):
     assert found['seconds'] == pytest.approx(12 / 5)
     assert len(found['sha256']) == 64
     Image.new('RGB', (8, 6), 'red').save(tmp_path / 'b.jpg')
-    assert inspect_file(tmp_path / 'b.jpg', Inspection(hashed=False)) == {
-        'frames': 1,
-        'seconds': None,
-        'sha256': None,
-    }
+    picture = inspect_file(tmp_path / 'b.jpg', Inspection(hashed=False))
+    assert picture == {'frames': 1, 'seconds': None, 'sha256': None}
     (tmp_path / 'c.JPG').write_bytes((tmp_path / 'b.jpg').read_bytes()[:300])
     assert 'picture' in inspect_file(tmp_path / 'c.JPG', Inspection())['why']
     assert 'no such file' in inspect_file(tmp_path / 'd.mp4', Inspection())['why']
@@ -72,7 +69,7 @@ def mixed_set(tmp_path):
 
 def check(mixed_set, folder, criteria=None, reader='hangs_on_one', **effort):
     effort = {'jobs': 2, 'time_limit': 4.0, **effort}
-    return verify(*mixed_set, folder, Inspection(reader), criteria or Criteria(), Effort(**effort))
+    return verify(*mixed_set, folder, Inspection(reader), criteria or Criteria(), **effort)
 
 
 def names_of(result):
@@ -81,14 +78,8 @@ def names_of(result):
 
 def test_all_kinds_of_problems_are_found(mixed_set, tmp_path):
     result = check(mixed_set, tmp_path / 'r')
-    assert names_of(result) == {
-        'missing': ['gone.mp4'],
-        'unreadable': ['broken.mp4'],
-        'timed_out': ['endless.mp4'],
-        'crashed': [],
-        'too_short': ['short.mp4'],
-        'duplicated': ['copy.mp4'],
-    }
+    unusable = dict(missing=['gone.mp4'], unreadable=['broken.mp4'], timed_out=['endless.mp4'], crashed=[])
+    assert names_of(result) == {**unusable, 'too_short': ['short.mp4'], 'duplicated': ['copy.mp4']}
     assert result.problems['duplicated'][0]['same_as'] == 'sub/v1.mp4'
     out = tmp_path / 'out.jsonl'
     assert result.write_filtered(out) == 6
@@ -99,13 +90,8 @@ def test_all_kinds_of_problems_are_found(mixed_set, tmp_path):
     summary = json.loads(report.read_text())
     assert summary['problems'] == result.problems
     assert (summary['videos'], summary['lines'], summary['kept_lines']) == (10, 11, 6)
-    for words in (
-        'copy.mp4 = sub/v1.mp4',
-        'short.mp4: 1 frames',
-        'endless.mp4: nothing after 4 s',
-        '6 lines',
-    ):
-        assert words in text.read_text()
+    shown = ('copy.mp4 = sub/v1.mp4', 'short.mp4: 1 frames', 'endless.mp4: nothing after 4 s', '6 lines')
+    assert all(words in text.read_text() for words in shown)
     with pytest.raises(ValueError, match='the annotation file itself'):
         result.write_filtered(mixed_set[0])
 
@@ -137,10 +123,7 @@ def test_wrong_use_is_named(mixed_set, tmp_path):
         check(mixed_set, tmp_path / 'r')
 
 
-@pytest.mark.skipif(
-    not (SHARED / 'videos.json').is_file(),
-    reason=f'REAL VIDEOS NOT TESTED: no {SHARED}/videos.json; set STGT_SHARED_DATA to the folder that has it',
-)
+@needs_real_videos
 def test_real_files_damaged_ones_included(tmp_path):
     """The small ones; ``frames_decoded`` was counted with another program."""
     truth = {
@@ -152,7 +135,7 @@ def test_real_files_damaged_ones_included(tmp_path):
     annotations.write_text(''.join(json.dumps({'video': name, 'text': 'a'}) + '\n' for name in small))
     criteria = Criteria(min_frames=8)
     result = verify(
-        annotations, SHARED / 'videos', tmp_path, Inspection('pyav'), criteria, Effort(jobs=2, time_limit=300)
+        annotations, SHARED / 'videos', tmp_path, Inspection('pyav'), criteria, jobs=2, time_limit=300
     )
     assert {name: found.frames for name, found in result.findings.items()} == small
     named = names_of(result)

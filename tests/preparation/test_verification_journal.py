@@ -1,37 +1,51 @@
 """What verification remembers of files, and how it judges what it found."""
 
+import shutil
+
 import numpy as np
 import pytest
 
-from stgt_mm.preparation.verification import Criteria, Finding, Journal, JournalError, judge
+from stgt_mm.preparation.verification import Criteria
+from stgt_mm.preparation.verification.journal import Finding, Journal, JournalError
+from stgt_mm.preparation.verification.judgement import judge
 
 FINDING = Finding('a.mp4', 10, 20, 'read', frames=5, seconds=0.5, sha256='ab')
+LATER = Finding('c.mp4', 1, 2, 'unreadable', why='empty')
 
 
 def test_journal_keeps_findings_over_a_cut(tmp_path):
-    path = tmp_path / 'deep' / 'journal.jsonl'
+    path, cut = tmp_path / 'deep' / 'journal.sqlite', tmp_path / 'cut.sqlite'
     with Journal(path, {'reader': ('pyav',)}) as journal:
         journal.add(FINDING)
-    whole = path.read_bytes()
-    path.write_bytes(whole + b'{"video": "b.mp4", "si')
-    with Journal(path, {'reader': ['pyav']}) as journal:
+        journal.add(LATER)
+        # as a kill leaves it, and as a power failure in the middle of the last write does
+        shutil.copy(path, cut)
+        log = path.with_name('journal.sqlite-wal').read_bytes()
+    (tmp_path / 'cut.sqlite-wal').write_bytes(log[:-9])
+    with Journal(cut, {'reader': ['pyav']}) as journal:
         assert journal.known == {'a.mp4': FINDING}
-        journal.add(Finding('c.mp4', 1, 2, 'unreadable', why='empty'))
-    assert path.read_bytes().startswith(whole)
-    with Journal(path, {'reader': ['pyav']}) as journal:
-        assert list(journal.known) == ['a.mp4', 'c.mp4']
+        journal.add(LATER)
+    for file in (path, cut):
+        with Journal(file, {'reader': ['pyav']}) as journal:
+            assert list(journal.known.items()) == [('a.mp4', FINDING), ('c.mp4', LATER)]
     with Journal(path, {'reader': ['decord']}, restart=True) as journal:
         assert journal.known == {}
 
 
-def test_journal_refuses_other_options_and_other_files(tmp_path):
-    path = tmp_path / 'journal.jsonl'
-    Journal(path, {'exact': True}).close()
+def test_journal_refuses_other_options_other_files_and_a_second_process(tmp_path):
+    path = tmp_path / 'journal.sqlite'
+    with (
+        Journal(path, {'exact': True}),
+        pytest.raises(JournalError, match=r'another process is verifying into'),
+    ):
+        Journal(path, {'exact': True}, restart=True)
     with pytest.raises(JournalError, match=r'exact=True; now: exact=False.*--restart'):
         Journal(path, {'exact': False})
-    path.write_bytes(path.read_bytes() + b'{"frames": 3}\n')
-    with pytest.raises(JournalError, match=r'journal.jsonl:2: not a line of a journal'):
+    path.write_bytes(b'no database, whatever it is' * 99)
+    with pytest.raises(JournalError, match=r"journal.sqlite' is no journal .*--restart"):
         Journal(path, {'exact': True})
+    with Journal(path, {'exact': True}, restart=True) as journal:
+        journal.add(FINDING)
 
 
 def test_what_must_be_looked_at_again(tmp_path):

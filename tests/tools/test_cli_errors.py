@@ -160,7 +160,7 @@ def test_converters_name_what_they_cannot_read(tmp_path, capsys):
     cases = [
         ('dataset_converters/custom.py', ['no.csv', tmp_path / 'a.jsonl'], 'no.csv'),
         ('dataset_converters/build_vocab.py', [tmp_path / 'empty.jsonl', tmp_path / 'vocab'], 'no text'),
-        ('dataset_converters/build_vocab.py', ['no.jsonl', tmp_path / 'vocab'], 'No such file'),
+        ('dataset_converters/build_vocab.py', ['no.jsonl', tmp_path / 'vocab'], 'no annotation file'),
         ('visualization/browse_dataset.py', [CONFIG, '--num', '0'], '--num 0'),
     ]
     for tool, arguments, message in cases:

@@ -4,46 +4,14 @@ Example:
     python tools/dataset_converters/build_vocab.py data/train.jsonl data/vocab.txt --size 2000
 """
 
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from stgt_mm.datasets.records import read_jsonl
 from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.io.whole_file import whole_file
 from stgt_mm.models.tokenizer import train_wordpiece
-
-
-def read_texts(path: Path, keys: list[str]) -> Iterator[str]:
-    """Yields the texts of a JSONL file.
-
-    Args:
-        path: Annotation file, one JSON object a line.
-        keys: Which values of a line are texts; a line need not have all.
-
-    Raises:
-        ValueError: If a line is not a JSON object; the message gives its number.
-    """
-    with path.open(encoding='utf-8') as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-                yield from (record[key] for key in keys if key in record)
-            except (json.JSONDecodeError, TypeError) as error:
-                raise ValueError(f'{path}, line {number} is not a JSON object: {error}') from error
-
-
-def write_vocab(tokens: list[str], path: Path) -> None:
-    """Writes one token a line; the file is whole or not there at all.
-
-    Args:
-        tokens: Tokens in the order of their ids.
-        path: Where to write; its folder is made.
-    """
-    with whole_file(path) as partial:
-        partial.write_text('\n'.join(tokens) + '\n', encoding='utf-8')
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -57,11 +25,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument('--cased', action='store_true', help='keep upper case; set lower_case=False then')
     args = parser.parse_args(argv)
-    texts = [text for path in args.annotations for text in read_texts(path, args.keys)]
+    records = (record for path in args.annotations for _, record in read_jsonl(path))
+    texts = [record[key] for record in records for key in args.keys if key in record]
     if not texts:
         raise ValueError(f'no text under {args.keys} in {", ".join(map(str, args.annotations))}')
     tokens = train_wordpiece(texts, args.size, lower_case=not args.cased)
-    write_vocab(tokens, args.vocab)
+    with whole_file(args.vocab) as partial:
+        partial.write_text('\n'.join(tokens) + '\n', encoding='utf-8')
     print(f'{args.vocab}: {len(tokens)} tokens from {len(texts)} texts')
 
 

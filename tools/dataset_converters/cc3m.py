@@ -12,28 +12,17 @@ import sys
 from collections.abc import Sequence
 
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.preparation.annotations.cc3m import SHARD, cc3m_records
-from stgt_mm.preparation.command_line import convert_list, list_parser
-
-LAYOUTS = (
-    'img2dataset (00000/000000017.jpg)',
-    'row (17.jpg)',
-    'lavis (17_<crc32 of the address>.jpg)',
-    '{row}, {shard}, {key} and {crc32}',
-)
+from stgt_mm.preparation.annotations.cc3m import FIELDS, LAYOUTS, SHARD_SIZE, cc3m_records
+from stgt_mm.preparation.command_line import list_parser, run_conversion
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Converts and says what was left out."""
-    parser = list_parser(__doc__, 'the list (.tsv)', LAYOUTS, '--image-root')
-    parser.add_argument(
-        '--shard-size',
-        type=int,
-        default=SHARD,
-        help='number_sample_per_shard of img2dataset, its default 10000',
-    )
+    parser = list_parser(__doc__, 'the list (.tsv)', LAYOUTS, FIELDS, '--image-root')
+    size_help = 'number_sample_per_shard of img2dataset, its default 10000'
+    parser.add_argument('--shard-size', type=int, default=SHARD_SIZE, help=size_help)
     args = parser.parse_args(argv)
-    convert_list(args, lambda notes: cc3m_records(args.source, notes, args.layout, args.shard_size))
+    run_conversion(args, lambda notes: cc3m_records(args.source, notes, args.layout, args.shard_size))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,6 @@ Example:
   python tools/dataset_converters/custom.py captions.csv data/mine/train.jsonl --video-root data/mine/videos
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 
@@ -18,20 +17,14 @@ from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.preparation.annotations.custom import records_from
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Converts, checks and says what to do next."""
     parser = described_parser(__doc__)
     parser.add_argument('source', help='a .csv file, a .json file or a folder')
     parser.add_argument('out', help='annotation file to write (.jsonl)')
-    parser.add_argument(
-        '--video-root', help='folder of the videos: says now, not later, whether they are there'
-    )
-    return parser.parse_args(argv)
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Converts, checks and says what to do next."""
-    args = parse_args(argv)
+    root_help = 'folder of the videos: says now, not later, whether they are there'
+    parser.add_argument('--video-root', help=root_help)
+    args = parser.parse_args(argv)
     records = records_from(args.source)
     if args.video_root is not None:
         check_videos(records, args.video_root)

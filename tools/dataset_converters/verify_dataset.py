@@ -16,48 +16,33 @@ from importlib import import_module
 from pathlib import Path
 
 from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
-from stgt_mm.preparation.annotations.common import bar
-from stgt_mm.preparation.verification import Criteria, Effort, Inspection, verify
+from stgt_mm.preparation.verification import Criteria, Inspection, verify
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = described_parser(__doc__)
-    parser.add_argument('ann_file', type=Path, help='annotation file (.jsonl)')
-    parser.add_argument('video_root', type=Path, help='folder that its video paths are relative to')
-    parser.add_argument(
-        '--out', type=Path, help='filtered annotation file, default <ann_file>.verified.jsonl'
-    )
-    parser.add_argument(
-        '--report-dir', type=Path, help='folder of reports and journal, default <ann_file>.verification'
-    )
-    parser.add_argument('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
-    parser.add_argument('--time-limit', type=float, default=120.0, metavar='S', help='seconds for a file')
-    parser.add_argument('--min-frames', type=int, default=2, help='a video with fewer is too short')
-    parser.add_argument('--min-seconds', type=float, default=0.0, help='a video that lasts less is too short')
-    parser.add_argument(
-        '--keep',
-        nargs='+',
-        default=[],
-        metavar='KIND',
-        help='report, but do not filter out: too_short, duplicated',
-    )
-    parser.add_argument('--reader', nargs='+', default=['auto'], help='readers to try, as in LoadVideo')
-    parser.add_argument(
-        '--import',
-        dest='modules',
-        nargs='+',
-        default=[],
-        metavar='MODULE',
-        help='modules with readers of yours',
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add('ann_file', type=Path, help='annotation file (.jsonl)')
+    add('video_root', type=Path, help='folder that its video paths are relative to')
+    add('--out', type=Path, help='filtered annotation file, default <ann_file>.verified.jsonl')
+    add('--report-dir', type=Path, help='folder of reports and journal, default <ann_file>.verification')
+    add('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
+    add('--time-limit', type=float, default=120.0, metavar='S', help='seconds for a file')
+    add('--min-frames', type=int, default=2, help='a video with fewer is too short')
+    add('--min-seconds', type=float, default=0.0, help='a video that lasts less is too short')
+    keep_help = 'report, but do not filter out: too_short, duplicated'
+    add('--keep', nargs='+', default=[], metavar='KIND', help=keep_help)
+    add('--reader', nargs='+', default=['auto'], help='readers to try, as in LoadVideo')
+    import_help = 'modules with readers of yours'
+    add('--import', dest='modules', nargs='+', default=[], metavar='MODULE', help=import_help)
+    add(
         '--quick',
         action='store_true',
         help='count packets and decode three frames: damage between is not seen',
     )
-    parser.add_argument('--no-hash', action='store_true', help='do not look for copies: reads less')
-    parser.add_argument('--restart', action='store_true', help='look again at files known from a run before')
+    add('--no-hash', action='store_true', help='do not look for copies: reads less')
+    add('--restart', action='store_true', help='look again at files known from a run before')
     return parser.parse_args(argv)
 
 
@@ -70,16 +55,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     stem = args.ann_file.with_suffix('')
     folder = args.report_dir or stem.with_name(f'{stem.name}.verification')
     out = args.out or stem.with_name(f'{stem.name}.verified.jsonl')
-    reader = args.reader[0] if len(args.reader) == 1 else args.reader
+    how = Inspection(
+        args.reader[0] if len(args.reader) == 1 else args.reader, not args.quick, not args.no_hash
+    )
+    criteria = Criteria(args.min_frames, args.min_seconds, tuple(args.keep))
     try:
         result = verify(
-            args.ann_file,
-            args.video_root,
-            folder,
-            Inspection(reader, not args.quick, not args.no_hash),
-            Criteria(args.min_frames, args.min_seconds, tuple(args.keep)),
-            Effort(args.jobs, args.time_limit, args.restart),
-            lambda results, total: bar(results, 'files', total),
+            args.ann_file, args.video_root, folder, how, criteria, args.jobs, args.time_limit, args.restart
         )
     except KeyboardInterrupt:
         print('\ninterrupted; the same command goes on where it was', file=sys.stderr)

@@ -12,23 +12,17 @@ import sys
 from collections.abc import Sequence
 
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.preparation.annotations.vidal import CAPTIONS, vidal_records
-from stgt_mm.preparation.command_line import convert_list, list_parser
-
-LAYOUTS = ('folders (folder/youtube_id.mp4)', 'flat (youtube_id.mp4)', '{folder} and {youtube_id}')
+from stgt_mm.preparation.annotations.vidal import CAPTIONS, FIELDS, LAYOUTS, vidal_records
+from stgt_mm.preparation.command_line import list_parser, run_conversion
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Converts and says what was left out."""
-    parser = list_parser(__doc__, 'the captions (.json)', LAYOUTS)
-    parser.add_argument(
-        '--caption',
-        choices=CAPTIONS,
-        default=CAPTIONS[0],
-        help='which text; ofa: each different one of eight',
-    )
+    parser = list_parser(__doc__, 'the captions (.json)', LAYOUTS, FIELDS)
+    caption_help = 'which text; ofa: each different one of eight'
+    parser.add_argument('--caption', choices=CAPTIONS, default=CAPTIONS[0], help=caption_help)
     args = parser.parse_args(argv)
-    convert_list(args, lambda notes: vidal_records(args.source, notes, args.caption, args.layout))
+    run_conversion(args, lambda notes: vidal_records(args.source, notes, args.caption, args.layout))
 
 
 if __name__ == '__main__':

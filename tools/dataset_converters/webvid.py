@@ -13,17 +13,14 @@ import sys
 from collections.abc import Sequence
 
 from stgt_mm.engine.cli import run_tool
-from stgt_mm.preparation.annotations.webvid import webvid_records
-from stgt_mm.preparation.command_line import convert_list, list_parser
-
-LAYOUTS = ('pages (page_dir/videoid.mp4)', 'flat (videoid.mp4)', '{page_dir} and {videoid}')
+from stgt_mm.preparation.annotations.webvid import FIELDS, LAYOUTS, webvid_records
+from stgt_mm.preparation.command_line import list_parser, run_conversion
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Converts and says what was left out."""
-    parser = list_parser(__doc__, 'the table (.csv)', LAYOUTS)
-    args = parser.parse_args(argv)
-    convert_list(args, lambda notes: webvid_records(args.source, notes, args.layout))
+    args = list_parser(__doc__, 'the table (.csv)', LAYOUTS, FIELDS).parse_args(argv)
+    run_conversion(args, lambda notes: webvid_records(args.source, notes, args.layout))
 
 
 if __name__ == '__main__':

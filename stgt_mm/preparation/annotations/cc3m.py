@@ -1,4 +1,7 @@
-"""CC3M (Conceptual Captions): a list of captions and addresses of images."""
+"""CC3M (Conceptual Captions): a list of captions and addresses of images.
+
+Source: Sharma et al., "Conceptual Captions" (ACL 2018).
+"""
 
 import math
 import zlib
@@ -7,66 +10,51 @@ from pathlib import Path
 from typing import Any
 
 from stgt_mm.datasets.records import AnnotationError
-from stgt_mm.preparation.annotations.common import NO_WORD, Notes, bar, has_word
-from stgt_mm.preparation.annotations.downloaded import Layout, count_lines
-from stgt_mm.preparation.annotations.reading import existing, read_lines
+from stgt_mm.preparation.annotations.conversion import layout_pattern
+from stgt_mm.preparation.annotations.notes import Notes
+from stgt_mm.preparation.annotations.reading import count_lines, read_lines
+from stgt_mm.progress import track
 
-SHARD = 10_000
+SHARD_SIZE = 10_000
 LAYOUTS = {'img2dataset': '{shard}/{key}.jpg', 'row': '{row}.jpg', 'lavis': '{row}_{crc32}.jpg'}
 
 
+def layout_fields(row: int, url: str, shard_size: int) -> dict[str, Any]:
+    """Names an image by its line (from 0) as img2dataset does, and by the checksum of its address.
+
+    img2dataset writes five digits of the shard, then as many as the images of a shard need.
+    """
+    shard, index = divmod(row, shard_size)
+    digits = math.ceil(math.log10(shard_size))
+    key = f'{10**digits * shard + index:0{digits + 5}d}'
+    return {'row': row, 'shard': f'{shard:05d}', 'key': key, 'crc32': zlib.crc32(url.encode('utf-8'))}
+
+
+FIELDS = layout_fields(0, '', SHARD_SIZE)
+
+
 def cc3m_records(
-    path: str | Path, notes: Notes, layout: str = 'img2dataset', shard_size: int = SHARD
+    path: str | Path, notes: Notes, layout: str = 'img2dataset', shard_size: int = SHARD_SIZE
 ) -> Iterator[dict[str, Any]]:
-    """Reads ``Train_GCC-training.tsv`` and its like, line by line.
+    """Yields records of ``Train_GCC-training.tsv`` and its like, lines of caption TAB address.
 
-    Source: Sharma et al., Conceptual Captions, ACL 2018 (the data set and its table).
-
-    Args:
-        path: Lines of caption TAB address; a first line ``caption TAB url``, which img2dataset needs, is
-            passed over and not counted.
-        notes: Where captions without a word are counted.
-        layout: Where an image lies below its root: a key of :data:`LAYOUTS`, or a pattern of ``{row}`` (line,
-            from 0), ``{shard}`` (five digits), ``{key}`` (img2dataset's name), ``{crc32}`` (of the address).
-        shard_size: ``number_sample_per_shard`` of img2dataset.
-
-    Yields:
-        Records with ``video`` (the image) and ``text``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the layout has an unknown field, or the shard size is not positive.
-        AnnotationError: If a line is not two values.
+    A first line ``caption TAB url``, which img2dataset needs, is passed over and not counted.
     """
     if shard_size < 1:
         raise ValueError(f'--shard-size {shard_size}: at least 1.')
-    where = Layout(layout, _fields(0, '', shard_size), LAYOUTS)
-    path = existing(path)
+    pattern = layout_pattern(layout, LAYOUTS, FIELDS)
     header = 0
-    for number, line in bar(read_lines(path, notes), path.name, count_lines(path)):
-        values = line.split('\t')
-        if number == 1 and [value.strip().lower() for value in values] == ['caption', 'url']:
+    for number, line in track(read_lines(path, notes), Path(path).name, count_lines(path)):
+        values = [value.strip() for value in line.split('\t')]
+        if number == 1 and [value.lower() for value in values] == ['caption', 'url']:
             header = 1
             continue
-        if len(values) != 2 or not values[1].strip():
+        if len(values) != 2 or not values[1]:
             raise AnnotationError(
                 f"{path}:{number}: {line[:80]!r} is not 'caption TAB address'. Fetch the file again; do not "
                 'remove the line: the names of images follow from line numbers.'
             )
-        text, url = (value.strip() for value in values)
-        if has_word(text):
-            yield {'video': where.path(**_fields(number - 1 - header, url, shard_size)), 'text': text}
-        else:
-            notes.add(NO_WORD, f'{path.name}:{number} {text!r}')
-
-
-def _fields(row: int, url: str, shard_size: int) -> dict[str, Any]:
-    """Names as img2dataset makes them: five digits of the shard, then as many as a shard needs."""
-    shard, index = divmod(row, shard_size)
-    digits = math.ceil(math.log10(shard_size))
-    return {
-        'row': row,
-        'shard': f'{shard:05d}',
-        'key': f'{10**digits * shard + index:0{digits + 5}d}',
-        'crc32': zlib.crc32(url.encode('utf-8')),
-    }
+        text, url = values
+        if notes.accepts(text, f'{Path(path).name}:{number} {text!r}'):
+            fields = layout_fields(number - 1 - header, url, shard_size)
+            yield {'video': pattern.format(**fields), 'text': text}

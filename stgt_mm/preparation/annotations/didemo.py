@@ -4,14 +4,13 @@ Source: Hendricks et al., "Localizing Moments in Video with Natural Language" (I
 videos that could still be fetched are those of Liu et al., "Collaborative Experts" (BMVC 2019).
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from stgt_mm.datasets.records import AnnotationError
-from stgt_mm.preparation.annotations.common import NO_WORD, Notes, bar, has_word
+from stgt_mm.preparation.annotations.captions import Records, listed_records
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.reading import read_json, read_list, value_of
-from stgt_mm.preparation.annotations.splits import UNCAPTIONED, Records, caption_records, choose_splits
 from stgt_mm.preparation.annotations.video_files import VideoFiles, stem_of
+from stgt_mm.progress import track
 
 SUFFIX = '.mp4'
 NEEDS = {
@@ -21,67 +20,26 @@ NEEDS = {
 PUBLISHED = {'train': 8392, 'val': 1065, 'test': 1004}
 
 
-def read_paragraphs(path: str | Path, notes: Notes) -> dict[str, str]:
-    """Joins the descriptions of each video.
-
-    Args:
-        path: JSON list of moments ``{video, description, ...}``.
-        notes: Gets the descriptions without a word.
-
-    Returns:
-        For each video, named without extension, its descriptions in file order with a blank between.
-
-    Raises:
-        AnnotationError: If the file has another form.
-    """
-    path = Path(path)
-    sentences: dict[str, list[str]] = {}
-    for place, moment in enumerate(bar(read_json(path, list), path.name)):
-        where = f'{path}, entry {place}'
-        description = value_of(moment, 'description', where)
-        stem = stem_of(value_of(moment, 'video', where))
-        if has_word(description):
-            sentences.setdefault(stem, []).append(description.strip())
-        else:
-            notes.add(NO_WORD, where)
-    return {stem: ' '.join(parts) for stem, parts in sentences.items()}
-
-
-def read_splits(
-    source: str | Path, wanted: Sequence[str] | None, files: VideoFiles, notes: Notes
-) -> dict[str, Records]:
-    """Reads the annotation files of DiDeMo.
-
-    Lists and JSON give one video different extensions; they are matched without them.
-
-    Args:
-        source: Folder with ``<split>_data.json`` and the lists ``ce_<split>_list.txt``.
-        wanted: ``train``, ``val``, ``test``; None for all that the files allow.
-        files: Where the videos are.
-        notes: What was met on the way.
-
-    Returns:
-        Records of each split, one a video.
-
-    Raises:
-        AnnotationError: If something in a file is wrong, or a list names a video twice.
-    """
-    splits: dict[str, Records] = {}
-    for split, (moments, names) in choose_splits(source, NEEDS, wanted, notes).items():
+def read_splits(chosen: dict[str, list[Path]], files: VideoFiles, notes: Notes) -> dict[str, Records]:
+    """Makes one record a video; lists and JSON give it different extensions and are matched without them."""
+    splits = {}
+    for split, (moments, names) in chosen.items():
         paragraphs = read_paragraphs(moments, notes)
-        lines: dict[str, int] = {}
-        splits[split] = []
-        for name, line in read_list(names).items():
-            stem = stem_of(name)
-            if stem in lines:
-                raise AnnotationError(
-                    f"{names}:{line}: '{stem}' is already on line {lines[stem]}. Remove one."
-                )
-            lines[stem] = line
-            if stem not in paragraphs:
-                notes.add(UNCAPTIONED, f'{name} ({names}:{line})')
-                continue
-            splits[split].extend(caption_records(files.path_of(stem), stem, [paragraphs[stem]], notes))
-        for stem in sorted(paragraphs.keys() - lines.keys()):
+        entries = read_list(names, name_of=stem_of)
+        listed = {stem: f'{name} ({names}:{line})' for stem, (line, name) in entries.items()}
+        splits[split] = listed_records(listed, paragraphs, files, notes)
+        for stem in sorted(paragraphs.keys() - listed.keys()):
             notes.add(f'videos of {moments.name} that are not in {names.name}, left out', stem)
     return splits
+
+
+def read_paragraphs(path: Path, notes: Notes) -> dict[str, list[str]]:
+    """Joins the descriptions of each video in a JSON list of moments ``{video, description, ...}``."""
+    sentences: dict[str, list[str]] = {}
+    for number, moment in enumerate(track(read_json(path, list), path.name)):
+        place = f'{path}, entry {number}'
+        description = value_of(moment, 'description', place)
+        stem = stem_of(value_of(moment, 'video', place))
+        if notes.accepts(description, place):
+            sentences.setdefault(stem, []).append(description.strip())
+    return {stem: [' '.join(parts)] for stem, parts in sentences.items()}

@@ -3,16 +3,16 @@
 Source: Chen and Dolan, "Collecting Highly Parallel Data for Paraphrase Evaluation" (ACL 2011).
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from stgt_mm.datasets.records import AnnotationError
-from stgt_mm.preparation.annotations.common import Notes, bar
+from stgt_mm.preparation.annotations.captions import Records, listed_records
+from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.plain_pickle import read_plain_pickle
 from stgt_mm.preparation.annotations.reading import decode, read_json, read_list
-from stgt_mm.preparation.annotations.splits import UNCAPTIONED, Records, caption_records, choose_splits
 from stgt_mm.preparation.annotations.video_files import VideoFiles
+from stgt_mm.progress import track
 
 SUFFIX = '.avi'
 CAPTIONS = ('captions_msvd.json', 'raw-captions.pkl')
@@ -20,68 +20,37 @@ NEEDS = {split: ((f'{split}_list.txt',), CAPTIONS) for split in ('train', 'val',
 PUBLISHED = {'train': 1200, 'val': 100, 'test': 670}
 
 
-def read_captions(path: str | Path, notes: Notes) -> dict[str, list[str]]:
-    """Reads the captions of all clips.
+def read_splits(chosen: dict[str, list[Path]], files: VideoFiles, notes: Notes) -> dict[str, Records]:
+    """Makes the records of each split from its list and the captions of all clips."""
+    captions = read_captions(next(iter(chosen.values()))[1], notes)
+    splits = {}
+    for split, (path, _) in chosen.items():
+        listed = {clip: f'{clip} ({path}:{line})' for clip, (line, _) in read_list(path).items()}
+        splits[split] = listed_records(listed, captions, files, notes)
+    return splits
 
-    Args:
-        path: JSON or pickle (read by :func:`~stgt_mm.preparation.annotations.plain_pickle.read_plain_pickle`)
-            of ``{clip_id: [caption, ...]}``, a caption being a text or a list of words.
-        notes: Gets the texts that are not UTF-8.
 
-    Returns:
-        For each clip its captions in file order.
-
-    Raises:
-        AnnotationError: If it is not such an object.
-    """
-    path = Path(path)
+def read_captions(path: Path, notes: Notes) -> dict[str, list[str]]:
+    """Reads JSON or a pickle of ``{clip_id: [caption, ...]}``, a caption being a text or a list of words."""
     content = read_plain_pickle(path) if path.suffix == '.pkl' else read_json(path, dict)
     if not isinstance(content, dict):
         raise AnnotationError(f'{path}: holds {type(content).__name__}, {{clip_id: captions}} was expected.')
     captions = {}
-    for key, texts in bar(content.items(), path.name):
-        clip = _text(key, f'{path}, a clip id', notes)
+    for key, texts in track(content.items(), path.name):
+        clip = _text_of(key, f'{path}, a clip id', notes)
         if not isinstance(texts, list):
             raise AnnotationError(f'{path}, {clip}: {str(texts)[:80]!r} is not a list of captions.')
-        captions[clip] = [_caption(text, f'{path}, {clip}[{n}]', notes) for n, text in enumerate(texts)]
+        captions[clip] = []
+        for number, words in enumerate(texts):
+            words = words if isinstance(words, (list, tuple)) else [words]
+            place = f'{path}, {clip}[{number}]'
+            captions[clip].append(' '.join(_text_of(word, place, notes) for word in words))
     return captions
 
 
-def _caption(value: Any, where: str, notes: Notes) -> str:
-    words = value if isinstance(value, (list, tuple)) else [value]
-    return ' '.join(_text(word, where, notes) for word in words)
-
-
-def _text(value: Any, where: str, notes: Notes) -> str:
+def _text_of(value: Any, place: str, notes: Notes) -> str:
     if isinstance(value, bytes):  # a text of Python 2
-        return decode(value, where, notes)
+        return decode(value, place, notes)
     if not isinstance(value, str):
-        raise AnnotationError(f'{where}: {value!r} is not a text. Correct the file, or fetch it again.')
+        raise AnnotationError(f'{place}: {value!r} is not a text. Correct the file, or fetch it again.')
     return value
-
-
-def read_splits(
-    source: str | Path, wanted: Sequence[str] | None, files: VideoFiles, notes: Notes
-) -> dict[str, Records]:
-    """Reads the annotation files of MSVD.
-
-    Args:
-        source: Folder with the captions (one of :data:`CAPTIONS`) and the lists ``<split>_list.txt``.
-        wanted: ``train``, ``val``, ``test``; None for all that the files allow.
-        files: Where the videos are.
-        notes: What was met on the way.
-
-    Returns:
-        Records of each split.
-    """
-    chosen = choose_splits(source, NEEDS, wanted, notes)
-    captions = read_captions(next(iter(chosen.values()))[1], notes)
-    splits: dict[str, Records] = {}
-    for split, (clips, _) in chosen.items():
-        splits[split] = []
-        for clip, line in read_list(clips).items():
-            if not captions.get(clip):
-                notes.add(UNCAPTIONED, f'{clip} ({clips}:{line})')
-                continue
-            splits[split].extend(caption_records(files.path_of(clip), clip, captions[clip], notes))
-    return splits

@@ -1,11 +1,11 @@
-"""Reading pickles that hold plain containers, numbers and texts, and nothing that could run."""
+"""Pickles that hold plain containers, numbers and texts, and nothing that could run."""
 
 import pickle
 from pathlib import Path
 from typing import Any
 
 from stgt_mm.datasets.records import AnnotationError
-from stgt_mm.preparation.annotations.reading import existing
+from stgt_mm.preparation.annotations.reading import annotation_path
 
 # dict, list, tuple, str, bytes, numbers and None have opcodes of their own; these are looked up by name
 ADMITTED = {'set': set, 'frozenset': frozenset}
@@ -13,43 +13,21 @@ BUILTIN_MODULES = ('builtins', '__builtin__')
 
 
 class PlainUnpickler(pickle.Unpickler):
-    """Admits containers, numbers and texts; a pickle that names anything else is refused.
+    """Refuses a pickle that names anything but :data:`ADMITTED`.
 
     Not all of ``builtins`` is plain: ``eval`` and ``getattr`` are there too.
     """
 
     def find_class(self, module_name: str, global_name: str) -> Any:
-        """Looks up what the pickle names.
-
-        Args:
-            module_name: Module.
-            global_name: Name in it.
-
-        Returns:
-            The type.
-
-        Raises:
-            UnpicklingError: If it is not one of :data:`ADMITTED`.
-        """
+        """Returns the admitted type that the pickle names."""
         if module_name in BUILTIN_MODULES and global_name in ADMITTED:
             return ADMITTED[global_name]
         raise pickle.UnpicklingError(f"it asks for '{module_name}.{global_name}', which is not plain data")
 
 
 def read_plain_pickle(path: str | Path) -> Any:
-    """Reads a pickle of plain data.
-
-    Args:
-        path: Pickle file, of Python 2 or 3.
-
-    Returns:
-        What it holds; texts of Python 2 come as bytes.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        AnnotationError: If it is broken, or names anything but plain data.
-    """
-    path = existing(path)
+    """Reads a pickle of plain data, of Python 2 or 3; texts of Python 2 come as bytes."""
+    path = annotation_path(path)
     with path.open('rb') as file:
         try:
             return PlainUnpickler(file, encoding='bytes').load()

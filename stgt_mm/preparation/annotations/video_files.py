@@ -5,41 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from stgt_mm.datasets.records import MissingVideosError
-from stgt_mm.preparation.annotations.common import Notes, bar
-from stgt_mm.preparation.annotations.custom import VIDEO_SUFFIXES
+from stgt_mm.preparation.annotations.notes import Notes
+from stgt_mm.progress import track
 
-# what cameras, phones and YouTube wrote besides
-SUFFIXES = frozenset(
-    VIDEO_SUFFIXES
-    + (
-        '.3g2',
-        '.3gp',
-        '.3gpp',
-        '.asf',
-        '.divx',
-        '.flv',
-        '.m2ts',
-        '.mts',
-        '.null',
-        '.ogv',
-        '.qt',
-        '.ts',
-        '.wmv',
-    )
-)
+VIDEO_SUFFIXES = ('.mp4', '.mkv', '.webm', '.mov', '.avi', '.m4v', '.mpg', '.mpeg')
+# what cameras and phones write besides, and what the web of 2010 had
+CAMERA_SUFFIXES = ('.3g2', '.3gp', '.3gpp', '.m2ts', '.mts', '.qt', '.ts')
+OLDER_SUFFIXES = ('.asf', '.divx', '.flv', '.null', '.ogv', '.wmv')
 
 
 def stem_of(name: str) -> str:
-    """Takes the video extensions off a file name.
+    """Takes the video extensions off a file name: ``a`` of ``a.mov.mp4`` (a converted ``a.mov``) or ``a.``.
 
-    Args:
-        name: File name, e.g. ``a.mov.mp4`` of a converted ``a.mov``, or ``a.`` of one that had none.
-
-    Returns:
-        The rest, ``a``; dots that start no extension of a video stay.
+    Dots that start no extension of a video stay.
     """
     name = name.rstrip('.')
-    while PurePosixPath(name).suffix.lower() in SUFFIXES:
+    while PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES + CAMERA_SUFFIXES + OLDER_SUFFIXES:
         name = PurePosixPath(name).stem
     return name
 
@@ -48,18 +29,8 @@ class VideoFiles:
     """Answers which file holds a video.
 
     With a folder, the file of the same stem anywhere below it, whatever its extension; of several the one
-    nearest to the root, an assumed extension first. Without, the assumed path.
-
-    Attributes:
-        missing: Stems that were asked for and are not below the folder.
-        found: Those that are.
-
-    Args:
-        root: Folder of the videos, or None.
-        suffix: Extension that videos are assumed to have.
-
-    Raises:
-        FileNotFoundError: If ``root`` is no folder.
+    nearest to the root, an assumed extension first. Without, the assumed path. Stems that were asked for are
+    in ``found`` or ``missing``.
     """
 
     def __init__(self, root: str | Path | None, suffix: str) -> None:
@@ -67,8 +38,8 @@ class VideoFiles:
         self.suffix = '.' + suffix.lstrip('.')
         self.missing: set[str] = set()
         self.found: set[str] = set()
-        self.twice: dict[str, list[str]] = {}
         self._paths: dict[str, str] = {}
+        self._passed_over: dict[str, str] = {}  # of the stems with several files, the first that lost
         if self.root is None:
             return
         if not self.root.is_dir():
@@ -76,60 +47,42 @@ class VideoFiles:
                 f"no folder '{self.root}' (working directory {Path.cwd()}). Correct --video-root, or leave "
                 'it out: then nothing is looked for.'
             )
-        for path in bar(_files_below(self.root), f'files below {self.root}'):
-            self._paths.setdefault(stem_of(PurePosixPath(path).name), path)
-            self._keep_best(stem_of(PurePosixPath(path).name), path)
+        for path in track(_list_files(self.root), f'files below {self.root}'):
+            stem = stem_of(PurePosixPath(path).name)
+            if stem in self._paths:
+                path, other = sorted((self._paths[stem], path), key=self._preference)
+                self._passed_over.setdefault(stem, other)
+            self._paths[stem] = path
 
     def path_of(self, stem: str, folder: str = '') -> str:
-        """Returns the path of a video.
-
-        Args:
-            stem: File name without extension.
-            folder: Folder that it is assumed to be in.
-
-        Returns:
-            The path below the root.
-        """
+        """Returns the path of a video below the root; ``folder`` is where it is assumed to be."""
         assumed = str(PurePosixPath(folder) / (stem + self.suffix))
         if self.root is None:
             return assumed
         (self.found if stem in self._paths else self.missing).add(stem)
         return self._paths.get(stem, assumed)
 
-    def check(self, notes: Notes) -> None:
-        """Reports what was looked for in vain.
-
-        Args:
-            notes: Gets the numbers of missing videos and of those with several files.
-
-        Raises:
-            MissingVideosError: If nothing that was asked for is there.
-        """
-        examples = sorted(self.missing)[:3]
+    def report(self, notes: Notes) -> None:
+        """Notes missing videos and those with several files; it is an error if all are missing."""
         if self.missing and not self.found:
             raise MissingVideosError(
                 f"none of {len(self.missing):,} videos is below --video-root '{self.root}', which holds "
-                f'{len(self._paths):,} files; looked for, with any extension: {", ".join(examples)}. Correct '
-                '--video-root, or leave it out to convert without looking.'
+                f'{len(self._paths):,} files; looked for, with any extension: '
+                f'{", ".join(sorted(self.missing)[:3])}. Correct --video-root, or leave it out to convert '
+                'without looking.'
             )
         for stem in sorted(self.missing):
             notes.add(f"videos that are not below '{self.root}', kept as {self.suffix}", stem)
-        for stem in sorted(self.found & self.twice.keys()):
-            notes.add('videos with several files', f'{self._paths[stem]} taken, not {self.twice[stem][0]}')
+        for stem in sorted(self.found & self._passed_over.keys()):
+            notes.add(
+                'videos with several files', f'{self._paths[stem]} taken, not {self._passed_over[stem]}'
+            )
 
-    def _keep_best(self, stem: str, path: str) -> None:
-        kept = self._paths[stem]
-        if kept == path:
-            return
-        best, other = sorted((kept, path), key=self._order)
-        self._paths[stem] = best
-        self.twice.setdefault(stem, []).append(other)
-
-    def _order(self, path: str) -> tuple[int, bool, str]:
+    def _preference(self, path: str) -> tuple[int, bool, str]:
         return path.count('/'), not path.lower().endswith(self.suffix), path
 
 
-def _files_below(root: Path) -> Iterator[str]:
+def _list_files(root: Path) -> Iterator[str]:
     """Yields the paths of all files, through linked folders too, each folder once."""
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):

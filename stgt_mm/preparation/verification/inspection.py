@@ -13,18 +13,14 @@ from stgt_mm.datasets.readers.facts import recall
 from stgt_mm.io.hashing import file_sha256
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
-"""Extensions of files that are read as pictures."""
 
 
 @dataclass(frozen=True)
 class Inspection:
     """How a file is looked at.
 
-    Args:
-        reader: See ``reader_order`` of the readers.
-        exact: Decode the whole file, as training does when it meets a file for the first time. Without it the
-            packets are counted and three frames are decoded, so damage between them is not seen.
-        hashed: Hash the bytes, to find copies.
+    ``exact`` decodes it whole, as training does when it meets a file for the first time; without it packets
+    are counted and three frames decoded, so damage between is not seen. ``hashed`` is to find copies.
     """
 
     reader: str | Sequence[str] = 'auto'
@@ -32,28 +28,31 @@ class Inspection:
     hashed: bool = True
 
 
-def inspect_file(path: str | os.PathLike, how: Inspection) -> dict[str, Any]:
-    """Looks at a video or an image; may hang where a native decoder does.
+def inspect_file(path: str | os.PathLike, how: Inspection, root: str | os.PathLike = '') -> dict[str, Any]:
+    """Returns ``frames``, ``seconds`` (None if unknown) and ``sha256`` of a file, or ``why`` not.
 
-    Args:
-        path: The file.
-        how: What is looked at.
-
-    Returns:
-        ``frames``, ``seconds`` (None for an image, and where it is unknown) and ``sha256`` (None unless
-        asked for); for a file that cannot be read, ``why``.
+    It may hang where a native decoder does.
     """
-    path = os.fspath(path)
+    path = os.path.join(root, path)
+    frames, seconds = 0, None
+
+    def choose_ends_and_middle(count: int) -> list[int]:
+        nonlocal frames
+        frames = count
+        return [0, count // 2, count - 1]
+
     try:
         if is_image(path):
-            found = {'frames': len(read_image(path)), 'seconds': None}
+            frames = len(read_image(path))
         else:
-            found = _look_at_video(path, how)
-        return {**found, 'sha256': file_sha256(path) if how.hashed else None}
+            read_frames(path, reader=how.reader, indices_fn=choose_ends_and_middle, exact=how.exact)
+            seconds = _duration(path, frames)
+        sha256 = file_sha256(path) if how.hashed else None
     except VideoReadError as error:
         return {'why': error.why}
     except OSError as error:
         return {'why': f'{type(error).__name__}: {error}'}
+    return {'frames': frames, 'seconds': seconds, 'sha256': sha256}
 
 
 def is_image(path: str | os.PathLike) -> bool:
@@ -61,20 +60,8 @@ def is_image(path: str | os.PathLike) -> bool:
     return PurePath(path).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _look_at_video(path: str, how: Inspection) -> dict[str, Any]:
-    count = 0
-
-    def ends_and_middle(frames: int) -> list[int]:
-        nonlocal count
-        count = frames
-        return [0, frames // 2, frames - 1]
-
-    read_frames(path, reader=how.reader, indices_fn=ends_and_middle, exact=how.exact)
-    return {'frames': count, 'seconds': _seconds(path, count)}
-
-
-def _seconds(path: str, frames: int) -> float | None:
-    """Time from the first frame to the end of the last: by time stamps, else by the frame rate."""
+def _duration(path: str, frames: int) -> float | None:
+    """Seconds from the first frame to the end of the last: by time stamps, else by the frame rate."""
     facts = recall(path, True) or recall(path, False)
     try:
         with av.open(path, metadata_errors='ignore') as container:

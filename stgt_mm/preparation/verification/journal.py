@@ -1,14 +1,13 @@
-"""What is known of each file, one line a file, so that work goes on where it was killed."""
+"""What is known of each file, kept in a database, so that work goes on where it was killed."""
 
 import json
+import sqlite3
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from stgt_mm.errors import UserError
-
-FORMAT = 1
 
 
 class JournalError(UserError):
@@ -19,16 +18,8 @@ class JournalError(UserError):
 class Finding:
     """What a look at a file has shown.
 
-    Args:
-        video: Path below the video root.
-        size: Bytes of the file.
-        mtime_ns: Time of its last change.
-        outcome: ``'read'``, ``'unreadable'``, ``'timed_out'`` or ``'crashed'``.
-        frames: Frames that decode.
-        seconds: Duration, None where it is unknown.
-        sha256: Hash of the bytes, None where it was not asked for.
-        why: Why the file could not be read.
-        time_limit: Seconds it was given, for one that timed out.
+    ``outcome`` is ``'read'``, ``'unreadable'``, ``'timed_out'`` or ``'crashed'``; ``time_limit`` the seconds
+    that one that timed out was given.
     """
 
     video: str
@@ -42,69 +33,74 @@ class Finding:
     time_limit: float | None = None
 
 
+_COLUMNS = ', '.join(field.name for field in fields(Finding))
+_PLACES = ', '.join('?' for _ in fields(Finding))
+
+
 class Journal:
-    """A file that findings are appended to as they come.
+    """A database of findings, each written as it comes: a kill right after it does not lose it.
 
-    A line that was cut by a kill is removed, what stands before it is used.
-
-    Args:
-        path: The file; its folder is made.
-        settings: How files are looked at; findings made otherwise are not mixed with these.
-        restart: Forget what is in it.
-
-    Raises:
-        JournalError: If it was made with other settings, or is no journal.
+    Findings made with other ``settings`` are not mixed with these; ``restart`` forgets what is in the file.
+    One process at a time can have it open. ``known`` has the finding of each file.
     """
 
     def __init__(self, path: str | Path, settings: dict[str, Any], restart: bool = False) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.known: dict[str, Finding] = {}
-        head = {'format': FORMAT, **json.loads(json.dumps(settings))}
-        if self.path.exists() and not restart:
-            self._load(head)
-        self._file: IO[bytes] = self.path.open('wb' if restart else 'ab')
-        if not self._file.tell():
-            self._write(head)
-
-    def _load(self, head: dict[str, Any]) -> None:
-        with self.path.open('rb+') as file:
-            whole = 0
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b'\n'):
-                    break
-                self._take(line, number, head)
-                whole += len(line)
-            file.truncate(whole)
-
-    def _take(self, line: bytes, number: int, head: dict[str, Any]) -> None:
+        self._database = self._open(restart)
         try:
-            row = json.loads(line)
-            if number > 1:
-                row['outcome'] = sys.intern(row['outcome'])  # millions of them, four different
-                finding = Finding(**row)
-        except (ValueError, TypeError, KeyError) as error:
+            made_with = self._database.execute('SELECT settings FROM journal').fetchone()
+            if made_with is None:
+                self._database.execute('INSERT INTO journal VALUES (?)', [json.dumps(settings)])
+            elif made_with[0] != json.dumps(settings):
+                before, now = (
+                    ', '.join(f'{key}={value}' for key, value in json.loads(text).items())
+                    for text in (made_with[0], json.dumps(settings))
+                )
+                raise JournalError(
+                    f"'{self.path}' was made with other options: {before}; now: {now}. Use the same to go "
+                    'on, --restart to begin again, or another --report-dir.'
+                )
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _open(self, restart: bool) -> sqlite3.Connection:
+        database = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        try:
+            # one process, so that the log of changes works on network disks too
+            database.execute('PRAGMA locking_mode = EXCLUSIVE')
+            database.execute('PRAGMA journal_mode = WAL')
+            database.execute('PRAGMA synchronous = NORMAL')
+            if restart:
+                database.execute('DROP TABLE IF EXISTS journal')
+                database.execute('DROP TABLE IF EXISTS finding')
+            database.execute('CREATE TABLE IF NOT EXISTS journal (settings TEXT)')
+            columns = _COLUMNS.replace('video', 'video PRIMARY KEY')
+            database.execute(f'CREATE TABLE IF NOT EXISTS finding ({columns})')
+            rows = database.execute(f'SELECT {_COLUMNS} FROM finding ORDER BY rowid')
+            # millions of outcomes, four different
+            self.known = {row[0]: Finding(*row[:3], sys.intern(row[3]), *row[4:]) for row in rows}
+        except sqlite3.DatabaseError as error:
+            database.close()
+            if 'locked' in str(error):
+                raise JournalError(
+                    f"another process is verifying into '{self.path.parent}'. Wait for it, or end it."
+                ) from error
+            if restart:
+                for suffix in ('', '-wal'):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+                return self._open(restart=False)
             raise JournalError(
-                f'{self.path}:{number}: not a line of a journal ({error}). Use --restart to begin anew.'
+                f"'{self.path}' is no journal ({error}). Use --restart to begin again."
             ) from error
-        if number > 1:
-            self.known[finding.video] = finding
-        elif row != head:
-            raise JournalError(
-                f"'{self.path}' was made with other options: {_shown(row)}; now: {_shown(head)}. Use the "
-                'same to go on, --restart to begin anew, or another --report-dir.'
-            )
+        return database
 
     def is_current(self, video: str, stamp: tuple[int, int], time_limit: float) -> bool:
-        """Says whether a file need not be looked at again.
+        """Says whether a file need not be looked at again: it is known and has the same ``stamp``.
 
-        Args:
-            video: Path below the video root.
-            stamp: Size in bytes and time of the last change in ns that the file has now.
-            time_limit: Seconds a file has now; one that timed out with less is looked at again.
-
-        Returns:
-            False for a file that is new or has changed, too.
+        ``stamp`` is size in bytes and time of the last change in ns. One that timed out with less than
+        ``time_limit`` seconds is looked at again.
         """
         known = self.known.get(video)
         if known is None or (known.size, known.mtime_ns) != stamp:
@@ -112,30 +108,17 @@ class Journal:
         return known.outcome != 'timed_out' or time_limit <= (known.time_limit or 0.0)
 
     def add(self, finding: Finding) -> None:
-        """Appends a finding, so that a kill right after it does not lose it.
-
-        Args:
-            finding: The finding.
-        """
+        """Keeps a finding, in place of an older one of the same file."""
+        try:
+            self._database.execute(f'INSERT OR REPLACE INTO finding VALUES ({_PLACES})', astuple(finding))
+        except sqlite3.OperationalError as error:
+            raise JournalError(
+                f"cannot write to '{self.path}': {error}. Make room; the same command goes on where it was."
+            ) from error
         self.known[finding.video] = finding
-        self._write({key: value for key, value in asdict(finding).items() if value is not None})
-
-    def _write(self, row: dict[str, Any]) -> None:
-        self._file.write(json.dumps(row).encode() + b'\n')
-        self._file.flush()
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
 
     def __enter__(self) -> 'Journal':
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
-
-
-def _shown(head: Any) -> str:
-    if not isinstance(head, dict):
-        return repr(head)[:80]
-    return ', '.join(f'{key}={value}' for key, value in head.items() if key != 'format')
+        self._database.close()

@@ -9,21 +9,15 @@ from stgt_mm.preparation.verification.journal import Finding
 from stgt_mm.utils import did_you_mean
 
 UNUSABLE = ('missing', 'unreadable', 'timed_out', 'crashed')
-CHOICES = ('too_short', 'duplicated')
-KINDS = (*UNUSABLE, *CHOICES)
+KEEPABLE = ('too_short', 'duplicated')
+KINDS = (*UNUSABLE, *KEEPABLE)
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """What is wrong with a file that can be read.
+    """What is wrong with a file that can be read; one whose duration is unknown is long enough.
 
-    Args:
-        min_frames: A video with fewer frames is too short.
-        min_seconds: A video that lasts less is too short; one whose duration is unknown is not.
-        keep: Kinds of :data:`CHOICES` that are reported and stay in the filtered file.
-
-    Raises:
-        ValueError: If a number is negative or a kind is unknown.
+    ``keep`` has kinds of :data:`KEEPABLE` that are reported and stay in the filtered file.
     """
 
     min_frames: int = 2
@@ -36,8 +30,8 @@ class Criteria:
         if not self.min_seconds >= 0:
             raise ValueError(f'--min-seconds {self.min_seconds}: 0 or more.')
         for kind in self.keep:
-            if kind not in CHOICES:
-                raise ValueError(f'--keep {kind}: no such kind. {did_you_mean(kind, CHOICES)}')
+            if kind not in KEEPABLE:
+                raise ValueError(f'--keep {kind}: no such kind. {did_you_mean(kind, KEEPABLE)}')
 
     def too_short(self, finding: Finding) -> bool:
         """Says whether a file that was read is too short; an image never is."""
@@ -50,15 +44,10 @@ class Criteria:
 def judge(
     videos: Iterable[str], findings: Mapping[str, Finding], criteria: Criteria
 ) -> dict[str, list[dict[str, Any]]]:
-    """Sorts files by what is wrong with them; one that is too short may be a copy as well.
+    """Returns the files of each of :data:`KINDS`, in order, with what there is to say.
 
-    Args:
-        videos: Paths below the video root; of several with the same bytes, the first is the original.
-        findings: What is known of them; a file without a finding is missing.
-        criteria: What is too short.
-
-    Returns:
-        For each of :data:`KINDS` the files, in order, with ``video`` and what there is to say.
+    One that is too short may be a copy as well. Of several with the same bytes, the first is the original; a
+    file without a finding is missing.
     """
     problems: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     originals: dict[str, str] = {}
@@ -71,8 +60,8 @@ def judge(
             problems[finding.outcome].append({'video': video, 'why': finding.why})
             continue
         if criteria.too_short(finding):
-            facts = {'frames': finding.frames, 'seconds': finding.seconds}
-            problems['too_short'].append({'video': video, **facts})
+            length = {'frames': finding.frames, 'seconds': finding.seconds}
+            problems['too_short'].append({'video': video, **length})
         if finding.sha256 is not None:
             original = originals.setdefault(finding.sha256, video)
             if original != video:

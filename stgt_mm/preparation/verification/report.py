@@ -1,7 +1,6 @@
 """What verification found: for people, for programs, and the lines that are left."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +16,10 @@ EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of :func:`stgt_mm.preparation.verification.verify`.
+    """The result of :func:`~stgt_mm.preparation.verification.verify`.
 
-    Args:
-        ann_file: Annotation file.
-        video_root: Folder of the videos.
-        lines: Number of lines of each video, in the order of first mention.
-        findings: What is known of each video that is there.
-        problems: For each kind the files, see :func:`judge`.
-        criteria: What is too short, and which kinds are kept.
-        looked_at: Files that this run looked at; the others are known from a run before.
+    ``lines`` has the number of lines of each video, ``problems`` the files of each kind (see :func:`judge`);
+    ``looked_at`` counts the files of this run, the others are known from a run before.
     """
 
     ann_file: Path
@@ -63,14 +56,7 @@ class Verification:
         }
 
     def text(self, examples: int | None = EXAMPLES) -> str:
-        """Writes the report for people.
-
-        Args:
-            examples: Files shown a kind; None for all.
-
-        Returns:
-            Lines of text.
-        """
+        """Writes the report for people, with so many files of a kind; None shows all."""
         known = len(self.findings) - self.looked_at
         rows = [
             f'{self.ann_file}: {len(self.lines):,} videos in {sum(self.lines.values()):,} lines, '
@@ -81,7 +67,7 @@ class Verification:
             entries = self.problems[kind]
             kept = ' (kept)' if entries and kind in self.criteria.keep else ''
             rows.append(f'  {kind.replace("_", " "):<11}{len(entries):>9,}{kept}')
-            rows.extend(f'    {_described(entry)}' for entry in entries[:examples])
+            rows.extend(f'    {_describe(entry)}' for entry in entries[:examples])
             if examples is not None and len(entries) > examples:
                 rows.append(f'    ... {len(entries) - examples:,} more')
         usable = len(self.lines) - len(self.dropped)
@@ -89,14 +75,7 @@ class Verification:
         return '\n'.join(rows)
 
     def write(self, folder: str | Path) -> list[Path]:
-        """Writes ``report.json`` and ``report.txt`` with every file that has a problem.
-
-        Args:
-            folder: Folder that exists.
-
-        Returns:
-            The two files.
-        """
+        """Writes ``report.json`` and ``report.txt`` with every file that has a problem; gives their paths."""
         paths = [Path(folder) / 'report.json', Path(folder) / 'report.txt']
         contents = [json.dumps(self.summary(), indent=1, ensure_ascii=False), self.text(examples=None)]
         for path, content in zip(paths, contents, strict=True):
@@ -105,16 +84,9 @@ class Verification:
         return paths
 
     def write_filtered(self, path: str | Path) -> int:
-        """Writes the lines of usable videos, in order; a file of a run before is removed if there is none.
+        """Writes the lines of usable videos, in order, and returns their number.
 
-        Args:
-            path: JSON-lines file.
-
-        Returns:
-            The number of lines.
-
-        Raises:
-            ValueError: If it is the annotation file itself.
+        A file of a run before is removed if no line is left.
         """
         path = Path(path)
         if path.resolve() == self.ann_file.resolve():
@@ -122,21 +94,17 @@ class Verification:
         if not self.kept_lines:
             path.unlink(missing_ok=True)
             return 0
-        return write_records(self._kept(), path)
-
-    def _kept(self) -> Iterator[dict[str, Any]]:
-        for _, row in read_jsonl(self.ann_file):
-            if row['video'] not in self.dropped:
-                yield row
+        return write_records(
+            (row for _, row in read_jsonl(self.ann_file) if row['video'] not in self.dropped), path
+        )
 
 
-def _described(entry: dict[str, Any]) -> str:
+def _describe(entry: dict[str, Any]) -> str:
     if 'why' in entry:
         return f'{entry["video"]}: {entry["why"]}'
     if 'same_as' in entry:
         return f'{entry["video"]} = {entry["same_as"]}'
     if 'frames' in entry:
-        seconds = entry['seconds']
-        length = '' if seconds is None else f', {seconds:.2f} s'
-        return f'{entry["video"]}: {entry["frames"]} frames{length}'
+        seconds = '' if entry['seconds'] is None else f', {entry["seconds"]:.2f} s'
+        return f'{entry["video"]}: {entry["frames"]} frames{seconds}'
     return entry['video']
