@@ -41,15 +41,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def apply_options(cfg: Any, args: argparse.Namespace) -> None:
-    """Hands the options of the tool to the test loop.
-
-    Args:
-        cfg: The config.
-        args: Options of the tool.
-
-    Raises:
-        ValueError: If the test loop does not take them.
-    """
+    """Hands the options of the tool to the test loop, if it takes them."""
     from stgt_mm.config_check import accepted_keys, resolve_type
 
     wanted: dict[str, Any] = {}
@@ -75,7 +67,7 @@ def _name(kind: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Tests and prints the table."""
+    """Tests, prints the report and writes it if asked."""
     args = parse_args(argv)
     cfg = load_run_config(args)
     if cfg.get('test_cfg') is None or cfg.get('test_dataloader') is None:
@@ -86,30 +78,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.check_only:
         check_run(cfg, reads)
         return
+    from stgt_mm.evaluation.report import report_test
+
     runner = build_runner(cfg, reads)
     metrics = runner.test()
     if runner.rank == 0:
-        report(runner, metrics, cfg, args)
-
-
-def report(runner: Any, metrics: dict[str, float], cfg: Any, args: argparse.Namespace) -> None:
-    """Prints the result with its protocol and writes it if asked.
-
-    Args:
-        runner: The runner.
-        metrics: Result of the test.
-        cfg: The config.
-        args: Options of the tool.
-    """
-    from stgt_mm.evaluation.report import format_table, write_results
-
-    loop = runner.test_loop
-    protocol = dict(getattr(loop, 'protocol', {}), config=args.config, checkpoint=args.checkpoint)
-    paper_row = getattr(loop, 'paper_row', None)
-    print(format_table(metrics, protocol, paper_row))
-    if args.out is not None:
-        write_results(args.out, metrics, protocol, cfg, paper_row)
-        print(f'written to {args.out}')
+        told = {'config': args.config, 'checkpoint': args.checkpoint}
+        print(report_test(runner.test_loop, metrics, told, cfg, args.out))
 
 
 if __name__ == '__main__':

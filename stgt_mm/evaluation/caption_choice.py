@@ -21,19 +21,9 @@ def caption_choice(
     skip_broken: bool = False,
     amp: torch.dtype | None = None,
 ) -> tuple[dict[str, float], int]:
-    """Lets a model choose between captions.
+    """Lets a model choose between captions of a ``CaptionChoiceDataset``, n times; returns metrics and n.
 
-    Args:
-        model: The aligner.
-        name: Put before the names of the numbers.
-        dataset: A ``CaptionChoiceDataset``.
-        batches: Its collated batches.
-        fuse: Takes cosines (n, 2) and matching logits (n, 2, 2), gives scores (n, 2); None: by similarity alone.
-        skip_broken: Whether videos that cannot be read are left out instead of stopping.
-        amp: Type of autocast, or None.
-
-    Returns:
-        ``<name>/*`` by similarity, ``fused_<name>/*`` by the fused scores, and the number of choices n.
+    ``<name>/*`` is by similarity, ``fused_<name>/*`` by ``fuse`` of cosines (n, 2) and logits (n, 2, 2).
     """
     videos = encode_videos(model, dataset, batches, skip_broken, amp, f'encoding for {name}, videos')
     triples = [triple for triple in dataset.triples if triple['video'] not in videos.broken]
@@ -54,17 +44,9 @@ def caption_choice(
 
 
 def choice_accuracy(scores: Tensor, kinds: list[str]) -> dict[str, float]:
-    """Computes how often the true caption is chosen; a tie counts half.
+    """Percentage of true captions chosen, ``accuracy`` over all and one entry a kind; a tie counts half.
 
-    Args:
-        scores: Scores of the true and the false caption, shape (n, 2).
-        kinds: The kind of each of the n choices.
-
-    Returns:
-        ``accuracy`` over all, and one entry a kind, in percent.
-
-    Raises:
-        ValueError: If there is no choice, or scores hold NaN (the message says how many).
+    ``scores`` (n, 2) are those of the true and the false caption, ``kinds`` n words.
     """
     bad = int(scores.isnan().sum())
     if not len(scores):

@@ -24,12 +24,7 @@ TEXT_BLOCK = 256
 
 
 class BrokenVideosError(UserError):
-    """Videos of an evaluation set that are missing or could not be decoded; the message lists them all.
-
-    Args:
-        reasons: Why, by the path of each video.
-        total: Number of videos in the set.
-    """
+    """Videos of an evaluation set that are missing or could not be decoded; ``reasons`` by path."""
 
     def __init__(self, reasons: dict[str, str], total: int) -> None:
         self.reasons = reasons
@@ -43,53 +38,32 @@ class BrokenVideosError(UserError):
 
 @dataclass
 class EncodedVideos:
-    """V videos.
+    """V videos, on the CPU; the same on every process but for ``tokens``."""
 
-    Attributes:
-        queries: Query embeddings on every process, float32 on the CPU, shape (V, Q, P); zero where broken.
-        tokens: Video tokens by index, on the CPU, each (1, M, C): only the videos that this process owns.
-        broken: Reasons by index in the data set of the videos that could not be read, on every process.
-        num_frames: Frames a clip that the model was fed.
-    """
-
-    queries: Tensor
-    tokens: dict[int, Tensor]
-    broken: dict[int, str]
-    num_frames: int
+    queries: Tensor  # embeddings, float32, (V, Q, P), zero where broken
+    tokens: dict[int, Tensor]  # (1, M, C) by index: only the videos that this process owns
+    broken: dict[int, str]  # why, by index in the data set, those that could not be read
+    num_frames: int  # of a clip that the model was fed
 
 
 @dataclass
 class EncodedTexts:
-    """K texts, the same on every process, on the CPU.
+    """K texts, on the CPU, the same on every process."""
 
-    Attributes:
-        embeddings: float32, shape (K, P).
-        ids: Token ids, shape (K, L).
-        mask: True at tokens, shape (K, L).
-    """
-
-    embeddings: Tensor
-    ids: Tensor
-    mask: Tensor
+    embeddings: Tensor  # float32, (K, P)
+    ids: Tensor  # tokens, (K, L)
+    mask: Tensor  # True at tokens, (K, L)
 
 
 @dataclass
 class EncodedSplit:
-    """The part of a data set that can be evaluated, encoded: V videos and K texts in a numbering of their own.
-
-    Attributes:
-        dataset: The data set.
-        videos: The videos that could be read.
-        texts: The texts that have at least one of them.
-        relation: Texts (queries) to videos (items).
-        lost_texts: Indices into the data set's texts of those that lost all their videos.
-    """
+    """The part of a data set that can be evaluated, encoded; videos and texts have numbers of their own."""
 
     dataset: Dataset
-    videos: EncodedVideos
-    texts: EncodedTexts
-    relation: Relation
-    lost_texts: list[int]
+    videos: EncodedVideos  # those that could be read
+    texts: EncodedTexts  # those that have at least one of these videos
+    relation: Relation  # texts (queries) to videos (items)
+    lost_texts: list[int]  # indices into dataset.texts of those that lost all their videos
 
 
 def encode_split(
@@ -124,26 +98,10 @@ def encode_videos(
     amp: torch.dtype | None = None,
     what: str = 'encoding, videos',
 ) -> EncodedVideos:
-    """Encodes each video once.
+    """Encodes each video of a data set once, from its collated batches.
 
     A sampler may hand the same video to two processes, or twice to one (padding): the process of lowest rank
-    keeps it.
-
-    Args:
-        model: Has ``data_preprocessor`` and ``encode_video``.
-        dataset: V videos, ``dataset.videos``.
-        batches: Its collated batches: ``inputs``, ``data_samples`` with ``sample_idx``, and, where files were
-            broken, ``broken``: samples with ``sample_idx`` and ``broken`` (the reason).
-        skip_broken: Whether videos that cannot be read are left out instead of stopping.
-        amp: Type of autocast, or None.
-        what: Name of the work in the progress line.
-
-    Returns:
-        The videos.
-
-    Raises:
-        RuntimeError: If the batches left out a video.
-        BrokenVideosError: If videos cannot be read and ``skip_broken`` is off, or none can be read.
+    keeps it. Videos that cannot be read stop it, unless ``skip_broken``.
     """
     own: dict[int, tuple[Tensor, Tensor]] = {}
     broken: dict[int, str] = {}
@@ -155,7 +113,9 @@ def encode_videos(
         else:
             queries, tokens, num_frames = found
             own[index] = (queries, tokens)
-    gathered = all_gather_object((sorted(own), broken, num_frames, [row.shape for row, _ in own.values()][:1]))
+    gathered = all_gather_object(
+        (sorted(own), broken, num_frames, [row.shape for row, _ in own.values()][:1])
+    )
     broken = dict(sorted((index, why) for _, part, _, _ in gathered for index, why in part.items()))
     owner: dict[int, int] = {}
     for rank, (indices, *_) in enumerate(gathered):
@@ -193,7 +153,9 @@ def _each_video(
         if all(int(sample.sample_idx) in seen for sample in samples):
             continue
         frames = int(batch['inputs'].shape[1])
-        inputs = model.data_preprocessor({'inputs': batch['inputs'], 'data_samples': samples}, False)['inputs']
+        inputs = model.data_preprocessor({'inputs': batch['inputs'], 'data_samples': samples}, False)[
+            'inputs'
+        ]
         for row, sample in enumerate(samples):
             if int(sample.sample_idx) in seen:
                 continue
@@ -249,27 +211,13 @@ def own_blocks(total: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def merge_disjoint(values: Tensor) -> Tensor:
-    """Merges an array, of which each process filled its own entries and left the others zero, on all.
-
-    It is exact, because x + 0 is. The array is changed in place.
-    """
+    """Adds up, in place, what each process filled in of an array that is zero elsewhere; x + 0 is exact."""
     all_reduce(values, op='sum')
     return values
 
 
 def refuse_nan(values: Tensor, what: str) -> Tensor:
-    """Returns ``values``, the same on every process, so that all stop alike and none waits for another.
-
-    Args:
-        values: Any shape.
-        what: What the values are.
-
-    Returns:
-        The values.
-
-    Raises:
-        ValueError: If there is a NaN; the message says how many.
-    """
+    """Returns ``values``, which are the same on every process, so that all stop alike and none waits."""
     bad = int(values.isnan().sum())
     if bad:
         raise ValueError(

@@ -24,15 +24,7 @@ _FORM = '{"rows": {"key": {"table": "Table 1", "t2v": {"R1": 1.0, "R5": 2.0, "R1
 
 @dataclass
 class PaperRow:
-    """A row of a table, digit by digit as it is printed.
-
-    Attributes:
-        key: Its name here.
-        table: Its table in the paper, or empty.
-        setting: What was measured, in words, or empty.
-        values: Printed numbers by group (``'t2v'``, ``'v2t'``, ``'qa'``, ``'efficiency'``) and name (``'R1'``,
-            ``'accuracy'``, ...).
-    """
+    """A row of a table, digit by digit as it is printed; ``values`` by the groups and names of ``NAMES``."""
 
     key: str
     table: str = ''
@@ -47,15 +39,9 @@ class PaperRow:
         return sum((values[name] for name in RECALLS), Decimal(0)) / len(RECALLS)
 
     def follows(self, direction: str) -> bool:
-        """Tells whether the printed R-mean can come from the printed R@k.
+        """Tells whether the printed R-mean can come from the printed R@k; True where nothing can be compared.
 
         R@k may be off by half a unit of their last digit, R-mean by a whole one, in case it was cut.
-
-        Args:
-            direction: ``'t2v'`` or ``'v2t'``.
-
-        Returns:
-            False where the difference is larger than rounding explains; True where nothing can be compared.
         """
         computed, printed = self.recomputed(direction), self.values.get(direction, {}).get('Rmean')
         if computed is None or printed is None:
@@ -73,12 +59,7 @@ class PaperRow:
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Gives the row for JSON.
-
-        Returns:
-            ``source`` (always ``'paper'``), ``key``, ``table``, ``setting``, the printed numbers, ``Rmean``
-            recomputed by direction, and ``flags``.
-        """
+        """Gives the row for JSON, with R-mean recomputed by direction and ``flags``."""
         recomputed = {name: self.recomputed(name) for name in self.values}
         return {
             'source': 'paper',
@@ -130,9 +111,7 @@ def _row(key: str, content: dict[str, Any]) -> PaperRow:
     for group, own in values.items():
         for name, value in own.items():
             if name not in NAMES[group] or not isinstance(value, Decimal):
-                raise ValueError(
-                    f"row '{key}', {group}: {name}={value!r}; numbers {', '.join(NAMES[group])}"
-                )
+                raise ValueError(f"row '{key}', {group}: {name}={value!r}; numbers {', '.join(NAMES[group])}")
     return PaperRow(key, str(content.get('table', '')), str(content.get('setting', '')), values)
 
 

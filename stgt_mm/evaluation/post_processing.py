@@ -26,25 +26,15 @@ BankScorer = Callable[[list[str], float, int], Bank]
 
 
 class PostProcessor(Protocol):
-    """The interface of a post-processor, registered in ``POST_PROCESSORS``.
+    """The interface of a post-processor, registered in ``POST_PROCESSORS``."""
 
-    Attributes:
-        name: Suffix of the names of its metrics, for example ``'dsl'`` for ``t2v_dsl/R1``.
-        note: What a reader of its numbers has to know, in one line.
-    """
-
-    name: str
-    note: str
+    name: str  # suffix of the names of its metrics: 'dsl' for t2v_dsl/R1
+    note: str  # what a reader of its numbers has to know, in one line
 
     def apply(self, ranking: Ranking, score_bank: BankScorer) -> Ranking | None:
-        """Processes a ranking.
+        """Processes similarities under the name ``<ranking>_<suffix>``; None where that has no meaning.
 
-        Args:
-            ranking: Similarities without candidates.
-            score_bank: :func:`bank_statistics` for the videos of the split: takes texts, scale and k.
-
-        Returns:
-            The processed ranking under the name ``<name>_<suffix>``; None where it has no meaning.
+        ``score_bank`` is :func:`bank_statistics` for the videos of the split: takes texts, scale and top_k.
         """
 
 
@@ -149,18 +139,10 @@ def bank_statistics(
     top_k: int = 1,
     amp: torch.dtype | None = None,
 ) -> Bank:
-    """Scores a bank of texts against the videos, in fixed blocks dealt out to the processes.
+    """Scores a bank of texts against the videos (V, Q, P), in fixed blocks dealt out to the processes.
 
-    Args:
-        model: Has ``data_preprocessor.tokenize``, ``encode_text`` and ``similarity``.
-        queries: Query embeddings of V videos, shape (V, Q, P).
-        texts: The bank; its similarities are never held at once.
-        scale: Factor before the exponential.
-        top_k: See :func:`~stgt_mm.functional.post_processing.hubs`.
-        amp: Type of autocast, or None.
-
-    Returns:
-        Log mass of each video, float64, and whether it is a hub, bool, both (V,), on every process.
+    Returns the log mass of each video, float64, and whether it is a hub, bool, both (V,), on every process.
+    The similarities of the bank are never held at once.
     """
     device = device_of(model)
     mass = torch.zeros(-(-len(texts) // TEXT_BLOCK), len(queries), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Second step of evaluation: similarity over all pairs, then the matching head on each query's best candidates.
+"""Second step of evaluation: similarity over all pairs, then the matching head on the best candidates.
 
 As in :mod:`~stgt_mm.evaluation.encode`, what is computed together depends only on the data, never on the
 number of processes.
@@ -6,6 +6,7 @@ number of processes.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -40,47 +41,27 @@ MATCHING_BLOCK = 128
 
 @dataclass
 class Candidates:
-    """The best items of every query in both directions; their n different pairs, each scored once.
+    """The best items of every query in both directions; their n different pairs, each scored once."""
 
-    Attributes:
-        t2v: Candidate videos of each text, best first, shape (K, k).
-        v2t: Candidate texts of each video, shape (V, k').
-        t2v_pair: Which of the n pairs each is, shape (K, k).
-        v2t_pair: Shape (V, k').
-        cosine: Similarity of the pairs, shape (n,).
-        logits: Matching logits of the pairs, shape (n, 2).
-    """
-
-    t2v: Tensor
-    v2t: Tensor
-    t2v_pair: Tensor
-    v2t_pair: Tensor
-    cosine: Tensor
-    logits: Tensor
+    t2v: Tensor  # videos of each text, best first, (K, k)
+    v2t: Tensor  # texts of each video, best first, (V, k')
+    t2v_pair: Tensor  # which of the n pairs each is, (K, k)
+    v2t_pair: Tensor  # (V, k')
+    cosine: Tensor  # similarity of the pairs, (n,)
+    logits: Tensor  # their matching logits, (n, 2)
 
 
 @dataclass
 class Ranking:
-    """Scores of one direction: a similarity for every pair and, re-ranked, better ones for candidates.
+    """Scores of one direction: a similarity for every pair and, re-ranked, better ones for candidates."""
 
-    Attributes:
-        name: Prefix of the metrics, for example ``'t2v'`` or ``'sim_t2v'``.
-        direction: ``'t2v'`` (texts are the queries) or ``'v2t'``.
-        relation: Queries to the items that answer them.
-        similarity: Shape (n, N): n queries, N items.
-        candidates: Items that were re-ranked, shape (n, k), or ``None``.
-        fused: Their scores, shape (n, k), or ``None``.
-        process: Post-processing of rows of similarities, (m, N) to (m, N), or ``None``. Not together with
-            candidates.
-    """
-
-    name: str
-    direction: str
-    relation: Relation
-    similarity: Tensor
-    candidates: Tensor | None = None
-    fused: Tensor | None = None
-    process: Callable[[Tensor], Tensor] | None = None
+    name: str  # prefix of the metrics: 't2v', 'sim_t2v', ...
+    direction: str  # 't2v' (texts are the queries) or 'v2t'
+    relation: Relation  # queries to the items that answer them
+    similarity: Tensor  # (n, N): n queries, N items
+    candidates: Tensor | None = None  # items that were re-ranked, (n, k)
+    fused: Tensor | None = None  # their scores, (n, k)
+    process: Callable[[Tensor], Tensor] | None = None  # of rows (m, N), instead of re-ranking
 
     @property
     def galleries(self) -> tuple[str, ...]:
@@ -89,25 +70,22 @@ class Ranking:
             return ('videos',)
         return ('captions',) if self.relation.is_one_to_one() else ('captions', 'videos')
 
-    def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor | None]:
-        """Takes the scores of some queries.
+    def blocks(self, first: int = 0, step: int = 1) -> Iterator[tuple[int, Tensor, Tensor, Tensor | None]]:
+        """Yields every ``step``-th block of m queries: number of its first, scores, what is relevant, tier.
 
-        Args:
-            start: First query.
-            stop: Query after the last.
-
-        Returns:
-            Scores and tiers, each (stop - start, N). Tier 1 holds the candidates with their fused scores and
-            goes before tier 0, the others with their similarity. Without re-ranking there is no tier.
+        These are (m, N). Tier 1 holds the candidates with their fused scores and goes before tier 0, the
+        others with their similarity; without re-ranking there is no tier.
         """
-        scores = self.similarity[start:stop].double()
-        if self.process is not None:
-            scores = self.process(scores)
-        if self.candidates is None:
-            return scores, None
-        index = self.candidates[start:stop]
-        tier = torch.zeros_like(scores, dtype=torch.int8).scatter_(1, index, 1)
-        return scores.scatter(1, index, self.fused[start:stop].double()), tier
+        for start, stop in islice(row_chunks(*self.similarity.shape), first, None, step):
+            relevant = self.relation.mask(start, stop, self.similarity.shape[1])
+            scores, tier = self.similarity[start:stop].double(), None
+            if self.process is not None:
+                scores = self.process(scores)
+            if self.candidates is not None:
+                index = self.candidates[start:stop]
+                tier = torch.zeros_like(scores, dtype=torch.int8).scatter_(1, index, 1)
+                scores = scores.scatter(1, index, self.fused[start:stop].double())
+            yield start, scores, relevant, tier
 
 
 def similarity_matrix(model: nn.Module, queries: Tensor, texts: Tensor) -> Tensor:
@@ -127,15 +105,9 @@ def similarity_block(model: nn.Module, queries: Tensor, texts: Tensor) -> Tensor
 
 
 def top_candidates(similarity: Tensor, k: int) -> Tensor:
-    """Finds the items that are worth re-ranking.
+    """Finds the best items of each query in a matrix (n, N): indices, int64, shape (n, min(k, N)).
 
-    Args:
-        similarity: Shape (n, N).
-        k: Candidates a query; more than N means all.
-
-    Returns:
-        Item indices, best first, of equally good ones the first, int64, shape (n, min(k, N)). So those for a
-        smaller k are the first of those for a larger one.
+    The best comes first, of equally good ones the first: those for a smaller k lead those for a larger one.
     """
     blocks = []
     for start, stop in row_chunks(*similarity.shape):
@@ -151,7 +123,7 @@ def top_candidates(similarity: Tensor, k: int) -> Tensor:
 
 
 def unique_pairs(video: Tensor, text: Tensor, num_texts: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns videos and texts of the different pairs, sorted by video, and which of them each given one is."""
+    """Videos and texts of the different pairs, sorted by video, and which of them each given one is."""
     keys, place = (video * num_texts + text).unique(return_inverse=True)
     return keys // num_texts, keys % num_texts, place
 
@@ -164,23 +136,10 @@ def match_pairs(
     text: Tensor,
     amp: torch.dtype | None = None,
 ) -> Tensor:
-    """Scores each pair with the matching head; a video is projected once for all its texts.
+    """Logits (no match, match) of n pairs that are sorted by video, float32 on every process, shape (n, 2).
 
-    A process scores the pairs of its own videos, one video at a time, shortest texts first, in fixed blocks.
-
-    Args:
-        model: Has ``qformer.project_video``, ``qformer.fuse`` and ``matching_head``.
-        tokens: Video tokens (1, M, C) by index, of the videos that this process owns.
-        texts: The texts.
-        video: Videos of n pairs, sorted, shape (n,).
-        text: Their texts, shape (n,).
-        amp: Type of autocast, or None.
-
-    Returns:
-        Logits (no match, match) of every pair on every process, float32 on the CPU, shape (n, 2).
-
-    Raises:
-        ValueError: If logits are NaN.
+    A process scores the pairs of the videos whose ``tokens`` it owns, one video at a time, projected once for
+    all its texts, these shortest first and in fixed blocks.
     """
     device = device_of(model)
     length = texts.mask.sum(dim=1)
@@ -202,7 +161,7 @@ def match_pairs(
 def match_candidates(
     model: nn.Module, split: EncodedSplit, similarity: Tensor, k: int, amp: torch.dtype | None = None
 ) -> Candidates:
-    """Chooses the k best candidates of each query by similarity (V, K) and has the matching head score them."""
+    """Chooses the k best candidates of each query by similarity (V, K); the matching head scores them."""
     t2v, v2t = top_candidates(similarity.T, k), top_candidates(similarity, k)
     videos, texts = torch.arange(len(v2t)), torch.arange(len(t2v))
     video, text, place = unique_pairs(
@@ -236,57 +195,33 @@ def fused_rankings(
 def calibrated_weight(
     similarity: Tensor, relation: Relation, found: Candidates, fuse: Callable[..., Tensor]
 ) -> float:
-    """Chooses the weight of the matching margin with the best R-mean over both directions.
-
-    Args:
-        similarity: Shape (V, K).
-        relation: Texts to videos.
-        found: The candidates.
-        fuse: Takes cosines (n,), logits (n, 2) and ``weight``, gives scores (n,).
-
-    Returns:
-        A weight of ``WEIGHT_GRID``.
-    """
+    """Chooses the weight of ``fuse(cosine, logits, weight=...)`` with the best R-mean of both directions."""
 
     def quality(weight: float) -> float:
         total = 0.0
         fused = fuse(found.cosine, found.logits, weight=weight)
         for ranking in fused_rankings(similarity, relation, found, fused):
-            rows, columns = ranking.similarity.shape
-            parts = []
-            for start, stop in row_chunks(rows, columns):
-                scores, tier = ranking.rows(start, stop)
-                parts.append(count_ranks(scores, ranking.relation.mask(start, stop, columns), tier))
-            counts = RankCounts(*(torch.cat(column) for column in zip(*parts)))
-            total += retrieval_metrics(counts)['Rmean']
+            parts = [count_ranks(*block) for _, *block in ranking.blocks()]
+            total += retrieval_metrics(RankCounts(*map(torch.cat, zip(*parts))))['Rmean']
         return total
 
     return choose_weight(quality, WEIGHT_GRID)
 
 
 def query_batches(ranking: Ranking) -> Iterator[list[dict[str, Any]]]:
-    """Lays out this process's share of the queries as data samples for metrics, in batches.
+    """Lays out this process's share of the queries as data samples for metrics, a dict a query, in batches.
 
-    Args:
-        ranking: The scores.
-
-    Yields:
-        Samples of one gallery, one a query: ``ranking`` (its name), ``gallery`` (``'videos'`` or
-        ``'captions'``: what is ranked), ``query`` (its index), ``scores`` float64 (N,), ``relevant`` bool
-        (N,), ``tier`` int8 (N,) or None: a higher tier goes before a lower one, whatever the scores.
+    ``ranking``: its name; ``gallery``: what is ranked, ``'videos'`` or ``'captions'``, one a batch;
+    ``query``: its index; ``scores``: float64 (N,); ``relevant``: bool (N,); ``tier``: int8 (N,) or None: a
+    higher tier goes before a lower one, whatever the scores.
     """
-    rows, columns = ranking.similarity.shape
-    for number, (start, stop) in enumerate(row_chunks(rows, columns)):
-        if number % get_world_size() != get_rank():
-            continue
-        scores, tier = ranking.rows(start, stop)
-        relevant = ranking.relation.mask(start, stop, columns)
+    for start, scores, relevant, tier in ranking.blocks(get_rank(), get_world_size()):
         for gallery in ranking.galleries:
             if (ranking.direction, gallery) == ('v2t', 'videos'):
                 # the best caption of each video stands for it, and the query's own video is the right one
-                scores, tier = best_of_groups(scores, ranking.relation.transposed(), rows, tier)
-                own = torch.arange(rows)
-                relevant = Relation(own, own).mask(start, stop, rows)
+                videos = torch.arange(len(ranking.similarity))
+                scores, tier = best_of_groups(scores, ranking.relation.transposed(), len(videos), tier)
+                relevant = Relation(videos, videos).mask(start, start + len(scores), len(videos))
             yield [
                 {
                     'ranking': ranking.name,
@@ -296,5 +231,5 @@ def query_batches(ranking: Ranking) -> Iterator[list[dict[str, Any]]]:
                     'tier': None if tier is None else tier[row],
                     'relevant': relevant[row],
                 }
-                for row in range(stop - start)
+                for row in range(len(scores))
             ]

@@ -11,6 +11,7 @@ from typing import Any
 import mmengine
 import torch
 from mmengine.evaluator import BaseMetric
+from mmengine.runner import BaseLoop
 
 from stgt_mm.evaluation.paper_rows import PaperRow
 from stgt_mm.evaluation.tables import Groups, aligned, caption_choice_table, value_table
@@ -21,6 +22,22 @@ from stgt_mm.version import __version__
 MOST_NAMED = 5
 # backbones, text encoders and decoders: another version may give other tokens or frames
 _INSTALLED = ('timm', 'transformers', 'av', 'decord')
+
+
+def report_test(
+    loop: BaseLoop, metrics: dict[str, float], told: dict[str, str], cfg: Any, out: str | None = None
+) -> str:
+    """Reports a test of any task as text, and as JSON if ``out`` is a path.
+
+    A loop has ``evaluator`` and, to say how it measured, ``protocol``; ``told`` is added to it.
+    """
+    protocol = {**getattr(loop, 'protocol', {}), **told}
+    measured_by = loop.evaluator.metrics
+    text = format_report(metrics, protocol, measured_by)
+    if out is None:
+        return text
+    write_results(out, metrics, protocol, cfg, first_paper_row(measured_by))
+    return f'{text}\nwritten to {out}'
 
 
 def format_report(
@@ -46,7 +63,11 @@ def format_report(
         else:
             single[key] = value
     measured_by = list(measured_by)
-    tables = [(metric.table, getattr(metric, 'paper_row', None)) for metric in measured_by if hasattr(metric, 'table')]
+    tables = [
+        (metric.table, getattr(metric, 'paper_row', None))
+        for metric in measured_by
+        if hasattr(metric, 'table')
+    ]
     parts = [_protocol_lines(protocol)]
     for make, row in [*tables, (caption_choice_table, None), (value_table, first_paper_row(measured_by))]:
         table = make(groups, protocol, row)
@@ -72,12 +93,7 @@ def write_results(
 ) -> None:
     """Writes the result as JSON: metrics, protocol, versions, hashes of checkpoint, config and annotations.
 
-    Args:
-        path: File to write; folders are made. It appears only when it is complete.
-        metrics: What the loop returns.
-        protocol: The loop's ``protocol``, and ``checkpoint`` (a path) if there is one.
-        cfg: The config that was run.
-        paper_row: Row of the paper that belongs to the setting.
+    ``protocol`` is the loop's, with ``checkpoint`` (a path) if there is one.
     """
     result: dict[str, Any] = {'metrics': metrics, 'protocol': dict(protocol), 'versions': versions()}
     for name in ('checkpoint', 'annotation'):

@@ -69,12 +69,7 @@ class RetrievalMetric(BaseMetric):
         self.paper_row = None if paper_row is None else find_paper_row(paper_row, paper_tables)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Counts the ranks of some queries.
-
-        Args:
-            data_batch: Not used.
-            data_samples: One dict a query, see :func:`~stgt_mm.evaluation.rank.query_batches`.
-        """
+        """Counts the ranks of queries, dicts as of :func:`~stgt_mm.evaluation.rank.query_batches`."""
         for key, group in groupby(data_samples, lambda sample: (sample['ranking'], sample['gallery'])):
             queries = list(group)
             scores, relevant = (torch.stack([q[name] for q in queries]) for name in ('scores', 'relevant'))
@@ -84,14 +79,7 @@ class RetrievalMetric(BaseMetric):
             self.results.append((*key, torch.stack([number, *counts], dim=1)))
 
     def compute_metrics(self, results: list[tuple[str, str, Tensor]]) -> dict[str, float]:
-        """Computes the metrics.
-
-        Args:
-            results: (ranking, gallery, rows of query, better, tied, relevant).
-
-        Returns:
-            ``<ranking>/R1``, ``R5``, ``R10``, ``Rmean`` (percent), ``MdR``, ``MnR``.
-        """
+        """Computes ``<ranking>/R1`` etc. from (ranking, gallery, rows of query, better, tied, relevant)."""
         found: dict[str, dict[str, list[Tensor]]] = {}
         for ranking, gallery, rows in results:
             found.setdefault(ranking, {}).setdefault(gallery, []).append(rows)

@@ -15,16 +15,11 @@ class Table(NamedTuple):
 
     A metric brings its own as ``table``, a function of (groups, protocol, paper_row), where groups are the
     numbers ``<group>/<name>`` that no table before it has shown.
-
-    Attributes:
-        shown: The groups that stand in it; without any it is left out.
-        rows: Cells, the header first; the first two columns are words.
-        notes: Lines below it.
     """
 
-    shown: set[str]
-    rows: list[list[str]]
-    notes: list[str]
+    shown: set[str]  # the groups that stand in it; without any it is left out
+    rows: list[list[str]]  # cells, the header first; the first two columns are words
+    notes: list[str]  # lines below it
 
 
 def recall_table(groups: Groups, protocol: dict[str, Any], paper_row: PaperRow | None = None) -> Table:

@@ -1,4 +1,4 @@
-"""Broken clips, choices, calibration and options of the loop, and the loop under a real runner."""
+"""Broken clips, caption choices, calibration and options of the loop, and the loop under a real runner."""
 
 import json
 
@@ -18,7 +18,7 @@ from fake_retrieval import (
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
-from stgt_mm.datasets import ChoiceDataset, EpochSampler, RetrievalDataset
+from stgt_mm.datasets import CaptionChoiceDataset, EpochSampler, RetrievalDataset
 from stgt_mm.engine.loops.retrieval_loop import RetrievalLoop
 from stgt_mm.evaluation import BrokenVideosError, RetrievalMetric
 from stgt_mm.functional.fusion import fuse_scores
@@ -38,18 +38,20 @@ def test_videos_are_encoded_once_and_the_mode_comes_back():
 
 
 def test_progress_counts_every_video_of_the_split_and_of_the_choices(monkeypatch):
-    calls = {}
+    counts = {}
 
-    def recorded(what):
-        return lambda done, total: calls.setdefault(what, []).append((done, total))
+    def track(items, what, total):
+        items = list(items)
+        counts.setdefault(what, []).append((len(items), total))
+        return items
 
-    monkeypatch.setattr('stgt_mm.evaluation.scorer.log_progress', recorded)
-    loop = make_loop(rerank_k=3, choices=['facts'])
-    loop.run()
-    total = len(loop.dataloader.dataset)
-    whole = [(done, total) for done in range(1, total + 1)]
-    assert calls['Encoding, videos done'] == whole
-    assert len(calls['Encoding for facts, videos done']) == calls['Encoding for facts, videos done'][-1][1]
+    monkeypatch.setattr('stgt_mm.evaluation.encode.track', track)
+    make_loop(rerank_k=3, choices=['facts']).run()
+    assert counts == {
+        'encoding, videos': [(23, 23)],
+        're-ranking, videos': [(23, 23)] * 2,
+        'encoding for facts, videos': [(23, 23)],
+    }
 
 
 def test_broken_videos_stop_or_are_left_out_and_counted():
@@ -174,7 +176,7 @@ def test_missing_files_and_wrong_paths_of_choices_show_before_any_work(tmp_path)
             sampler = dict(type=EpochSampler, shuffle=False)
             return dict(dataset=dataset, batch_size=1, sampler=sampler, collate_fn=collate)
 
-        choices = {'facts': loader(ChoiceDataset, ann_file)}
+        choices = {'facts': loader(CaptionChoiceDataset, ann_file)}
         videos, runner = loader(RetrievalDataset, main), StubRunner(FakeAligner())
         return RetrievalLoop(runner, videos, Evaluator(RetrievalMetric()), choices=choices, **options)
 

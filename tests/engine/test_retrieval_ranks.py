@@ -4,15 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import torch
-from fake_retrieval import NAMES, FakeRetrieval, brute_force, full_matrices, make_loop
+from fake_retrieval import NAMES, FakeRetrieval, brute_force, digest_of_scores, full_matrices, make_loop
 from torch.utils.data import DistributedSampler
 
-from stgt_mm.evaluation import BrokenVideosError, RetrievalMetric
+from stgt_mm.evaluation import BrokenVideosError
 from stgt_mm.functional.fusion import fuse_scores
 
 
@@ -47,21 +46,10 @@ def test_without_reranking_only_similarity_is_reported():
         assert loop.protocol['score_fusion'] == 'itc'
 
 
-class Recorder(RetrievalMetric):
-    """Keeps a hash of every score, so that a difference too small for a rank shows."""
-
-    def process(self, data_batch, data_samples):
-        super().process(data_batch, data_samples)
-        scores = [table.rows(0, len(table.similarity))[0] for table in data_samples]
-        # 0.0 is added because a sum over processes turns -0.0 into it.
-        self.digest = sha256(torch.cat([table.flatten() + 0.0 for table in scores]).numpy()).hexdigest()
-
-
 def all_numbers(batch_size, sampler=None):
-    metric = Recorder()
     options = {'score_fusion': 'calibrated', 'rerank_k': 5, 'calibrate': True}
-    numbers = make_loop(None, batch_size, metric, ['facts'], sampler, **options).run()
-    return {**numbers, 'digest': metric.digest}
+    loop = make_loop(None, batch_size, None, ['facts'], sampler, **options)
+    return {**loop.run(), 'digest': digest_of_scores(loop)}
 
 
 def test_the_batch_size_changes_no_digit():

@@ -9,7 +9,7 @@ KEY = 'fusion_weight'
 
 
 class FusionWeightHook(Hook):
-    """Keeps the weight in the checkpoint's meta data; ``RetrievalLoop`` registers it and chooses the weight."""
+    """Keeps the weight in the checkpoint's meta data; ``RetrievalLoop`` registers it."""
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Writes the weight, if one was calibrated."""

@@ -60,7 +60,7 @@ class RetrievalLoop(BaseLoop):
             :func:`~stgt_mm.functional.fusion.fuse_scores`.
         fusion_weight: Weight of the margin in ``'calibrated'``. ``None``: the calibrated one of the
             checkpoint, else 0.5.
-        calibrate: Chooses the weight on this split at every run and keeps it in checkpoints. For a validation split.
+        calibrate: Chooses the weight on this split and keeps it in checkpoints. For a validation split.
         post_processors: Configs of post-processors, ``DSL`` or ``QBNorm``, whose numbers are reported beside
             the others: ``t2v_dsl/*``, with re-ranking ``sim_t2v_dsl/*``.
         amp: ``'bfloat16'`` or ``'float16'`` runs the model under autocast; ``True`` means bfloat16.
@@ -128,20 +128,13 @@ class RetrievalLoop(BaseLoop):
 
     @property
     def weight(self) -> float:
-        """The weight of the calibrated fusion that is in force: the option's, the checkpoint's or the default."""
+        """The weight of the calibrated fusion: the option's, else the checkpoint's, else the default."""
         stored = self.runner.message_hub.get_info(KEY, DEFAULT_WEIGHT)
         return float(stored if self.fusion_weight is None else self.fusion_weight)
 
     @torch.no_grad()
     def run(self) -> dict[str, float]:
-        """Runs the evaluation.
-
-        Returns:
-            The metrics; ``protocol`` then holds how they came about.
-
-        Raises:
-            BrokenVideosError: If videos cannot be decoded and ``skip_broken`` is off.
-        """
+        """Runs the evaluation and returns the metrics; ``protocol`` then holds how they came about."""
         mode = self.mode
         self.runner.call_hook(f'before_{mode}')
         self.runner.call_hook(f'before_{mode}_epoch')
@@ -163,14 +156,7 @@ class RetrievalLoop(BaseLoop):
     def encode(self, hooks: bool = False) -> EncodedSplit:
         """Encodes every video and every text once, for :meth:`evaluate` and :meth:`sweep_rerank_k`.
 
-        Args:
-            hooks: Whether hooks are called around each batch.
-
-        Returns:
-            The split. What changes the encoders, such as the graph's threshold, needs a new one.
-
-        Raises:
-            BrokenVideosError: If videos cannot be decoded and ``skip_broken`` is off.
+        What changes the encoders, such as the graph's threshold, needs a new split.
         """
         self._prepare_cache(self.dataloader.dataset)
         batches = self._batches() if hooks else self.dataloader
@@ -179,14 +165,7 @@ class RetrievalLoop(BaseLoop):
 
     @torch.no_grad()
     def evaluate(self, split: EncodedSplit) -> dict[str, float]:
-        """Evaluates an encoded split.
-
-        Args:
-            split: From :meth:`encode`, with the model as it is now.
-
-        Returns:
-            The metrics of the retrieval, without caption choices; ``protocol`` describes them.
-        """
+        """Evaluates an encoded split, without caption choices; ``protocol`` describes the metrics."""
         rankings = self.rank(split, [self.rerank_k], self.calibrate)[self.rerank_k]
         return self._count(split, rankings, self.rerank_k)
 
@@ -194,15 +173,7 @@ class RetrievalLoop(BaseLoop):
     def sweep_rerank_k(self, split: EncodedSplit, values: Sequence[int]) -> dict[int, dict[str, float]]:
         """Evaluates an encoded split at several numbers of candidates; a pair is scored once.
 
-        Args:
-            split: From :meth:`encode`, with the model as it is now.
-            values: Candidates a query; 0 is similarity alone.
-
-        Returns:
-            The metrics by number of candidates. No weight is calibrated.
-
-        Raises:
-            ValueError: If there is no value, one is negative, or the loop's ``score_fusion`` is ``'itc'``.
+        Returns the metrics by number of candidates, 0 being similarity alone. No weight is calibrated.
         """
         if not values or min(values) < 0:
             raise ValueError(f'rerank_k={list(values)}: at least one is needed, and each is at least 0.')
@@ -214,16 +185,7 @@ class RetrievalLoop(BaseLoop):
     def rank(
         self, split: EncodedSplit, values: Sequence[int], calibrate: bool = False
     ) -> dict[int, list[Ranking]]:
-        """Ranks an encoded split.
-
-        Args:
-            split: From :meth:`encode`, with the model as it is now.
-            values: Candidates a query, once or several times.
-            calibrate: Whether the weight of the fusion is chosen on this split and kept.
-
-        Returns:
-            The rankings by number of candidates, the same on every process.
-        """
+        """Ranks an encoded split with each number of candidates, the same on every process."""
         model, relation = self.model, split.relation
         with evaluating(self.runner.model):
             similarity = similarity_matrix(model, split.videos.queries, split.texts.embeddings)
@@ -245,7 +207,9 @@ class RetrievalLoop(BaseLoop):
 
     def _fuse(self, cosine: Tensor, logits: Tensor, weight: float | None = None) -> Tensor:
         temperature = float(self.model.contrastive_head.temperature)
-        return fuse_scores(cosine, logits, self.fusion, temperature, self.weight if weight is None else weight)
+        return fuse_scores(
+            cosine, logits, self.fusion, temperature, self.weight if weight is None else weight
+        )
 
     def _count(self, split: EncodedSplit, rankings: list[Ranking], k: int) -> dict[str, float]:
         """Lets the metrics of the evaluator count, and says in ``protocol`` what."""

@@ -12,11 +12,7 @@ from stgt_mm.evaluation.encode import BrokenVideosError
 
 
 def autocast_dtype(amp: bool | str) -> torch.dtype | None:
-    """Reads the option ``amp``; None is full precision.
-
-    Raises:
-        ValueError: If it is not False, True, ``'bfloat16'`` or ``'float16'``.
-    """
+    """Reads the option ``amp``; None is full precision."""
     names = {False: None, True: torch.bfloat16, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
     if amp not in names:
         raise ValueError(f"amp={amp!r} is unknown. Use False, True, 'bfloat16' or 'float16'.")
@@ -24,16 +20,9 @@ def autocast_dtype(amp: bool | str) -> torch.dtype | None:
 
 
 def collecting_broken(dataloader: DataLoader | dict[str, Any]) -> DataLoader | dict[str, Any]:
-    """Has the data set hand over clips that are missing or broken as samples, so that all can be listed.
+    """Has the data set of a config hand over missing and broken clips as samples, so that all can be listed.
 
-    Args:
-        dataloader: A data loader, left as it is, or its config.
-
-    Returns:
-        The loader, or a changed copy of the config.
-
-    Raises:
-        ValueError: If the data set is told to leave out missing clips by itself: nobody would see it.
+    A data loader is left as it is.
     """
     if isinstance(dataloader, DataLoader) or not isinstance(dataloader.get('dataset'), dict):
         return dataloader
