@@ -22,7 +22,7 @@ from stgt_mm.engine.cli import (
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the options."""
+    """Reads the options."""
     parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('checkpoint', help='a .pth or .safetensors file; must fit the model in every key')
@@ -44,9 +44,7 @@ def apply_options(cfg: Any, args: argparse.Namespace) -> None:
     """Hands the options of the tool to the test loop, if it takes them."""
     from stgt_mm.config_check import accepted_keys, resolve_type
 
-    wanted: dict[str, Any] = {}
-    if args.skip_broken:
-        wanted['skip_broken'] = True
+    wanted: dict[str, Any] = {'skip_broken': True} if args.skip_broken else {}
     added = [dict(type='DSL')] if args.dsl else []
     if args.qb_norm is not None:
         added.append(dict(type='QBNorm', bank=args.qb_norm))
@@ -84,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     metrics = runner.test()
     if runner.rank == 0:
         told = {'config': args.config, 'checkpoint': args.checkpoint}
-        print(report_test(runner.test_loop, metrics, told, cfg, args.out))
+        report_test(runner.test_loop, metrics, told, cfg, args.out)
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -26,33 +26,26 @@ _INSTALLED = ('timm', 'transformers', 'av', 'decord')
 
 def report_test(
     loop: BaseLoop, metrics: dict[str, float], told: dict[str, str], cfg: Any, out: str | None = None
-) -> str:
-    """Reports a test of any task as text, and as JSON if ``out`` is a path.
+) -> None:
+    """Prints the result of a test of any task, and writes it as JSON if ``out`` is a path.
 
     A loop has ``evaluator`` and, to say how it measured, ``protocol``; ``told`` is added to it.
     """
     protocol = {**getattr(loop, 'protocol', {}), **told}
     measured_by = loop.evaluator.metrics
-    text = format_report(metrics, protocol, measured_by)
-    if out is None:
-        return text
-    write_results(out, metrics, protocol, cfg, first_paper_row(measured_by))
-    return f'{text}\nwritten to {out}'
+    print(format_report(metrics, protocol, measured_by))
+    if out is not None:
+        write_results(out, metrics, protocol, cfg, first_paper_row(measured_by))
+        print(f'written to {out}')
 
 
 def format_report(
-    metrics: dict[str, float], protocol: dict[str, Any], measured_by: Iterable[BaseMetric] = ()
+    metrics: dict[str, float], protocol: dict[str, Any], measured_by: Sequence[BaseMetric] = ()
 ) -> str:
     """Writes the result of any task as text: how it was measured, the tables, what stands in no table.
 
-    Args:
-        metrics: What the loop returns: ``<group>/<name>`` or ``<name>``.
-        protocol: The loop's ``protocol``.
-        measured_by: The evaluator's metrics. One may have ``table``, a function as described at
-            :class:`~stgt_mm.evaluation.tables.Table`, and ``paper_row``, the row that is shown with it.
-
-    Returns:
-        Lines of plain text.
+    ``metrics`` are ``<group>/<name>`` or ``<name>``. A metric that they were measured by may have ``table``,
+    a function as described at :class:`~stgt_mm.evaluation.tables.Table`, and ``paper_row`` to go with it.
     """
     groups: Groups = {}
     single: dict[str, float] = {}
@@ -62,14 +55,13 @@ def format_report(
             groups.setdefault(group, {})[name] = value
         else:
             single[key] = value
-    measured_by = list(measured_by)
-    tables = [
+    own = [
         (metric.table, getattr(metric, 'paper_row', None))
         for metric in measured_by
         if hasattr(metric, 'table')
     ]
     parts = [_protocol_lines(protocol)]
-    for make, row in [*tables, (caption_choice_table, None), (value_table, first_paper_row(measured_by))]:
+    for make, row in [*own, (caption_choice_table, None), (value_table, first_paper_row(measured_by))]:
         table = make(groups, protocol, row)
         if table.shown:
             parts += [aligned(table.rows), table.notes]
@@ -78,7 +70,7 @@ def format_report(
     return '\n\n'.join('\n'.join(lines) for lines in parts if lines)
 
 
-def first_paper_row(metrics: Iterable[BaseMetric]) -> PaperRow | None:
+def first_paper_row(metrics: Sequence[BaseMetric]) -> PaperRow | None:
     """Returns the row of the paper that one of the metrics names, if one does."""
     rows = (getattr(metric, 'paper_row', None) for metric in metrics)
     return next((row for row in rows if row is not None), None)

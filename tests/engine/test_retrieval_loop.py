@@ -11,14 +11,13 @@ from fake_retrieval import (
     FakeRetrieval,
     StubRunner,
     brute_force,
-    collate,
     full_matrices,
     make_loop,
 )
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
-from stgt_mm.datasets import CaptionChoiceDataset, EpochSampler, RetrievalDataset
+from stgt_mm.datasets import CaptionChoiceDataset, EpochSampler, RetrievalDataset, video_text_collate
 from stgt_mm.engine.loops.retrieval_loop import RetrievalLoop
 from stgt_mm.evaluation import BrokenVideosError, RetrievalMetric
 from stgt_mm.functional.fusion import fuse_scores
@@ -30,10 +29,8 @@ def test_videos_are_encoded_once_and_the_mode_comes_back():
     assert loop.model.calls == [1] * 23
     assert loop.model.training
     called = loop.runner.called
-    assert called[:2] == ['before_val', 'before_val_epoch'] and called[-2:] == [
-        'after_val_epoch',
-        'after_val',
-    ]
+    assert called[:2] == ['before_val', 'before_val_epoch']
+    assert called[-2:] == ['after_val_epoch', 'after_val']
     assert called.count('after_val_iter') == 6
 
 
@@ -141,7 +138,7 @@ def test_runs_under_a_real_runner_from_configs(tmp_path, mode):
         'batch_size': 5,
         'num_workers': 0,
         'sampler': {'type': 'DefaultSampler', 'shuffle': False},
-        'collate_fn': collate,
+        'collate_fn': video_text_collate,
     }
     runner = Runner(
         model={'type': 'FakeAligner'},
@@ -174,7 +171,7 @@ def test_missing_files_and_wrong_paths_of_choices_show_before_any_work(tmp_path)
             dataset = dict(type=kind, ann_file=tmp_path / file, video_root=tmp_path, pipeline=pipeline)
             dataset.update({} if missing is None else {'missing': missing})
             sampler = dict(type=EpochSampler, shuffle=False)
-            return dict(dataset=dataset, batch_size=1, sampler=sampler, collate_fn=collate)
+            return dict(dataset=dataset, batch_size=1, sampler=sampler, collate_fn=video_text_collate)
 
         choices = {'facts': loader(CaptionChoiceDataset, ann_file)}
         videos, runner = loader(RetrievalDataset, main), StubRunner(FakeAligner())
