@@ -1,6 +1,5 @@
 """Caption choice: of two captions of a clip, one true and one false, which has the higher score?"""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -54,9 +53,8 @@ def choice_accuracy(scores: Tensor, kinds: list[str]) -> dict[str, float]:
     if bad:
         raise ValueError(f'{bad} of {scores.numel()} choice scores are NaN: nothing can be chosen.')
     right = (scores[:, 0] > scores[:, 1]).double() + 0.5 * (scores[:, 0] == scores[:, 1]).double()
-    by_kind: dict[str, list[float]] = defaultdict(list)
-    for kind, value in zip(kinds, right.tolist()):
-        by_kind[kind].append(value)
     result = {'accuracy': 100.0 * float(right.mean())}
-    result.update({kind: 100.0 * sum(own) / len(own) for kind, own in sorted(by_kind.items())})
+    for kind in sorted(set(kinds)):
+        own = [value for value, of in zip(right.tolist(), kinds, strict=True) if of == kind]
+        result[kind] = 100.0 * sum(own) / len(own)
     return result

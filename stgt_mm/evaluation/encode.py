@@ -113,14 +113,11 @@ def encode_videos(
         else:
             queries, tokens, num_frames = found
             own[index] = (queries, tokens)
-    gathered = all_gather_object(
-        (sorted(own), broken, num_frames, [row.shape for row, _ in own.values()][:1])
-    )
+    shapes = [queries.shape[1:] for queries, _ in own.values()]
+    gathered = all_gather_object((sorted(own), broken, num_frames, shapes[:1]))
     broken = dict(sorted((index, why) for _, part, _, _ in gathered for index, why in part.items()))
-    owner: dict[int, int] = {}
-    for rank, (indices, *_) in enumerate(gathered):
-        for index in indices:
-            owner.setdefault(index, rank)
+    ranks = reversed(range(len(gathered)))  # the lowest rank comes last and stays
+    owner = {index: rank for rank in ranks for index in gathered[rank][0]}
     if missing := set(range(len(dataset))) - set(owner) - set(broken):
         raise RuntimeError(
             f'the dataloader left out {len(missing)} of {len(dataset)} videos, the first is number '
@@ -130,12 +127,10 @@ def encode_videos(
         reasons = {dataset.videos[index]['video']: why for index, why in broken.items()}
         raise BrokenVideosError(reasons, len(dataset))
     # a process without a video of its own learns the shape from the others
-    shape = next(shape[1:] for *_, shapes in gathered for shape in shapes)
-    queries = torch.zeros(len(dataset), *shape)
-    mine = [index for index in own if owner[index] == get_rank()]
-    for index in mine:
+    queries = torch.zeros(len(dataset), *next(shape for part in gathered for shape in part[3]))
+    tokens = {index: tokens for index, (_, tokens) in own.items() if owner[index] == get_rank()}
+    for index in tokens:
         queries[index] = own[index][0][0]
-    tokens = {index: own[index][1] for index in mine}
     return EncodedVideos(merge_disjoint(queries), tokens, broken, max(part[2] for part in gathered))
 
 
@@ -152,10 +147,8 @@ def _each_video(
         samples = batch['data_samples']
         if all(int(sample.sample_idx) in seen for sample in samples):
             continue
-        frames = int(batch['inputs'].shape[1])
-        inputs = model.data_preprocessor({'inputs': batch['inputs'], 'data_samples': samples}, False)[
-            'inputs'
-        ]
+        readable = {'inputs': batch['inputs'], 'data_samples': samples}
+        inputs = model.data_preprocessor(readable, False)['inputs']
         for row, sample in enumerate(samples):
             if int(sample.sample_idx) in seen:
                 continue
@@ -164,7 +157,8 @@ def _each_video(
             clip = {key: inputs[key][row : row + 1].clone() for key in ('video', 'tokens') if key in inputs}
             with autocast(model, amp):
                 features = model.encode_video(clip)
-            yield int(sample.sample_idx), (features.queries.float().cpu(), features.tokens.cpu(), frames)
+            found = (features.queries.float().cpu(), features.tokens.cpu(), int(batch['inputs'].shape[1]))
+            yield int(sample.sample_idx), found
 
 
 def encode_texts(model: nn.Module, texts: list[str], amp: torch.dtype | None = None) -> EncodedTexts:

@@ -4,7 +4,7 @@ They act on the similarities of the first stage, because these exist for every p
 head exist for candidates only: a softmax over all queries of them would need made-up numbers for the rest.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -116,19 +116,6 @@ class QBNorm:
         mass, activated = score_bank(self.texts, self.beta, self.top_k)
         process = partial(inverted_softmax, mass=mass, activated=activated, beta=self.beta)
         return replace(ranking, name=f'{ranking.name}_{self.name}', process=process)
-
-
-def post_processed(
-    processors: Iterable[PostProcessor],
-    rankings: list[Ranking],
-    model: nn.Module,
-    queries: Tensor,
-    amp: torch.dtype | None = None,
-) -> list[Ranking]:
-    """Applies each post-processor to each ranking by similarity; ``queries`` (V, Q, P) are the videos'."""
-    score_bank = partial(bank_statistics, model, queries, amp=amp)
-    found = [processor.apply(ranking, score_bank) for processor in processors for ranking in rankings]
-    return [ranking for ranking in found if ranking is not None]
 
 
 def bank_statistics(

@@ -174,11 +174,11 @@ def match_candidates(
     return Candidates(t2v, v2t, t2v_pair, v2t_pair, similarity[video, text], logits)
 
 
-def similarity_rankings(similarity: Tensor, relation: Relation, prefix: str = '') -> list[Ranking]:
+def similarity_rankings(similarity: Tensor, relation: Relation) -> list[Ranking]:
     """Ranks by similarity (V, K) in both directions; ``relation`` is of texts to videos."""
     return [
-        Ranking(f'{prefix}t2v', 't2v', relation, similarity.T),
-        Ranking(f'{prefix}v2t', 'v2t', relation.transposed(), similarity),
+        Ranking('t2v', 't2v', relation, similarity.T),
+        Ranking('v2t', 'v2t', relation.transposed(), similarity),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from stgt_mm.engine.loops.retrieval_options import (
 )
 from stgt_mm.evaluation.caption_choice import caption_choice
 from stgt_mm.evaluation.encode import EncodedSplit, encode_split
-from stgt_mm.evaluation.post_processing import PostProcessor, post_processed
+from stgt_mm.evaluation.post_processing import PostProcessor, bank_statistics
 from stgt_mm.evaluation.rank import (
     Ranking,
     calibrated_weight,
@@ -190,7 +191,9 @@ class RetrievalLoop(BaseLoop):
         with evaluating(self.runner.model):
             similarity = similarity_matrix(model, split.videos.queries, split.texts.embeddings)
             plain = similarity_rankings(similarity, relation)
-            plain += post_processed(self.post_processors, plain, model, split.videos.queries, self.amp)
+            score_bank = partial(bank_statistics, model, split.videos.queries, amp=self.amp)
+            made = [own.apply(ranking, score_bank) for own in self.post_processors for ranking in plain]
+            plain += [ranking for ranking in made if ranking is not None]
             if max(values):
                 found = match_candidates(model, split, similarity, max(values), self.amp)
         if calibrate:
@@ -207,9 +210,8 @@ class RetrievalLoop(BaseLoop):
 
     def _fuse(self, cosine: Tensor, logits: Tensor, weight: float | None = None) -> Tensor:
         temperature = float(self.model.contrastive_head.temperature)
-        return fuse_scores(
-            cosine, logits, self.fusion, temperature, self.weight if weight is None else weight
-        )
+        weight = self.weight if weight is None else weight
+        return fuse_scores(cosine, logits, self.fusion, temperature, weight)
 
     def _count(self, split: EncodedSplit, rankings: list[Ranking], k: int) -> dict[str, float]:
         """Lets the metrics of the evaluator count, and says in ``protocol`` what."""

@@ -45,10 +45,10 @@ def stop_if_missing(loader: DataLoader) -> None:
     dataset = loader.dataset
     if not getattr(dataset, 'num_missing', 0):
         return
-    paths = [(record['video'], dataset.path_of(record)) for record in dataset.clips]
-    absent = {video: f'there is no file {path}' for video, path in paths if not path.is_file()}
+    paths = {record['video']: dataset.path_of(record) for record in dataset.clips}
+    absent = {video: f'there is no file {path}' for video, path in paths.items() if not path.is_file()}
     if absent:
-        raise BrokenVideosError(absent, len(paths))
+        raise BrokenVideosError(absent, len(dataset.clips))
 
 
 @contextmanager
