@@ -33,7 +33,7 @@ _HINTS = {
     'custom_hooks': own.HOOKS, 'default_hooks': own.HOOKS,
     'optim_wrapper': own.OPTIM_WRAPPERS, 'param_scheduler': own.PARAM_SCHEDULERS, 'train_cfg': own.LOOPS,
     'val_cfg': own.LOOPS, 'test_cfg': own.LOOPS, 'val_evaluator': own.METRICS, 'test_evaluator': own.METRICS,
-    'post_processors': own.METRICS,
+    'post_processors': own.POST_PROCESSORS,
     'visualizer': root.VISUALIZERS, 'vis_backends': root.VISBACKENDS, 'runner_type': own.RUNNERS,
 }  # fmt: skip
 # keys that the code which builds a component takes for itself

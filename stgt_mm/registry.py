@@ -89,6 +89,9 @@ READERS = Registry('reader', scope=SCOPE, build_func=_build, locations=[f'{SCOPE
 DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets.samplers')
 FUNCTIONS = _child(root.FUNCTIONS, 'datasets.collate')
 METRICS = _child(root.METRICS, 'evaluation')
+POST_PROCESSORS = Registry(
+    'post-processor', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.evaluation']
+)
 EVALUATOR = _child(root.EVALUATOR, 'evaluation')
 HOOKS = _child(root.HOOKS, 'engine.hooks')
 LOOPS = _child(root.LOOPS, 'engine.loops')

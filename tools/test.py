@@ -22,7 +22,7 @@ from stgt_mm.engine.cli import (
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the options."""
+    """Reads the options."""
     parser = described_parser(__doc__)
     add_config_options(parser)
     parser.add_argument('checkpoint', help='a .pth or .safetensors file; must fit the model in every key')
@@ -41,20 +41,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def apply_options(cfg: Any, args: argparse.Namespace) -> None:
-    """Hands the options of the tool to the test loop.
-
-    Args:
-        cfg: The config.
-        args: Options of the tool.
-
-    Raises:
-        ValueError: If the test loop does not take them.
-    """
+    """Hands the options of the tool to the test loop, if it takes them."""
     from stgt_mm.config_check import accepted_keys, resolve_type
 
-    wanted: dict[str, Any] = {}
-    if args.skip_broken:
-        wanted['skip_broken'] = True
+    wanted: dict[str, Any] = {'skip_broken': True} if args.skip_broken else {}
     added = [dict(type='DSL')] if args.dsl else []
     if args.qb_norm is not None:
         added.append(dict(type='QBNorm', bank=args.qb_norm))
@@ -75,7 +65,7 @@ def _name(kind: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Tests and prints the table."""
+    """Tests, prints the report and writes it if asked."""
     args = parse_args(argv)
     cfg = load_run_config(args)
     if cfg.get('test_cfg') is None or cfg.get('test_dataloader') is None:
@@ -86,30 +76,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.check_only:
         check_run(cfg, reads)
         return
+    from stgt_mm.evaluation.report import report_test
+
     runner = build_runner(cfg, reads)
     metrics = runner.test()
     if runner.rank == 0:
-        report(runner, metrics, cfg, args)
-
-
-def report(runner: Any, metrics: dict[str, float], cfg: Any, args: argparse.Namespace) -> None:
-    """Prints the result with its protocol and writes it if asked.
-
-    Args:
-        runner: The runner.
-        metrics: Result of the test.
-        cfg: The config.
-        args: Options of the tool.
-    """
-    from stgt_mm.evaluation.report import format_table, write_results
-
-    loop = runner.test_loop
-    protocol = dict(getattr(loop, 'protocol', {}), config=args.config, checkpoint=args.checkpoint)
-    paper_row = getattr(loop, 'paper_row', None)
-    print(format_table(metrics, protocol, paper_row))
-    if args.out is not None:
-        write_results(args.out, metrics, protocol, cfg, paper_row)
-        print(f'written to {args.out}')
+        told = {'config': args.config, 'checkpoint': args.checkpoint}
+        report_test(runner.test_loop, metrics, told, cfg, args.out)
 
 
 if __name__ == '__main__':

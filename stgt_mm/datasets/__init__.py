@@ -1,6 +1,6 @@
 """Data sets, the order of their samples, batches of them, and a cache of frozen features."""
 
-from stgt_mm.datasets.caption_choice_dataset import ChoiceDataset
+from stgt_mm.datasets.caption_choice_dataset import CaptionChoiceDataset
 from stgt_mm.datasets.clip_dataset import ClipDataset
 from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.feature_cache import FeatureCache, FeatureCacheError
@@ -14,7 +14,7 @@ from stgt_mm.datasets.video_text_dataset import VideoTextDataset
 
 __all__ = [
     'AnnotationError',
-    'ChoiceDataset',
+    'CaptionChoiceDataset',
     'ClipDataset',
     'EpochIndex',
     'EpochSampler',

@@ -1,4 +1,4 @@
-"""A clip, its caption and one that differs in a fact: which of the two is true?"""
+"""Clips with a true and a false caption each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +11,12 @@ KEYS = ('video', 'text', 'distractor', 'kind')
 
 
 @DATASETS.register_module()
-class ChoiceDataset(RetrievalDataset):
-    """Iterates over unique (video, direction of time) clips; the choices are attributes.
+class CaptionChoiceDataset(RetrievalDataset):
+    """Caption choice: a clip, its true caption and one that is false in a fact; which one scores higher?
 
-    A line is ``{"video", "text" (true), "distractor" (false), "kind", "reverse"?}``; with ``reverse: true``
-    the clip is played backwards (the pipeline needs ``ReverseTime``).
+    The two-alternative forced choice of psychophysics. A line is ``{"video", "text" (true), "distractor"
+    (false), "kind", "reverse"?}``; with ``reverse: true`` the clip is played backwards (the pipeline needs
+    ``ReverseTime``). Iterates over unique (video, direction of time) clips; the choices are attributes.
 
     Attributes:
         videos: Record of each unique clip, V dicts with ``video``, ``video_id`` and, where it is so,
@@ -43,8 +44,8 @@ class ChoiceDataset(RetrievalDataset):
         **kwargs: Any,
     ) -> None:
         super().__init__(ann_file, video_root, pipeline, required=KEYS, **kwargs)
-        turns = any(type(step).__name__ == 'ReverseTime' for step in self.transforms)
-        if not turns and any(record.get('reverse', False) for record in self.records):
+        reverses = any(type(step).__name__ == 'ReverseTime' for step in self.transforms)
+        if not reverses and any(record.get('reverse', False) for record in self.records):
             raise ValueError(
                 f"{self.ann_file} has records with reverse: true, which need dict(type='ReverseTime') after "
                 'LoadVideo.'

@@ -10,23 +10,21 @@ from stgt_mm.errors import UserError
 from stgt_mm.utils import did_you_mean
 
 PACKAGED = Path(__file__).with_name('paper_tables.json')
-DIRECTIONS = ('t2v', 'v2t')
 RECALLS = ('R1', 'R5', 'R10')
-NAMES = (*RECALLS, 'Rmean', 'MdR', 'MnR')
+# what a row may hold: recall by direction, accuracy of question answering, Table 6
+NAMES = {
+    't2v': (*RECALLS, 'Rmean', 'MdR', 'MnR'),
+    'v2t': (*RECALLS, 'Rmean', 'MdR', 'MnR'),
+    'qa': ('accuracy',),
+    'efficiency': ('spatio_temporal_M', 'learnable_M', 'seconds_1k', 'fps'),
+}
 _WORDS = ('table', 'setting')
 _FORM = '{"rows": {"key": {"table": "Table 1", "t2v": {"R1": 1.0, "R5": 2.0, "R10": 3.0, "Rmean": 2.0}}}}'
 
 
 @dataclass
 class PaperRow:
-    """A row of a table, digit by digit as it is printed.
-
-    Attributes:
-        key: Its name here.
-        table: Its table in the paper, or empty.
-        setting: What was measured, in words, or empty.
-        values: Printed numbers by direction (``'t2v'``, ``'v2t'``) and name (``'R1'``, ``'Rmean'``, ...).
-    """
+    """A row of a table, digit by digit as it is printed; ``values`` by the groups and names of ``NAMES``."""
 
     key: str
     table: str = ''
@@ -34,29 +32,16 @@ class PaperRow:
     values: dict[str, dict[str, Decimal]] = field(default_factory=dict)
 
     def recomputed(self, direction: str) -> Decimal | None:
-        """Computes R-mean from R@1, R@5 and R@10.
-
-        Args:
-            direction: ``'t2v'`` or ``'v2t'``.
-
-        Returns:
-            The mean, or None where one of the three is not printed.
-        """
+        """Computes R-mean from R@1, R@5 and R@10; None where one of the three is not printed."""
         values = self.values.get(direction, {})
         if not all(name in values for name in RECALLS):
             return None
         return sum((values[name] for name in RECALLS), Decimal(0)) / len(RECALLS)
 
     def follows(self, direction: str) -> bool:
-        """Tells whether the printed R-mean can come from the printed R@k.
+        """Tells whether the printed R-mean can come from the printed R@k; True where nothing can be compared.
 
         R@k may be off by half a unit of their last digit, R-mean by a whole one, in case it was cut.
-
-        Args:
-            direction: ``'t2v'`` or ``'v2t'``.
-
-        Returns:
-            False where the difference is larger than rounding explains; True where nothing can be compared.
         """
         computed, printed = self.recomputed(direction), self.values.get(direction, {}).get('Rmean')
         if computed is None or printed is None:
@@ -65,26 +50,17 @@ class PaperRow:
         return abs(printed - computed) <= slack + _unit(printed)
 
     def flags(self) -> list[str]:
-        """Says in words which R-means do not follow from their R@k.
-
-        Returns:
-            One sentence a direction that is wrong.
-        """
+        """Says in a sentence a direction which R-means do not follow from their R@k."""
         return [
-            f'{direction}: the paper prints R-mean {self.values[direction]["Rmean"]}, the mean of its R@k is '
+            f'{direction}: the paper prints R-mean {values["Rmean"]}, the mean of its R@k is '
             f'{self.recomputed(direction):.2f}'
-            for direction in DIRECTIONS
+            for direction, values in self.values.items()
             if not self.follows(direction)
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Gives the row for JSON.
-
-        Returns:
-            ``source`` (always ``'paper'``), ``key``, ``table``, ``setting``, the printed numbers, ``Rmean``
-            recomputed by direction, and ``flags``.
-        """
-        recomputed = {name: self.recomputed(name) for name in DIRECTIONS}
+        """Gives the row for JSON, with R-mean recomputed by direction and ``flags``."""
+        recomputed = {name: self.recomputed(name) for name in self.values}
         return {
             'source': 'paper',
             'key': self.key,
@@ -104,7 +80,7 @@ def find_paper_row(key: str, path: str | Path | None = None) -> PaperRow:
         path: JSON file of the same form as the package's own, whose rows come before those.
 
     Returns:
-        The row; without numbers if neither file has them.
+        The row.
 
     Raises:
         UserError: If there is no such row (the nearest name is suggested), or ``path`` is not such a file.
@@ -120,8 +96,7 @@ def find_paper_row(key: str, path: str | Path | None = None) -> PaperRow:
 def _read(path: Path) -> dict[str, PaperRow]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'), parse_float=Decimal, parse_int=Decimal)
-        rows = content['rows'].items()
-        return {key: _row(key, own) for key, own in rows}
+        return {key: _row(key, own) for key, own in content['rows'].items()}
     except FileNotFoundError as error:
         raise UserError(f"paper_tables='{path}' does not exist. It is a JSON file: {_FORM}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -130,13 +105,13 @@ def _read(path: Path) -> dict[str, PaperRow]:
 
 def _row(key: str, content: dict[str, Any]) -> PaperRow:
     for name in content:
-        if name not in (*_WORDS, *DIRECTIONS):
-            raise ValueError(f"row '{key}' has '{name}'. {did_you_mean(name, (*_WORDS, *DIRECTIONS))}")
-    values = {name: dict(content[name]) for name in DIRECTIONS if content.get(name)}
-    for direction, own in values.items():
+        if name not in (*_WORDS, *NAMES):
+            raise ValueError(f"row '{key}' has '{name}'. {did_you_mean(name, (*_WORDS, *NAMES))}")
+    values = {group: dict(content[group]) for group in NAMES if content.get(group)}
+    for group, own in values.items():
         for name, value in own.items():
-            if name not in NAMES or not isinstance(value, Decimal):
-                raise ValueError(f"row '{key}', {direction}: {name}={value!r}; numbers {', '.join(NAMES)}")
+            if name not in NAMES[group] or not isinstance(value, Decimal):
+                raise ValueError(f"row '{key}', {group}: {name}={value!r}; numbers {', '.join(NAMES[group])}")
     return PaperRow(key, str(content.get('table', '')), str(content.get('setting', '')), values)
 
 

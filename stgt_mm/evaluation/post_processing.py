@@ -5,7 +5,6 @@ head exist for candidates only: a softmax over all queries of them would need ma
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,47 +14,31 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.datasets.records import read_records
-from stgt_mm.evaluation.encode import (
-    TEXT_BLOCK,
-    Context,
-    checked,
-    device_of,
-    merge_disjoint,
-    own_blocks,
-    similarity_block,
-)
-from stgt_mm.evaluation.rerank import RankedScores
+from stgt_mm.evaluation.encode import autocast, device_of, merge_disjoint, own_blocks, refuse_nan
+from stgt_mm.evaluation.rank import Ranking, similarity_block
 from stgt_mm.functional.post_processing import dual_softmax, hubs, inverted_softmax, log_mass, total_log_mass
-from stgt_mm.registry import METRICS
+from stgt_mm.registry import POST_PROCESSORS
+
+TEXT_BLOCK = 256
 
 Bank = tuple[Tensor, Tensor]
 BankScorer = Callable[[list[str], float, int], Bank]
 
 
 class PostProcessor(Protocol):
-    """What :class:`~stgt_mm.engine.loops.retrieval_loop.RetrievalLoop` asks of a post-processor.
+    """The interface of a post-processor, registered in ``POST_PROCESSORS``."""
 
-    Attributes:
-        name: Suffix of the names of its metrics, for example ``'dsl'`` for ``t2v_dsl/R1``.
-        note: What a reader of its numbers has to know, in one line.
-    """
+    name: str  # suffix of the names of its metrics: 'dsl' for t2v_dsl/R1
+    note: str  # what a reader of its numbers has to know, in one line
 
-    name: str
-    note: str
+    def apply(self, ranking: Ranking, score_bank: BankScorer) -> Ranking | None:
+        """Processes similarities under the name ``<ranking>_<suffix>``; None where that has no meaning.
 
-    def apply(self, table: RankedScores, score_bank: BankScorer) -> RankedScores | None:
-        """Processes a table.
-
-        Args:
-            table: Similarities without candidates.
-            score_bank: :func:`bank_statistics` for the videos of the gallery: takes texts, scale and k.
-
-        Returns:
-            The processed table under the name ``<name>_<suffix>``; None where it has no meaning.
+        ``score_bank`` is :func:`bank_statistics` for the videos of the split: takes texts, scale and top_k.
         """
 
 
-@METRICS.register_module()
+@POST_PROCESSORS.register_module()
 class DSL:
     """Dual softmax: S * softmax(temperature * S over all queries of the test set), in both directions.
 
@@ -80,22 +63,14 @@ class DSL:
             f'dual softmax x {temperature:g} on similarities; uses the whole test set of queries at once'
         )
 
-    def apply(self, table: RankedScores, score_bank: BankScorer) -> RankedScores:
-        """Processes a table.
-
-        Args:
-            table: Similarities, n queries, N items.
-            score_bank: Not needed.
-
-        Returns:
-            The processed table.
-        """
-        mass = log_mass(table.similarity, self.temperature)
+    def apply(self, ranking: Ranking, score_bank: BankScorer) -> Ranking:
+        """Processes a ranking of either direction; needs no bank."""
+        mass = log_mass(ranking.similarity, self.temperature)
         process = partial(dual_softmax, mass=mass, temperature=self.temperature)
-        return replace(table, name=f'{table.name}_{self.name}', process=process)
+        return replace(ranking, name=f'{ranking.name}_{self.name}', process=process)
 
 
-@METRICS.register_module()
+@POST_PROCESSORS.register_module()
 class QBNorm:
     """Query-bank normalisation with the dynamic inverted softmax, text to video.
 
@@ -119,7 +94,6 @@ class QBNorm:
 
     def __init__(self, bank: str, beta: float = 20.0, top_k: int = 1, max_texts: int | None = None) -> None:
         _check_positive('QBNorm', beta=beta, top_k=top_k, max_texts=1 if max_texts is None else max_texts)
-        self.bank = bank
         self.beta = beta
         self.top_k = top_k
         if not Path(bank).is_file():
@@ -127,27 +101,21 @@ class QBNorm:
                 f"QBNorm: no file '{bank}'. The bank is an annotation file of training texts, for example "
                 'data/msrvtt/train_9k.jsonl, and is made by the converters in tools/dataset_converters.'
             )
-        self.texts = _spread(bank, max_texts)
+        texts = list(dict.fromkeys(record['text'] for record in read_records(Path(bank))))
+        count = min(len(texts), max_texts or len(texts))
+        self.texts = [texts[index * len(texts) // count] for index in range(count)]
         self.note = (
             f'dynamic inverted softmax x {beta:g} on similarities, text to video only; bank of '
             f'{len(self.texts)} texts of {bank}'
         )
 
-    def apply(self, table: RankedScores, score_bank: BankScorer) -> RankedScores | None:
-        """Processes a table.
-
-        Args:
-            table: Similarities, n queries, N items.
-            score_bank: See :class:`PostProcessor`.
-
-        Returns:
-            The processed table, or None for video to text.
-        """
-        if table.direction != 't2v':
+    def apply(self, ranking: Ranking, score_bank: BankScorer) -> Ranking | None:
+        """Processes a ranking of text to video; gives None for the other direction."""
+        if ranking.direction != 't2v':
             return None
         mass, activated = score_bank(self.texts, self.beta, self.top_k)
         process = partial(inverted_softmax, mass=mass, activated=activated, beta=self.beta)
-        return replace(table, name=f'{table.name}_{self.name}', process=process)
+        return replace(ranking, name=f'{ranking.name}_{self.name}', process=process)
 
 
 def bank_statistics(
@@ -156,41 +124,25 @@ def bank_statistics(
     texts: list[str],
     scale: float,
     top_k: int = 1,
-    context: Context = nullcontext,
+    amp: torch.dtype | None = None,
 ) -> Bank:
-    """Scores a bank of texts against the videos, in fixed blocks dealt out to the processes.
+    """Scores a bank of texts against the videos (V, Q, P), in fixed blocks dealt out to the processes.
 
-    Args:
-        model: Has ``data_preprocessor.tokenize``, ``encode_text`` and ``similarity``.
-        queries: Query embeddings of V videos, shape (V, Q, P).
-        texts: The bank; its similarities are never held at once.
-        scale: Factor before the exponential.
-        top_k: See :func:`~stgt_mm.functional.post_processing.hubs`.
-        context: Makes the context that the model runs in (autocast).
-
-    Returns:
-        Log mass of each video, float64, and whether it is a hub, bool, both (V,), on every process.
+    Returns the log mass of each video, float64, and whether it is a hub, bool, both (V,), on every process.
+    The similarities of the bank are never held at once.
     """
     device = device_of(model)
     mass = torch.zeros(-(-len(texts) // TEXT_BLOCK), len(queries), dtype=torch.float64)
     found = torch.zeros_like(mass)
     for start, stop in own_blocks(len(texts), TEXT_BLOCK):
         ids, mask = model.data_preprocessor.tokenize(texts[start:stop])
-        with context():
+        with autocast(model, amp):
             embeddings = model.encode_text(ids.to(device), mask.to(device)).float()
         scores = similarity_block(model, queries, embeddings).T
         mass[start // TEXT_BLOCK] = log_mass(scores, scale)
         found[start // TEXT_BLOCK] = hubs(scores, top_k).double()
-    mass = checked(merge_disjoint(mass), 'sums over the query bank')
+    mass = refuse_nan(merge_disjoint(mass), 'sums over the query bank')
     return total_log_mass(mass), merge_disjoint(found).any(0)
-
-
-def _spread(path: str, most: int | None) -> list[str]:
-    """Reads the different texts of a file, or ``most`` of them at equal distances."""
-    texts = list(dict.fromkeys(record['text'] for record in read_records(Path(path))))
-    if most is None or most >= len(texts):
-        return texts
-    return [texts[index * len(texts) // most] for index in range(most)]
 
 
 def _check_positive(owner: str, **values: float) -> None:

@@ -1,16 +1,16 @@
 """The one implementation of the retrieval table."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
 
 import torch
-from mmengine.dist import get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from stgt_mm.evaluation.paper_rows import find_paper_row
-from stgt_mm.evaluation.rerank import RankedScores
-from stgt_mm.evaluation.two_stage import count_rows
-from stgt_mm.functional.ranking import CUTOFFS, TIES, RankCounts, Relation, retrieval_metrics, row_chunks
+from stgt_mm.evaluation.tables import recall_table
+from stgt_mm.functional.ranking import CUTOFFS, TIES, RankCounts, count_ranks, retrieval_metrics
 from stgt_mm.registry import METRICS
 
 GALLERIES = ('captions', 'videos')
@@ -43,7 +43,8 @@ class RetrievalMetric(BaseMetric):
         UserError: If there is no such row, or the file cannot be used.
     """
 
-    default_prefix = ''  # the loop names its numbers itself
+    default_prefix = ''  # the rankings have names of their own
+    table = staticmethod(recall_table)
 
     def __init__(
         self,
@@ -67,55 +68,30 @@ class RetrievalMetric(BaseMetric):
         self.cutoffs = tuple(cutoffs)
         self.paper_row = None if paper_row is None else find_paper_row(paper_row, paper_tables)
 
-    def process(self, data_batch: Relation, data_samples: Sequence[RankedScores]) -> None:
-        """Counts ranks for this process's share of the queries.
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Counts the ranks of queries, dicts as of :func:`~stgt_mm.evaluation.rank.query_batches`."""
+        for key, group in groupby(data_samples, lambda sample: (sample['ranking'], sample['gallery'])):
+            queries = list(group)
+            scores, relevant = (torch.stack([q[name] for q in queries]) for name in ('scores', 'relevant'))
+            tier = None if queries[0]['tier'] is None else torch.stack([q['tier'] for q in queries])
+            counts = count_ranks(scores, relevant, tier)
+            number = torch.tensor([query['query'] for query in queries])
+            self.results.append((*key, torch.stack([number, *counts], dim=1)))
 
-        Args:
-            data_batch: The relation text -> videos.
-            data_samples: Score tables, complete on every process.
-        """
-        for table in data_samples:
-            for name, gallery in self._reports(table, data_batch):
-                self._count(name, gallery, table, data_batch)
-
-    def _reports(self, table: RankedScores, relation: Relation) -> list[tuple[str, str]]:
-        """Names the reports of a table and the gallery each is ranked in."""
-        if table.direction == 't2v':
-            return [(table.name, 'captions')]
-        if relation.is_one_to_one():
-            return [(table.name, 'captions')]
-        return [(table.name, self.v2t_gallery)] + [(f'{table.name}_{kind}', kind) for kind in GALLERIES]
-
-    def _count(self, name: str, gallery: str, table: RankedScores, relation: Relation) -> None:
-        for number, (start, stop) in enumerate(row_chunks(*table.similarity.shape)):
-            if number % get_world_size() != get_rank():
-                continue
-            counts = count_rows(table, relation, start, stop, gallery)
-            self.results.append((name, torch.stack([torch.arange(start, stop), *counts], dim=1)))
-
-    def evaluate(self, size: int) -> dict[str, float]:
-        """Computes the metrics from the counts of all processes.
-
-        Args:
-            size: Number of queries; the collection needs no truncation, because results carry their ids.
-
-        Returns:
-            The metrics, on every process.
-        """
-        return super().evaluate(max(size, len(self.results) * get_world_size() + get_world_size()))
-
-    def compute_metrics(self, results: list[tuple[str, Tensor]]) -> dict[str, float]:
-        """Computes the metrics.
-
-        Args:
-            results: (name, rows of query, better, tied, relevant).
-
-        Returns:
-            ``<name>/R1``, ``R5``, ``R10``, ``Rmean`` (percent), ``MdR``, ``MnR``.
-        """
+    def compute_metrics(self, results: list[tuple[str, str, Tensor]]) -> dict[str, float]:
+        """Computes ``<ranking>/R1`` etc. from (ranking, gallery, rows of query, better, tied, relevant)."""
+        found: dict[str, dict[str, list[Tensor]]] = {}
+        for ranking, gallery, rows in results:
+            found.setdefault(ranking, {}).setdefault(gallery, []).append(rows)
         metrics: dict[str, float] = {}
-        for name in dict.fromkeys(name for name, _ in results):
-            rows = torch.cat([part for own, part in results if own == name]).unique(dim=0)
-            values = retrieval_metrics(RankCounts(*rows[:, 1:].unbind(1)), self.ties, self.cutoffs)
-            metrics.update({f'{name}/{key}': value for key, value in values.items()})
+        for ranking, galleries in found.items():
+            values = {}
+            for gallery, parts in galleries.items():
+                rows = torch.cat(parts).unique(dim=0)  # a query that was seen twice counts once
+                counts = RankCounts(*rows[:, 1:].unbind(1))
+                values[gallery] = retrieval_metrics(counts, self.ties, self.cutoffs)
+            named = {ranking: values.get(self.v2t_gallery) or next(iter(values.values()))}
+            if len(values) > 1:
+                named.update({f'{ranking}_{gallery}': values[gallery] for gallery in GALLERIES})
+            metrics.update({f'{name}/{key}': v for name, own in named.items() for key, v in own.items()})
         return metrics

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from stgt_mm.datasets import (
-    ChoiceDataset,
+    CaptionChoiceDataset,
     EpochSampler,
     RetrievalDataset,
     VideoTextDataset,
@@ -151,7 +151,7 @@ def test_choice_reverses_time(root, tmp_path):
     ]
     data = DATASETS.build(
         {
-            'type': 'ChoiceDataset',
+            'type': 'CaptionChoiceDataset',
             'ann_file': annotate(tmp_path, rows),
             'video_root': root,
             'pipeline': TEST_PIPELINE,
@@ -172,7 +172,7 @@ def test_choice_reverses_time(root, tmp_path):
 def test_choice_needs_reverse_time(root, tmp_path):
     row = {'video': 'v2.mp4', 'text': 'a', 'distractor': 'b', 'kind': 'order', 'reverse': True}
     with pytest.raises(ValueError, match='ReverseTime'):
-        ChoiceDataset(annotate(tmp_path, [row]), root, [TEST_PIPELINE[0], *TEST_PIPELINE[2:]])
+        CaptionChoiceDataset(annotate(tmp_path, [row]), root, [TEST_PIPELINE[0], *TEST_PIPELINE[2:]])
 
 
 def test_unequal_clips_are_an_error(root, tmp_path):

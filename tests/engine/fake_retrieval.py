@@ -1,5 +1,7 @@
 """A retrieval model and set small enough to check every number of the loop by brute force."""
 
+import json
+from hashlib import sha256
 from logging import getLogger
 from types import SimpleNamespace
 
@@ -11,6 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from stgt_mm.datasets import video_text_collate
 from stgt_mm.engine.loops.retrieval_loop import RetrievalLoop
 from stgt_mm.evaluation import RetrievalMetric
 from stgt_mm.registry import DATASETS, MODELS
@@ -32,7 +35,7 @@ class Preprocessor(nn.Module):
 
 
 class FakeQFormer(nn.Module):
-    """Queries that read the text and the video; the numbers hang on every token and on no padding."""
+    """Queries that read the text and the video; the numbers depend on every token and on no padding."""
 
     def __init__(self, width=48, queries=4):
         super().__init__()
@@ -109,18 +112,8 @@ class FakeRetrieval(Dataset):
         info = {'sample_idx': index, **self.videos[index]}
         if index in self.broken:
             info['broken'] = 'no moov atom'
-        return {'inputs': self.clips[index], 'data_samples': VideoTextSample(metainfo=info)}
-
-
-def collate(samples):
-    fine = [sample for sample in samples if 'broken' not in sample['data_samples']]
-    batch = {
-        'inputs': torch.stack([sample['inputs'] for sample in fine]) if fine else None,
-        'data_samples': [sample['data_samples'] for sample in fine],
-    }
-    if len(fine) < len(samples):
-        batch['broken'] = [s['data_samples'] for s in samples if 'broken' in s['data_samples']]
-    return batch
+        clip = None if index in self.broken else self.clips[index]
+        return {'inputs': clip, 'data_samples': VideoTextSample(metainfo=info)}
 
 
 class StubRunner:
@@ -143,11 +136,35 @@ class StubRunner:
 
 def make_loop(dataset=None, batch_size=4, metric=None, choices=(), sampler=None, **options):
     dataset = dataset or FakeRetrieval(collect_broken=True)
-    loader = DataLoader(dataset, batch_size=batch_size, collate_fn=collate, sampler=sampler)
+    loader = DataLoader(dataset, batch_size=batch_size, collate_fn=video_text_collate, sampler=sampler)
     runner = StubRunner(FakeAligner().train())
     loop = RetrievalLoop(runner, loader, Evaluator(metric or RetrievalMetric()), **options)
     loop._choice_loaders = dict.fromkeys(choices, loader)
     return loop
+
+
+def in_two_processes(work, folder, *args):
+    """Runs ``work(*args)`` in a group of two processes; gives what both return."""
+    torch.multiprocessing.spawn(_in_group, (work, folder, args), nprocs=2)
+    return [json.loads((folder / f'{rank}.json').read_text()) for rank in (0, 1)]
+
+
+def _in_group(rank, work, folder, args):
+    torch.set_num_threads(1)
+    store = f'file://{folder}/store'
+    torch.distributed.init_process_group('gloo', init_method=store, rank=rank, world_size=2)
+    (folder / f'{rank}.json').write_text(json.dumps(work(*args)))
+    torch.distributed.destroy_process_group()
+
+
+def digest_of_scores(loop):
+    """Hash of every score of every ranking: a difference too small for a rank shows."""
+    digest = sha256()
+    for ranking in loop.rank(loop.encode(), [loop.rerank_k])[loop.rerank_k]:
+        for _, scores, _, _ in ranking.blocks():
+            # 0.0 is added because a sum over processes turns -0.0 into it
+            digest.update((scores + 0.0).contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Broken clips, choices, calibration and options of the loop, and the loop under a real runner."""
+"""Broken clips, caption choices, calibration and options of the loop, and the loop under a real runner."""
 
 import json
 
@@ -11,14 +11,13 @@ from fake_retrieval import (
     FakeRetrieval,
     StubRunner,
     brute_force,
-    collate,
     full_matrices,
     make_loop,
 )
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
-from stgt_mm.datasets import ChoiceDataset, EpochSampler, RetrievalDataset
+from stgt_mm.datasets import CaptionChoiceDataset, EpochSampler, RetrievalDataset, video_text_collate
 from stgt_mm.engine.loops.retrieval_loop import RetrievalLoop
 from stgt_mm.evaluation import BrokenVideosError, RetrievalMetric
 from stgt_mm.functional.fusion import fuse_scores
@@ -30,26 +29,26 @@ def test_videos_are_encoded_once_and_the_mode_comes_back():
     assert loop.model.calls == [1] * 23
     assert loop.model.training
     called = loop.runner.called
-    assert called[:2] == ['before_val', 'before_val_epoch'] and called[-2:] == [
-        'after_val_epoch',
-        'after_val',
-    ]
+    assert called[:2] == ['before_val', 'before_val_epoch']
+    assert called[-2:] == ['after_val_epoch', 'after_val']
     assert called.count('after_val_iter') == 6
 
 
 def test_progress_counts_every_video_of_the_split_and_of_the_choices(monkeypatch):
-    calls = {}
+    counts = {}
 
-    def recorded(what):
-        return lambda done, total: calls.setdefault(what, []).append((done, total))
+    def track(items, what, total):
+        items = list(items)
+        counts.setdefault(what, []).append((len(items), total))
+        return items
 
-    monkeypatch.setattr('stgt_mm.evaluation.scorer.log_progress', recorded)
-    loop = make_loop(rerank_k=3, choices=['facts'])
-    loop.run()
-    total = len(loop.dataloader.dataset)
-    whole = [(done, total) for done in range(1, total + 1)]
-    assert calls['Encoding, videos done'] == whole
-    assert len(calls['Encoding for facts, videos done']) == calls['Encoding for facts, videos done'][-1][1]
+    monkeypatch.setattr('stgt_mm.evaluation.encode.track', track)
+    make_loop(rerank_k=3, choices=['facts']).run()
+    assert counts == {
+        'encoding, videos': [(23, 23)],
+        're-ranking, videos': [(23, 23)] * 2,
+        'encoding for facts, videos': [(23, 23)],
+    }
 
 
 def test_broken_videos_stop_or_are_left_out_and_counted():
@@ -139,7 +138,7 @@ def test_runs_under_a_real_runner_from_configs(tmp_path, mode):
         'batch_size': 5,
         'num_workers': 0,
         'sampler': {'type': 'DefaultSampler', 'shuffle': False},
-        'collate_fn': collate,
+        'collate_fn': video_text_collate,
     }
     runner = Runner(
         model={'type': 'FakeAligner'},
@@ -172,9 +171,9 @@ def test_missing_files_and_wrong_paths_of_choices_show_before_any_work(tmp_path)
             dataset = dict(type=kind, ann_file=tmp_path / file, video_root=tmp_path, pipeline=pipeline)
             dataset.update({} if missing is None else {'missing': missing})
             sampler = dict(type=EpochSampler, shuffle=False)
-            return dict(dataset=dataset, batch_size=1, sampler=sampler, collate_fn=collate)
+            return dict(dataset=dataset, batch_size=1, sampler=sampler, collate_fn=video_text_collate)
 
-        choices = {'facts': loader(ChoiceDataset, ann_file)}
+        choices = {'facts': loader(CaptionChoiceDataset, ann_file)}
         videos, runner = loader(RetrievalDataset, main), StubRunner(FakeAligner())
         return RetrievalLoop(runner, videos, Evaluator(RetrievalMetric()), choices=choices, **options)
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from fake_retrieval import NAMES, FakeRetrieval, brute_force, full_matrices, make_loop
+from mmengine.evaluator import BaseMetric
 
-from stgt_mm.evaluation import QBNorm, RetrievalMetric
+from stgt_mm.evaluation import QBNorm, RetrievalMetric, format_report
 
 BANK = ['a red circle moves', 'red', 'a blue square', 'turns left', 'grows up right stops']
 DSL = {'type': 'DSL', 'temperature': 30.0}
@@ -66,10 +67,15 @@ def test_post_processors_stand_beside_the_raw_numbers(options, tmp_path):
 def test_a_bank_over_several_blocks_is_the_same(tmp_path, monkeypatch):
     bank = write_bank(tmp_path)
     processors = [{'type': 'QBNorm', 'bank': bank}]
-    whole = make_loop(post_processors=processors).encode().processed[0].rows(0, 46)[0]
+
+    def scores():
+        loop = make_loop(post_processors=processors)
+        (ranking,) = [own for own in loop.rank(loop.encode(), [0])[0] if own.name == 't2v_qbnorm']
+        return torch.cat([block[1] for block in ranking.blocks()])
+
+    whole = scores()
     monkeypatch.setattr('stgt_mm.evaluation.post_processing.TEXT_BLOCK', 2)
-    blocks = make_loop(post_processors=processors).encode().processed[0].rows(0, 46)[0]
-    torch.testing.assert_close(blocks, whole, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(scores(), whole, rtol=1e-6, atol=1e-6)
 
 
 def test_wrong_post_processors_are_named(tmp_path):
@@ -103,7 +109,7 @@ def test_a_sweep_scores_each_pair_once_and_equals_separate_runs(monkeypatch):
     assert not pairs and loop.runner.called == [] and loop.model.training
     videos = len(loop.model.calls)
     swept = loop.sweep_rerank_k(split, [9, 0, 1, 1000])
-    assert sum(pairs) == 23 * 46 and len(loop.model.calls) == videos == 23
+    assert pairs and sum(pairs) == 23 * 46 and len(loop.model.calls) == videos == 23
     assert loop.protocol['rerank_k'] == 46
     for k, metrics in swept.items():
         assert metrics == make_loop(rerank_k=k, post_processors=[DSL]).run()
@@ -118,7 +124,13 @@ def test_a_sweep_scores_each_pair_once_and_equals_separate_runs(monkeypatch):
 def test_broken_videos_and_lost_texts_are_named():
     loop = make_loop(FakeRetrieval(collect_broken=True, broken=(1, 5)), skip_broken=True)
     metrics = loop.run()
-    # text 0 fits videos 0, 5 and 7: it keeps two of them
+    # text 0 fits videos 0, 5 and 7: it keeps two of them, numbered without the broken ones
+    split = loop.encode()
+    assert [own[:2].tolist() for own in split.relation] == [[0, 0], [0, 5]]
+    assert sorted(split.videos.tokens) == list(range(21)) and split.lost_texts == [2, 3, 10, 11]
+    whole = make_loop().encode()
+    assert torch.equal(split.videos.tokens[5], whole.videos.tokens[7])
+    assert torch.equal(split.videos.queries[5], whole.videos.queries[7])
     assert loop.protocol['skipped_video_ids'] == ['v1', 'v5']
     assert loop.protocol['skipped_text_ids'] == ['t2', 't3', 't10', 't11']
     assert (metrics['skipped_videos'], metrics['skipped_texts']) == (2, 4)
@@ -132,21 +144,41 @@ def test_the_paper_row_changes_no_number():
     key = 'ablation/table3_csal'
     loop = make_loop(metric=RetrievalMetric(paper_row=key))
     assert loop.run() == make_loop().run()
-    assert loop.paper_row.key == key and make_loop().paper_row is None
+    assert f'paper: row {key} (Table 3' in format_report({'t2v/Rmean': 1.0}, {}, loop.evaluator.metrics)
+
+
+class Kept(BaseMetric):
+    """A metric of a user's own: one result a data sample."""
+
+    default_prefix = 'kept'
+
+    def process(self, data_batch, data_samples):
+        assert data_batch is None
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results):
+        self.samples = results
+        return {'count': len(results)}
 
 
 @pytest.mark.parametrize('ties', ['average', 'optimistic', 'pessimistic'])
 def test_no_score_of_a_candidate_or_the_rest_is_made_up(ties):
-    """Every score that a table hands out is a similarity or a fused score: there is no fill value."""
-    loop = make_loop(rerank_k=4, metric=RetrievalMetric(ties=ties))
-    seen = []
-    loop.evaluator.metrics[0].process = lambda data_batch, data_samples: seen.extend(data_samples)
-    loop.evaluator.evaluate = lambda size: {}
-    loop.run()
+    """Every score that a metric gets is a similarity or a fused score: there is no fill value."""
+    loop = make_loop(rerank_k=4, metric=[RetrievalMetric(ties=ties), kept := Kept()])
+    metrics = loop.run()
+    # texts and videos, the latter among captions and among videos, fused and by similarity
+    assert metrics['kept/count'] == len(kept.samples) == 2 * (46 + 2 * 23)
     similarity, logits = full_matrices(loop.model, loop.dataloader.dataset)
     fused = similarity + torch.sigmoid((logits[..., 1] - logits[..., 0]).double())
-    for table in seen:
-        scores, tier = table.rows(0, len(table.similarity))
-        sim, both = (m.T if table.direction == 't2v' else m for m in (similarity, fused))
+    seen = set()
+    for sample in kept.samples:
+        direction = sample['ranking'].removeprefix('sim_')
+        sim, both = (m.T if direction == 't2v' else m for m in (similarity, fused))
+        if (direction, sample['gallery']) == ('v2t', 'videos'):
+            continue  # the best caption of each video: of the same numbers
+        sim, both, tier = sim[sample['query']], both[sample['query']], sample['tier']
         expected = sim if tier is None else torch.where(tier.bool(), both, sim)
-        np.testing.assert_allclose(scores.numpy(), expected.numpy(), atol=1e-5)
+        np.testing.assert_allclose(sample['scores'].numpy(), expected.numpy(), atol=1e-5)
+        assert (tier is None) is sample['ranking'].startswith('sim_') and (tier is None or tier.sum() == 4)
+        seen.add((sample['ranking'], sample['query']))
+    assert len(seen) == 2 * (46 + 23)

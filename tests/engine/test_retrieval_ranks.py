@@ -1,18 +1,18 @@
 """Ranks of the loop against sorting the full matrix, for any batch size and number of processes."""
 
-import json
-import os
-import subprocess
-import sys
-from hashlib import sha256
-from pathlib import Path
-
 import pytest
-import torch
-from fake_retrieval import NAMES, FakeRetrieval, brute_force, full_matrices, make_loop
+from fake_retrieval import (
+    NAMES,
+    FakeRetrieval,
+    brute_force,
+    digest_of_scores,
+    full_matrices,
+    in_two_processes,
+    make_loop,
+)
 from torch.utils.data import DistributedSampler
 
-from stgt_mm.evaluation import BrokenVideosError, RetrievalMetric
+from stgt_mm.evaluation import BrokenVideosError
 from stgt_mm.functional.fusion import fuse_scores
 
 
@@ -47,21 +47,10 @@ def test_without_reranking_only_similarity_is_reported():
         assert loop.protocol['score_fusion'] == 'itc'
 
 
-class Recorder(RetrievalMetric):
-    """Keeps a hash of every score, so that a difference too small for a rank shows."""
-
-    def process(self, data_batch, data_samples):
-        super().process(data_batch, data_samples)
-        scores = [table.rows(0, len(table.similarity))[0] for table in data_samples]
-        # 0.0 is added because a sum over processes turns -0.0 into it.
-        self.digest = sha256(torch.cat([table.flatten() + 0.0 for table in scores]).numpy()).hexdigest()
-
-
 def all_numbers(batch_size, sampler=None):
-    metric = Recorder()
     options = {'score_fusion': 'calibrated', 'rerank_k': 5, 'calibrate': True}
-    numbers = make_loop(None, batch_size, metric, ['facts'], sampler, **options).run()
-    return {**numbers, 'digest': metric.digest}
+    loop = make_loop(None, batch_size, None, ['facts'], sampler, **options)
+    return {**loop.run(), 'digest': digest_of_scores(loop)}
 
 
 def test_the_batch_size_changes_no_digit():
@@ -76,32 +65,17 @@ def test_padded_and_repeated_samples_count_once():
         all_numbers(4, sampler=list(range(21)))
 
 
-def worker(rank, folder):
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
-    )
+def two_process_numbers():
     dataset = FakeRetrieval(collect_broken=True)
     sampler = DistributedSampler(dataset, shuffle=False)
     metrics = all_numbers(4, sampler)
-    try:
+    with pytest.raises(BrokenVideosError) as caught:
         make_loop(FakeRetrieval(collect_broken=True, broken=(2, 3)), sampler=sampler).run()
-    except BrokenVideosError as error:
-        metrics['broken'] = str(error)
-    Path(folder, f'{rank}.json').write_text(json.dumps(metrics))
-    torch.distributed.destroy_process_group()
+    return metrics, str(caught.value)
 
 
 def test_two_processes_give_the_same_to_the_last_digit(tmp_path):
-    env = {**os.environ, 'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
-    jobs = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)], env=env) for rank in (0, 1)
-    ]
-    assert [job.wait(timeout=120) for job in jobs] == [0, 0]
-    results = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in (0, 1)]
-    listed = [result.pop('broken') for result in results]
-    assert results[0] == results[1] == all_numbers(4)
-    assert all('v2.mp4: no moov atom' in text and 'v3.mp4' in text for text in listed)
-
-
-if __name__ == '__main__':
-    worker(int(sys.argv[1]), sys.argv[2])
+    expected = all_numbers(4)
+    for metrics, listed in in_two_processes(two_process_numbers, tmp_path):
+        assert metrics == expected
+        assert 'v2.mp4: no moov atom' in listed and 'v3.mp4' in listed

@@ -1,14 +1,9 @@
 """The real tiny model in float32 on real clips: the same bits with any batch size and number of processes."""
 
-import json
-import os
-import subprocess
-import sys
-from hashlib import sha256
 from pathlib import Path
 
 import torch
-from fake_retrieval import StubRunner
+from fake_retrieval import StubRunner, digest_of_scores, in_two_processes
 from mmengine.evaluator import Evaluator
 from torch.utils.data import DataLoader, DistributedSampler
 
@@ -19,19 +14,6 @@ from stgt_mm.evaluation import RetrievalMetric
 from stgt_mm.registry import MODELS
 
 CONFIG = Path(__file__).parents[2] / 'configs/moving_shapes/stgt_tiny.py'
-
-
-class Recorder(RetrievalMetric):
-    """Keeps a hash of every score: a difference too small for a rank shows."""
-
-    digest = ''
-
-    def process(self, data_batch, data_samples):
-        super().process(data_batch, data_samples)
-        for table in data_samples:
-            # 0.0 is added because a sum over processes turns -0.0 into it
-            scores = (table.rows(0, len(table.similarity))[0] + 0.0).contiguous()
-            self.digest = sha256(self.digest.encode() + scores.numpy().tobytes()).hexdigest()
 
 
 def make_real_loop(data, batch_size, processes=False, **options):
@@ -45,21 +27,12 @@ def make_real_loop(data, batch_size, processes=False, **options):
     processors = [{'type': 'DSL'}, {'type': 'QBNorm', 'bank': str(data / 'train.jsonl')}]
     options = {'rerank_k': 6, 'post_processors': processors, **options}
     runner = StubRunner(MODELS.build(cfg.model).train())
-    return RetrievalLoop(runner, loader, Evaluator(Recorder()), **options)
+    return RetrievalLoop(runner, loader, Evaluator(RetrievalMetric()), **options)
 
 
 def numbers(data, batch_size, processes=False):
     loop = make_real_loop(data, batch_size, processes)
-    metrics = loop.run()
-    return {**metrics, 'digest': loop.evaluator.metrics[0].digest}
-
-
-def worker(rank, folder, data):
-    torch.set_num_threads(1)
-    store = f'file://{folder}/store'
-    torch.distributed.init_process_group('gloo', init_method=store, rank=rank, world_size=2)
-    Path(folder, f'{rank}.json').write_text(json.dumps(numbers(Path(data), 3, processes=True)))
-    torch.distributed.destroy_process_group()
+    return {**loop.run(), 'digest': digest_of_scores(loop)}
 
 
 def test_batch_size_and_processes_change_no_bit(small_moving_shapes, tmp_path):
@@ -68,14 +41,7 @@ def test_batch_size_and_processes_change_no_bit(small_moving_shapes, tmp_path):
     assert 'sim_v2t_qbnorm/R1' not in first
     for batch_size in (7, 20):
         assert numbers(small_moving_shapes, batch_size) == first
-    env = {**os.environ, 'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
-    jobs = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path), small_moving_shapes], env=env)
-        for rank in (0, 1)
-    ]
-    assert [job.wait(timeout=300) for job in jobs] == [0, 0]
-    for rank in (0, 1):
-        assert json.loads((tmp_path / f'{rank}.json').read_text()) == first
+    assert in_two_processes(numbers, tmp_path, small_moving_shapes, 3, True) == [first, first]
 
 
 def test_a_sweep_equals_separate_runs(small_moving_shapes):
@@ -83,7 +49,3 @@ def test_a_sweep_equals_separate_runs(small_moving_shapes):
     swept = loop.sweep_rerank_k(loop.encode(), [0, 3, 50])
     for k, metrics in swept.items():
         assert make_real_loop(small_moving_shapes, 4, rerank_k=k).run() == metrics
-
-
-if __name__ == '__main__':
-    worker(int(sys.argv[1]), sys.argv[2], sys.argv[3])

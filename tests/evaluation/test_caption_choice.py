@@ -1,18 +1,13 @@
 import pytest
 import torch
 
-from stgt_mm.evaluation.caption_choice import choice_accuracy, choice_indices
+from stgt_mm.evaluation.caption_choice import choice_accuracy
 
 
 def test_accuracy_by_kind_with_ties_counting_half():
     scores = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [2.0, 1.0]])
     result = choice_accuracy(scores, ['order', 'order', 'colour', 'colour'])
     assert result == {'accuracy': 62.5, 'colour': 75.0, 'order': 50.0}
-
-
-def test_triples_become_pairs():
-    video, text = choice_indices([{'video': 4, 'true': 1, 'false': 0}, {'video': 2, 'true': 3, 'false': 5}])
-    assert video.tolist() == [[4], [2]] and text.tolist() == [[1, 0], [3, 5]]
 
 
 def test_nothing_to_choose_and_nan_are_errors():

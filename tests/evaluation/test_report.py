@@ -2,7 +2,7 @@ import hashlib
 import json
 from importlib.util import find_spec
 
-from stgt_mm.evaluation import RetrievalMetric, format_table, write_results
+from stgt_mm.evaluation import RetrievalMetric, format_report, write_results
 from stgt_mm.io.hashing import config_sha256
 
 VALUES = {'R1': 61.25, 'R5': 80.0, 'R10': 90.0, 'Rmean': 77.083, 'MdR': 1.0, 'MnR': 3.216}
@@ -23,7 +23,7 @@ PROTOCOL = {'split': 'test', 'annotation': 'data/test.jsonl', 'rerank_k': 32, 's
 
 
 def test_table_shows_every_number_and_how_it_was_measured():
-    lines = format_table(METRICS, PROTOCOL).splitlines()
+    lines = format_report(METRICS, PROTOCOL, [RetrievalMetric()]).splitlines()
 
     row = next(line for line in lines if line.startswith('text -> video') and 'itm+itc' in line)
     assert row.split()[-6:] == ['61.2', '80.0', '90.0', '77.1', '1.00', '3.22']
@@ -39,7 +39,7 @@ def test_table_shows_every_number_and_how_it_was_measured():
 
 
 def test_columns_line_up():
-    table = format_table(METRICS, PROTOCOL).split('\n\n')[1].splitlines()
+    table = format_report(METRICS, PROTOCOL, [RetrievalMetric()]).split('\n\n')[1].splitlines()
     assert len({len(line) for line in table}) == 1
 
 
@@ -79,12 +79,12 @@ def test_post_processed_rows_are_named_and_explained():
     for name in ('sim_t2v_dsl', 'sim_v2t_dsl', 'sim_v2t_dsl_videos'):
         metrics.update({f'{name}/{key}': value for key, value in VALUES.items()})
     protocol = {**PROTOCOL, 'post_processing': {'dsl': 'takes the whole test set'}}
-    lines = format_table(metrics, protocol).splitlines()
+    lines = format_report(metrics, protocol, [RetrievalMetric()]).splitlines()
     found = [line.split('  ')[0] for line in lines if 'similarity + dsl' in line]
     assert found == ['text -> video', 'video -> text', 'video -> text (videos)']
     assert 'dsl: takes the whole test set' in lines
 
 
 def test_long_lists_are_cut_in_the_table_only():
-    lines = format_table(METRICS, {**PROTOCOL, 'skipped_video_ids': [f'v{i}' for i in range(9)]})
+    lines = format_report(METRICS, {**PROTOCOL, 'skipped_video_ids': [f'v{i}' for i in range(9)]})
     assert 'v0, v1, v2, v3, v4 and 4 more' in lines

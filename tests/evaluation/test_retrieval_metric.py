@@ -2,18 +2,21 @@ import numpy as np
 import pytest
 import torch
 
-from stgt_mm.evaluation import CandidatePairs, RankedScores, RetrievalMetric, top_candidates
-from stgt_mm.evaluation.gallery import Gallery
+from stgt_mm.evaluation import RetrievalMetric
+from stgt_mm.evaluation.rank import query_batches, similarity_rankings, top_candidates, unique_pairs
 from stgt_mm.functional.ranking import Relation
 from stgt_mm.registry import METRICS
 
 
 def evaluate(similarity, text_to_videos, metric=None):
     metric = metric or RetrievalMetric()
-    relation = Relation.from_lists(text_to_videos)
-    tables = [RankedScores('t2v', 't2v', similarity.T), RankedScores('v2t', 'v2t', similarity)]
-    metric.process(relation, tables)
-    return metric.evaluate(sum(similarity.shape))
+    samples = []
+    for ranking in similarity_rankings(similarity, Relation.from_lists(text_to_videos)):
+        for batch in query_batches(ranking):
+            samples += batch
+    for start in range(0, len(samples), 7):  # in whatever batches they come
+        metric.process(None, samples[start : start + 7])
+    return metric.evaluate(len(samples))
 
 
 def mean_rank(scores, relevant):
@@ -62,7 +65,7 @@ def test_both_galleries_agree_on_one_caption_a_video():
     assert {'v2t_captions/R1', 'v2t_videos/R1'} <= names
 
 
-def test_constant_scores_are_chance_and_ties_are_an_option():
+def test_constant_scores_are_guessing_and_ties_are_an_option():
     relation = [[v] for v in range(10)]
     for ties, expected in (('average', 10.0), ('optimistic', 100.0), ('pessimistic', 0.0)):
         metrics = evaluate(torch.zeros(10, 10), relation, RetrievalMetric(ties=ties))
@@ -92,20 +95,9 @@ def test_candidates_of_equal_scores_are_the_first_and_those_of_a_smaller_k_lead(
         assert torch.equal(top_candidates(scores.T.contiguous().T, k), order[:, :k])
 
 
-def test_pairs_of_both_directions_are_scored_once():
-    t2v, v2t = torch.tensor([[0, 1], [1, 2], [0, 2]]), torch.tensor([[0], [0], [1]])
-    pairs = CandidatePairs.pooled(t2v, v2t)
-    listed = list(zip(pairs.video.tolist(), pairs.text.tolist()))
-    both = {(v, t) for t, own in enumerate(t2v.tolist()) for v in own} | {(0, 0), (1, 0), (2, 1)}
-    assert listed == sorted(both)
-    found = pairs.find(t2v, torch.arange(3)[:, None])
-    assert torch.equal(pairs.video[found], t2v)
-    assert torch.equal(pairs.text[found], torch.arange(3)[:, None].expand(3, 2))
-
-
-def test_a_gallery_without_broken_videos_keeps_texts_that_have_another():
-    gallery = Gallery.of([[0], [1], [1, 2], [3]], 4, broken={1})
-    assert gallery.videos.tolist() == [0, 2, 3] and gallery.texts == [0, 2, 3] and gallery.num_broken == 1
-    assert list(zip(*(part.tolist() for part in gallery.relation))) == [(0, 0), (1, 1), (2, 2)]
-    tokens = {0: torch.zeros(1), 3: torch.ones(1)}
-    assert gallery.renumber(tokens) == {0: tokens[0], 2: tokens[3]}
+def test_pairs_are_listed_once_by_video_and_found_again():
+    video, text = torch.tensor([[2, 0], [0, 1], [2, 0]]), torch.tensor([[1, 2], [0, 2], [1, 2]])
+    videos, texts, place = unique_pairs(video, text, 3)
+    listed = list(zip(videos.tolist(), texts.tolist()))
+    assert listed == [(0, 0), (0, 2), (1, 2), (2, 1)]
+    assert torch.equal(videos[place], video) and torch.equal(texts[place], text)

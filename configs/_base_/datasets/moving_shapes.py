@@ -1,6 +1,6 @@
 """Moving Shapes: made by ``python tools/dataset_converters/moving_shapes.py data/moving_shapes``."""
 
-from stgt_mm.datasets import ChoiceDataset, RetrievalDataset, VideoTextDataset, video_text_collate
+from stgt_mm.datasets import CaptionChoiceDataset, RetrievalDataset, VideoTextDataset, video_text_collate
 from stgt_mm.datasets.samplers import EpochSampler, GroupBatchSampler
 from stgt_mm.datasets.transforms import LoadVideo, PackVideoText, Resize, ReverseTime
 from stgt_mm.engine.loops import RetrievalLoop
@@ -63,11 +63,11 @@ test_dataloader = dict(
 )
 choices = dict(
     backwards=dict(
-        dataset=dict(type=ChoiceDataset, ann_file=f'{data_root}/backwards.jsonl', **clips),
+        dataset=dict(type=CaptionChoiceDataset, ann_file=f'{data_root}/backwards.jsonl', **clips),
         **evaluation_loader,
     ),
     one_fact=dict(
-        dataset=dict(type=ChoiceDataset, ann_file=f'{data_root}/one_fact.jsonl', **clips),
+        dataset=dict(type=CaptionChoiceDataset, ann_file=f'{data_root}/one_fact.jsonl', **clips),
         **evaluation_loader,
     ),
 )
