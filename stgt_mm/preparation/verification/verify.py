@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.datasets.file_lock import FileLock
+from filelock import FileLock, Timeout
+
 from stgt_mm.datasets.readers import reader_order
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_jsonl
 from stgt_mm.preparation.verification.inspection import Inspection, inspect_file
@@ -69,9 +70,10 @@ def verify(
     if not Path(video_root).is_dir():
         raise FileNotFoundError(f"no folder '{video_root}' (working directory {Path.cwd()}).")
     lines = lines_of(ann_file)
-    lock = FileLock(Path(folder) / 'lock')
-    if not lock.acquire(wait=False):
-        raise JournalError(f"another process is verifying into '{folder}'. Wait for it, or end it.")
+    try:
+        lock = FileLock(Path(folder) / 'lock').acquire(timeout=0)
+    except Timeout:
+        raise JournalError(f"another process is verifying into '{folder}'. Wait for it, or end it.") from None
     settings = {'video_root': str(Path(video_root).resolve()), **asdict(how)}
     with lock, Journal(Path(folder) / 'journal.jsonl', settings, effort.restart) as journal:
         todo, absent = _sort_out(lines, Path(video_root), journal, effort.time_limit)
