@@ -24,7 +24,7 @@ _ROWS_A_BATCH = 1 << 16
 
 
 class _Conflict(NamedTuple):
-    """Two rows that cannot both be right: the later, what they share by rank, the earlier."""
+    """Two rows that cannot both be right, in the order in which conflicts are told."""
 
     row: int
     kind: int  # 0 the video_id, 1 the pair of ids, 2 the text_id: of one row, the first is told
@@ -42,16 +42,9 @@ def open_table(path: Path) -> pa.Table | None:
 def convert(path: Path, target: Path, required: Sequence[str], metadata: dict[str, str]) -> None:
     """Checks an annotation file and writes its table, whole or not at all.
 
-    Args:
-        path: JSON lines.
-        target: Arrow file with the columns ``line`` (its bytes), ``video``, ``video_id`` and ``text_id``, the
-            ids completed, ``text_id`` null where there is no text.
-        required: Keys that every line must have.
-        metadata: Kept with the table, beside ``content_hash``: SHA-256 of the lines without the space around
-            them, and ``outside``: the first ``video`` that leads out of the video root, or ''.
-
-    Raises:
-        AnnotationError: See :func:`~stgt_mm.datasets.records.read_records`.
+    Its columns are ``line`` (bytes), ``video``, ``video_id`` and ``text_id``, the ids completed, ``text_id``
+    null where there is no text. Its metadata has also ``content_hash`` (SHA-256 of the lines without space
+    around them) and ``outside`` (the first ``video`` that leads out of the video root, or '').
     """
     with whole_file(target) as partial:
         parsed = partial.with_suffix(
@@ -75,30 +68,27 @@ def _write_parsed(path: Path, target: Path, required: tuple[str, ...]) -> dict[s
     digest, outside = hashlib.sha256(), ''
     progress = ProgressLine(f'converting {path.name}, MiB', max(1, path.stat().st_size >> 20))
     with progress, pa.ipc.new_file(str(target), _PARSED) as writer:
-        columns: list[list[Any]] = [[] for _ in _PARSED]
+        batch: list[tuple[Any, ...]] = []
         read = 0
         for number, raw, row in parse_lines(path):
             _check_strings(row, required, checked, f'{path}:{number}')
             line = raw.strip().removeprefix(BYTE_ORDER_MARK)
             digest.update(line + b'\n')
-            if not outside and _leads_out(row['video']):
-                outside = row['video']
-            for column, value in zip(columns, (line, *_strings(row))):
-                column.append(value)
-            if len(columns[0]) == _ROWS_A_BATCH:
-                _write_batch(writer, columns)
+            outside = outside or (row['video'] if _leads_out(row['video']) else '')
+            batch.append((line, *_strings(row)))
             read += len(raw)
-            progress.advance((read >> 20) - progress.done)
-        _write_batch(writer, columns)
+            if len(batch) == _ROWS_A_BATCH:
+                writer.write_batch(_as_batch(batch))
+                batch.clear()
+                progress.advance((read >> 20) - progress.done)
+        writer.write_batch(_as_batch(batch))
     return {'content_hash': digest.hexdigest(), 'outside': outside}
 
 
-def _write_batch(writer: pa.RecordBatchFileWriter, columns: list[list[Any]]) -> None:
-    writer.write_batch(
-        pa.record_batch([pa.array(*pair) for pair in zip(columns, _PARSED.types)], schema=_PARSED)
-    )
-    for column in columns:
-        column.clear()
+def _as_batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    columns = zip(*rows) if rows else [()] * len(_PARSED)
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, _PARSED.types)]
+    return pa.record_batch(arrays, schema=_PARSED)
 
 
 def _strings(row: dict[str, Any]) -> tuple[str, str, str | None, str | None]:

@@ -21,16 +21,13 @@ from stgt_mm.structures import VideoTextSample
 class ClipDataset(Dataset):
     """Records of an annotation file and the way from a record to a sample.
 
-    Records stay on disk until they are asked for, see :class:`~stgt_mm.datasets.records.Records`. A sample's
-    randomness is a numpy Generator seeded by (seed, epoch, index). Epoch and seed come with an index that is
-    an :class:`~stgt_mm.datasets.samplers.EpochIndex`, so that workers that live for many epochs need no
-    message; a plain index means epoch 0 and the seed of the data set.
+    A sample's randomness is a numpy Generator seeded by (seed, epoch, index). Epoch and seed come with an
+    index that is an :class:`~stgt_mm.datasets.samplers.EpochIndex`, so that workers that live for many epochs
+    need no message; a plain index means epoch 0 and the seed of the data set.
 
     Attributes:
         records: What is iterated over, a sequence of dicts.
         num_missing: Files that were not found and were skipped or kept.
-        feature_cache: The ``feature_cache`` option, or None.
-        made_by: The ``made_by`` option, or None.
 
     Args:
         ann_file: JSON-lines file, see :func:`~stgt_mm.datasets.records.read_records`.
@@ -97,12 +94,12 @@ class ClipDataset(Dataset):
 
     @property
     def clips(self) -> list[dict[str, Any]]:
-        """One record a unique (file, direction of time), what a feature cache holds; found on first use."""
+        """The first record of each (video_id, direction of time), what a feature cache holds."""
         return self._unique_clips[0]
 
     @property
     def clip_of(self) -> list[int]:
-        """For each record, its index in ``clips``; found on first use."""
+        """For each record, its index in ``clips``."""
         return self._unique_clips[1]
 
     @property
@@ -123,11 +120,7 @@ class ClipDataset(Dataset):
         return np.random.default_rng((seed, getattr(index, 'epoch', 0), int(index)))
 
     def check_cacheable(self) -> None:
-        """Refuses to cache what differs from epoch to epoch.
-
-        Raises:
-            ValueError: If a transform is random or does not say whether it is.
-        """
+        """Raises ValueError if a transform is random, or does not say whether it is."""
         for transform in self.transforms:
             if getattr(transform, 'is_random', True):
                 raise ValueError(
@@ -147,11 +140,7 @@ class ClipDataset(Dataset):
         return self._annotation.content_hash
 
     def use_cache(self, cache: FeatureCache | None) -> None:
-        """Gives tokens of a complete cache of ``clips`` from now on, with None frames again.
-
-        Raises:
-            ValueError: If the cache has another number of clips or is not complete.
-        """
+        """Gives tokens of a complete cache of ``clips`` from now on; with None, frames again."""
         if cache is not None:
             self.check_cacheable()
             missing = len(cache.missing())
@@ -163,7 +152,7 @@ class ClipDataset(Dataset):
         self._cache = cache
 
     def load_clip(self, clip: int) -> dict[str, Any]:
-        """Loads the frames of a clip, uint8 (T, 3, H, W), without text, whether a cache is in use or not."""
+        """Loads frames of one of ``clips``, uint8 (T, 3, H, W), without text, even if a cache is in use."""
         return self._run(self._start(self.clips[clip], clip, self.rng_of(clip)), self.transforms)
 
     def _start(self, record: dict[str, Any], index: int, rng: np.random.Generator) -> dict[str, Any]:

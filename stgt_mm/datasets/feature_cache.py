@@ -76,12 +76,6 @@ class FeatureCache:
         self.item_shape = tuple(int(size) for size in item_shape)
         self.dtype = np.dtype(dtype)
         self.item_bytes = int(np.prod(self.item_shape)) * self.dtype.itemsize
-        gib = num_items * self.item_bytes / 2**30
-        if gib > max_gib:
-            raise ValueError(
-                f'features of {num_items} clips of shape {self.item_shape} in {dtype} take {gib:.1f} GiB, '
-                f'more than max_gib={max_gib}. Raise feature_cache.max_gib, or set feature_cache=None.'
-            )
         self.key = key
         self.max_gib = max_gib
         # runs that want other types do not take each other's folder
@@ -154,15 +148,17 @@ class FeatureCache:
     def _check_room(self) -> None:
         """Stops before the caches below the root outgrow their limit; none is removed: a run may read it."""
         others = {path.parent: path.stat() for path in self.folder.parent.glob('*/features.npy')}
-        total = self.num_items * self.item_bytes + sum(facts.st_size for facts in others.values())
+        own = self.num_items * self.item_bytes
+        total = own + sum(facts.st_size for facts in others.values())
         if total <= self.max_gib * 2**30:
             return
         listed = sorted(others.items(), key=lambda pair: pair[1].st_mtime)[:5]
-        oldest = '\n'.join(f'  rm -r {folder}  ({facts.st_size / 2**30:.2f} GiB)' for folder, facts in listed)
+        oldest = ''.join(f'\n  rm -r {folder}  ({facts.st_size / 2**30:.2f} GiB)' for folder, facts in listed)
         raise ValueError(
-            f'with this one the caches below {self.folder.parent} would take {total / 2**30:.1f} GiB, more '
-            f'than max_gib={self.max_gib}. Remove what no run uses, the oldest first, raise '
-            f'feature_cache.max_gib, or set feature_cache=None:\n{oldest}'
+            f'features of {self.num_items} clips of shape {self.item_shape} in {self.dtype} take '
+            f'{own / 2**30:.1f} GiB; with these the caches below {self.folder.parent} would take '
+            f'{total / 2**30:.1f} GiB, more than max_gib={self.max_gib}. Remove what no run uses, the oldest '
+            f'first, raise feature_cache.max_gib, or set feature_cache=None.{oldest}'
         )
 
     def _create(self) -> None:
@@ -197,15 +193,7 @@ class FeatureCache:
         return [item for item in range(self.num_items) if item not in self._sums and item not in self.broken]
 
     def write(self, indices: Sequence[int], array: Tensor | np.ndarray) -> None:
-        """Stores items; after :meth:`flush`, and every few seconds, they survive a crash.
-
-        Args:
-            indices: n item numbers.
-            array: Features, shape (n, *item_shape).
-
-        Raises:
-            ValueError: If the shape is wrong, or a value is not finite in the cache's type.
-        """
+        """Stores n items, shape (n, *item_shape); they are safe after :meth:`flush`."""
         with np.errstate(over='ignore'):  # answered below, with the remedy
             values = torch.as_tensor(array).detach().cpu().numpy().astype(self.dtype, order='C')
         if values.shape != (len(indices), *self.item_shape):
@@ -250,11 +238,7 @@ class FeatureCache:
         self._flushed = time.monotonic()
 
     def read(self, index: int) -> Tensor:
-        """Returns a copy of an item in the cache's type, shape ``item_shape``.
-
-        Raises:
-            FeatureCacheError: If the item is not there or its bytes have changed since they were written.
-        """
+        """Returns a copy of an item, of ``item_shape`` in the cache's type, after a check of its bytes."""
         if index not in self._sums:
             raise FeatureCacheError(f'item {index} is not in {self.folder}. Fill the cache first.')
         if self._map is None:

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from filelock import FileLock, Timeout
 from mmengine import dist
 from mmengine.logging import print_log
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample
 from stgt_mm.datasets.collate import video_text_collate
@@ -58,22 +59,15 @@ def log_progress(what: str) -> Callable[[int, int], None]:
     return report
 
 
-class _MissingClips(Dataset):
-    """The clips that a cache lacks, with their frames."""
-
-    def __init__(self, dataset: ClipDataset, indices: list[int]) -> None:
-        self.dataset = dataset
-        self.indices = indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        clip = self.indices[place]
+def _load_clips(dataset: ClipDataset, clips: list[int]) -> dict[str, Any]:
+    """A batch of clips, those that cannot be read among its ``broken``."""
+    samples = []
+    for clip in clips:
         try:
-            return self.dataset.load_clip(clip)
+            samples.append(dataset.load_clip(clip))
         except VideoReadError as error:
-            return broken_sample(self.dataset.clips[clip], clip, error)
+            samples.append(broken_sample(dataset.clips[clip], clip, error))
+    return video_text_collate(samples)
 
 
 @contextmanager
@@ -109,9 +103,7 @@ def warm_cache(
             far it is.
     """
     todo = cache.missing()[shard[0] :: shard[1]]
-    loader = DataLoader(
-        _MissingClips(dataset, todo), batch_size, num_workers=num_workers, collate_fn=video_text_collate
-    )
+    loader = DataLoader(todo, batch_size, num_workers=num_workers, collate_fn=partial(_load_clips, dataset))
     progress = ProgressLine(f'features of {dataset.ann_file.name}', len(todo), every=5.0)
     try:
         with _inference(backbone), progress if shard[0] == 0 else nullcontext():
@@ -161,9 +153,8 @@ def _one_job_at_a_time(cache: FeatureCache, rank: int) -> Iterator[None]:
 def _item_shape(dataset: ClipDataset, backbone: nn.Module, preprocess: nn.Module) -> tuple[int, ...]:
     """Shape of the tokens of a clip, from the first one that can be read."""
     for clip in range(len(dataset.clips)):
-        try:
-            batch = video_text_collate([dataset.load_clip(clip)])
-        except VideoReadError:
+        batch = _load_clips(dataset, [clip])
+        if batch['inputs'] is None:
             continue
         with _inference(backbone):
             return tuple(backbone(preprocess(batch)['inputs']['video']).shape[1:])
@@ -177,20 +168,16 @@ def prepare_feature_cache(
     batch_size: int = 16,
     num_workers: int = 0,
 ) -> FeatureCache | None:
-    """Makes, fills and puts to use the cache that a data set asks for; every process calls it.
+    """Makes, fills and puts to use the cache that a data set asks for, None if it asks for none.
 
-    Call it before the data loader starts its workers.
+    Every process calls it, before its data loader starts workers.
 
     Args:
-        dataset: A data set with ``feature_cache=dict(root=..., max_gib=20.0, dtype='float16')``, or None for
-            off.
+        dataset: A data set, with ``feature_cache=dict(root=..., max_gib=20.0, dtype='float16')`` or None.
         backbone: Frozen backbone, with its final weights.
         preprocess: The model's data preprocessor.
         batch_size: Clips at once.
         num_workers: Processes that decode.
-
-    Returns:
-        The cache, None if the data set asks for none.
 
     Raises:
         ValueError: If the backbone is trained, or the pipeline is random.

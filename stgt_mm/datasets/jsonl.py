@@ -34,13 +34,7 @@ def check_annotation(path: str | Path, made_by: str | None = None) -> Path:
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Reads a JSON-lines file, a line at a time.
-
-    Args:
-        path: UTF-8 file with one JSON object a line; empty lines are passed over.
-
-    Yields:
-        Pairs (line number, object), the number starting at 1.
+    """Yields pairs (line number from 1, object) of a JSON-lines file; empty lines are passed over.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -107,15 +101,7 @@ def _not_utf8(error: UnicodeDecodeError, path: Path, number: int) -> str:
 
 
 def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:
-    """Writes records as JSON lines, one at a time, whole or not at all.
-
-    Args:
-        records: Objects that JSON can hold.
-        path: File to write; its folder is made.
-
-    Returns:
-        The number of lines.
-    """
+    """Writes records as JSON lines, one at a time, whole or not at all; returns their number."""
     count = 0
     with whole_file(path) as partial, partial.open('w', encoding='utf-8', newline='\n') as file:
         for record in records:

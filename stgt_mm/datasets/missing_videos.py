@@ -108,14 +108,7 @@ def _absent(records: Rows, root: Path) -> tuple[np.ndarray, int, int]:
 
 
 def name_hashes(folder: Path) -> np.ndarray:
-    """Lists a folder in 8 bytes a file.
-
-    Args:
-        folder: The folder; one that is not there has no files.
-
-    Returns:
-        Sorted hashes of the names of its files, int64, good for this process only.
-    """
+    """Lists the files of a folder as sorted int64 hashes of their names, good for this process only."""
     if not folder.is_dir():
         return np.empty(0, np.int64)
     with os.scandir(folder) as entries:

@@ -69,14 +69,7 @@ class MixedDataset(ConcatDataset):
         return list(self.sources)[place], int(index) - self.offsets[place]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Loads a sample of the source that the index falls into.
-
-        Args:
-            index: Index among all, perhaps an :class:`~stgt_mm.datasets.samplers.EpochIndex`.
-
-        Returns:
-            What the source gives; ``source`` and ``sample_idx`` (among all) in the meta information.
-        """
+        """Loads what the source gives, with ``source`` and ``sample_idx`` (among all) in the metainfo."""
         name, own = self.place_of(index)
         # epoch and seed travel with the index: the draws of a sample stay a function of the three
         where = EpochIndex(own, index.epoch, index.seed) if isinstance(index, EpochIndex) else own

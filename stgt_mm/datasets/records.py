@@ -33,19 +33,9 @@ _PROBES, _PROBE_BYTES = 16, 1 << 16
 class Records(Sequence):
     """Records of a table that stays on disk: a line is parsed when it is asked for.
 
-    Each access gives a new dict, so a change to one changes no other. Processes share what is in memory. A
-    file that is changed or replaced while it is in use changes nothing here; a process that opens it anew
-    (spawned workers do) and finds other content stops.
-
-    Attributes:
-        path: The annotation file.
-        outside: The first ``video`` that leads out of the video root, or ''.
-
-    Args:
-        path: The annotation file.
-        cache: Arrow file made from it by :func:`~stgt_mm.datasets.annotation_table.convert`.
-        table: Its content.
-        rows: Which of its rows are meant, in this order; None for all.
+    Each access gives a new dict. Processes share what is in memory. A file that is changed or replaced while
+    it is in use changes nothing here; a process that opens it later (spawned workers do) and finds other
+    content stops. ``outside`` is the first ``video`` that leads out of the video root, or ''.
     """
 
     def __init__(self, path: Path, cache: Path, table: pa.Table, rows: np.ndarray | None = None) -> None:
@@ -60,11 +50,7 @@ class Records(Sequence):
         return len(self._table) if self._rows is None else len(self._rows)
 
     def __getitem__(self, index: int | slice) -> Any:
-        """Returns a record as a dict, or for a slice :class:`Records`.
-
-        Raises:
-            IndexError: If there is no such record.
-        """
+        """Returns a record as a dict, or for a slice :class:`Records`."""
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
         place = operator.index(index)
@@ -78,13 +64,6 @@ class Records(Sequence):
         if text_id is not None:
             record['text_id'] = text_id
         return record
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, (Records, list)):
-            return NotImplemented
-        return len(self) == len(other) and all(a == b for a, b in zip(self, other))
-
-    __hash__ = None
 
     def __repr__(self) -> str:
         return f'Records({str(self.path)!r}, {len(self)} records)'

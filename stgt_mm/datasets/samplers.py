@@ -10,16 +10,7 @@ from stgt_mm.registry import DATA_SAMPLERS
 
 
 class EpochIndex(int):
-    """An index that says in which epoch and under which seed it was drawn.
-
-    Workers get it with the index, so that a sample's randomness needs no state that workers would have to
-    share.
-
-    Args:
-        index: Index of a record.
-        epoch: Epoch, from 0.
-        seed: Seed of the run.
-    """
+    """An index with its epoch and seed, so that the randomness of samples needs no state in workers."""
 
     def __new__(cls, index: int, epoch: int, seed: int) -> 'EpochIndex':
         """Makes the index; see the class."""
@@ -90,16 +81,7 @@ class EpochSampler(Sampler):
             self.start = 0
 
     def set_progress(self, epoch: int, batches_done: int, batch_size: int) -> None:
-        """Makes the next pass give only what is left of an epoch.
-
-        Args:
-            epoch: The epoch that was interrupted, from 0.
-            batches_done: Steps taken in it.
-            batch_size: Samples a step and process.
-
-        Raises:
-            ValueError: If a number is negative.
-        """
+        """Makes the next pass give only what an interrupted epoch has left after so many batches."""
         if min(epoch, batches_done, batch_size) < 0:
             raise ValueError(
                 f'progress cannot be negative: epoch {epoch}, {batches_done} batches of {batch_size}.'

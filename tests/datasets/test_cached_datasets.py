@@ -12,7 +12,7 @@ from forked import in_processes
 from torch import nn
 
 from stgt_mm.datasets import FeatureCache, VideoTextDataset, video_text_collate
-from stgt_mm.datasets.feature_warming import cache_key, log_progress, prepare_feature_cache, warm_cache
+from stgt_mm.datasets.feature_warming import cache_key, prepare_feature_cache, warm_cache
 from stgt_mm.datasets.readers import VideoReadError, write_video
 from stgt_mm.engine.loops import RetrievalLoop
 

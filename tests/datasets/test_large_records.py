@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from stgt_mm.datasets import VideoTextDataset, missing_videos, record_ids
-from stgt_mm.datasets.record_ids import default_video_id
+from stgt_mm.datasets import VideoTextDataset, missing_videos
+from stgt_mm.datasets.annotation_table import default_video_id
 from stgt_mm.datasets.records import (
     AnnotationError,
     MissingVideosError,
