@@ -1,8 +1,11 @@
+import gzip
 import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from stgt_mm.datasets import VideoTextDataset
 from stgt_mm.datasets.records import (
     AnnotationError,
     MissingVideosError,
@@ -46,6 +49,9 @@ def test_ids_are_completed_and_extras_kept(tmp_path):
         (b'{"video": "v.mp4", "text": "caf\xe9"}', ['not UTF-8', 'iconv']),
         ({**GOOD, 'text_id': 'a/v1#0'}, ['already on line 1', 'text_id of its own']),
         ({**GOOD, 'video': 'b/v9.mp4', 'video_id': 'a/v1'}, ["'b/v9.mp4'", "'a/v1.mp4'", 'line 1']),
+        (b'{"video": "v.mp4", "text": "a \\ud83d b"}', ['surrogate', 'whole character']),
+        (b'[' * 10_000, ['nested too deeply']),
+        (b'{"video": "v.mp4", "text": "a", "n": ' + b'1' * 5_000 + b'}', ['too many digits']),
         ({'video': 'v.mp4', 'text': 'other', 'text_id': 'a/v1#0'}, ["'other'", "'a caption'", 'line 1']),
     ],
 )
@@ -57,6 +63,38 @@ def test_bad_line_is_named_with_its_cure(tmp_path, line, words):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ('pack', 'remedy'),
+    [(gzip.compress, 'gunzip -c'), (lambda raw: raw.decode().encode('utf-16'), '-f utf-16')],
+)
+def test_a_packed_or_otherwise_encoded_file_is_recognised(tmp_path, pack, remedy):
+    path = tmp_path / 'a.jsonl'
+    path.write_bytes(pack(json.dumps(GOOD).encode()))
+    with pytest.raises(AnnotationError, match=remedy) as error:
+        read_records(path)
+    assert f'{path}:1:' in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('video', ['../v.png', 'a/../../v.png', '/'])
+def test_paths_out_of_the_root_are_refused_unless_allowed(tmp_path, video):
+    root = tmp_path / 'root'
+    (root / 'a').mkdir(parents=True)
+    Image.new('RGB', (8, 8)).save(tmp_path / 'v.png')
+    video = str(tmp_path / 'v.png') if video == '/' else video
+    path = write(tmp_path / 'a.jsonl', {'video': video, 'text': 'a'})
+    pipeline = [{'type': 'LoadImage'}, {'type': 'PackVideoText'}]
+    with pytest.raises(AnnotationError, match='allow_outside=True'):
+        VideoTextDataset(path, root, pipeline)
+    assert VideoTextDataset(path, root, pipeline, allow_outside=True)[0]['inputs'].shape == (1, 3, 8, 8)
+
+
+def test_links_in_a_circle_that_nobody_names(tmp_path):
+    (tmp_path / 'v.mp4').touch()
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+    assert check_videos([{'video': 'v.mp4'}], tmp_path)[1] == 0
+    assert check_videos([{'video': 'v.mp4'}, {'video': 'loop'}], tmp_path, 'skip')[1] == 1
+
+
 def test_byte_order_mark_is_no_error(tmp_path):
     path = write(tmp_path / 'bom.jsonl', b'\xef\xbb\xbf' + json.dumps(GOOD).encode())
     assert read_records(path)[0]['video'] == 'a/v1.mp4'
@@ -65,6 +103,8 @@ def test_byte_order_mark_is_no_error(tmp_path):
 def test_missing_and_empty_annotation(tmp_path):
     with pytest.raises(FileNotFoundError, match='dataset_converters/custom'):
         read_records(tmp_path / 'none.jsonl')
+    with pytest.raises(FileNotFoundError, match='make one: python make_it'):
+        VideoTextDataset(tmp_path / 'none.jsonl', tmp_path, [], made_by='python make_it.py')
     with pytest.raises(AnnotationError, match='holds no record'):
         read_records(write(tmp_path / 'empty.jsonl', b''))
 
