@@ -1,6 +1,6 @@
-"""Measures what an annotation file costs: conversion, opening, memory of workers, an epoch's order, reading.
+"""Measures annotation files: conversion, opening, the order of an epoch, memory and speed of workers.
 
-Without a file, one with --lines lines like WebVid's is written to the temporary folder and removed at the end.
+Without a file, one with --lines lines like WebVid's is written to the temporary folder and removed after.
 
 Example:
   python benchmarks/benchmark_records.py --lines 10000000
@@ -22,7 +22,9 @@ from stgt_mm.datasets.records import Records, read_records, write_records
 from stgt_mm.datasets.samplers import EpochSampler
 from stgt_mm.engine.cli import described_parser, run_tool
 
-WORDS = 'a man woman walks on the beach with dog at sunset in slow city'.split()
+# fmt: off
+WORDS = ['a', 'man', 'woman', 'walks', 'on', 'the', 'beach', 'with', 'dog', 'at', 'sunset', 'in', 'slow', 'city']
+# fmt: on
 LENGTH = 12
 
 
@@ -107,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             path = str(Path(folder) / 'example.jsonl')
             write_records(example_records(args.lines, args.captions), path)
         for name, value in measure(path, args.workers, args.reads).items():
-            print(f'| {name} | {value:,.{0 if name == "lines" else 1}f} |')
+            print(f'| {name} | {value:,.{0 if name == "lines" else 2}f} |')
 
 
 if __name__ == '__main__':
