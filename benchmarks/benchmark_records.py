@@ -22,9 +22,7 @@ from stgt_mm.datasets.records import Records, read_records, write_records
 from stgt_mm.datasets.samplers import EpochSampler
 from stgt_mm.engine.cli import described_parser, run_tool
 
-# fmt: off
-WORDS = ['a', 'man', 'woman', 'walks', 'on', 'the', 'beach', 'with', 'dog', 'at', 'sunset', 'in', 'slow', 'city']
-# fmt: on
+WORDS = ('a', 'man', 'woman', 'walks', 'on', 'the', 'beach', 'with', 'dog', 'at', 'sunset', 'in', 'slow')
 LENGTH = 12
 
 
@@ -56,7 +54,7 @@ def read_as_worker(records: Records, seed: int, reads: int, pipe: Any) -> None:
 
 def measure(path: str, workers: int, reads: int) -> dict[str, float]:
     """Returns the figures of a file, by name."""
-    before = memory()
+    before = memory('Rss')
     start, cpu = time.perf_counter(), time.process_time()
     read_records(path)
     figures = {'convert s': time.perf_counter() - start, 'convert CPU s': time.process_time() - cpu}

@@ -47,9 +47,8 @@ def convert(path: Path, target: Path, required: Sequence[str], metadata: dict[st
     around them) and ``outside`` (the first ``video`` that leads out of the video root, or '').
     """
     with whole_file(target) as partial:
-        parsed = partial.with_suffix(
-            '.parsed'
-        )  # defaults of ids need all lines, which need not fit in memory
+        # the defaults of ids need all lines, which need not fit into memory: they go through a file
+        parsed = partial.with_suffix('.parsed')
         try:
             found = _write_parsed(path, parsed, tuple(required))
             table = open_table(parsed)
@@ -157,7 +156,7 @@ def _check_ids(path: Path, table: pa.Table) -> None:
     found += _disagreements(texts, with_text, table['text'], kind=2)
     if not found:
         return
-    conflict = min(found)
+    conflict = min(found)  # of the first row that is wrong
     row, before = (table.slice(at, 1).to_pylist()[0] for at in (conflict.row, conflict.earlier))
     where, line = f'{path}:{_line_number(path, conflict.row)}', _line_number(path, conflict.earlier)
     if conflict.kind == 1:

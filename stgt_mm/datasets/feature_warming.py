@@ -168,9 +168,9 @@ def prepare_feature_cache(
     batch_size: int = 16,
     num_workers: int = 0,
 ) -> FeatureCache | None:
-    """Makes, fills and puts to use the cache that a data set asks for, None if it asks for none.
+    """Makes, fills and puts to use the cache that a data set asks for; every process calls it.
 
-    Every process calls it, before its data loader starts workers.
+    Call it before the data loader starts its workers.
 
     Args:
         dataset: A data set, with ``feature_cache=dict(root=..., max_gib=20.0, dtype='float16')`` or None.
@@ -178,6 +178,9 @@ def prepare_feature_cache(
         preprocess: The model's data preprocessor.
         batch_size: Clips at once.
         num_workers: Processes that decode.
+
+    Returns:
+        The cache, None if the data set asks for none.
 
     Raises:
         ValueError: If the backbone is trained, or the pipeline is random.

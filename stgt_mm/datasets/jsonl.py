@@ -34,12 +34,7 @@ def check_annotation(path: str | Path, made_by: str | None = None) -> Path:
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields pairs (line number from 1, object) of a JSON-lines file; empty lines are passed over.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        AnnotationError: If a line is not UTF-8, not JSON or not an object, or no line holds anything.
-    """
+    """Reads a JSON-lines file, a line at a time: pairs (line number from 1, object), empty lines passed over."""
     path = check_annotation(path)
     for number, _, row in parse_lines(path):
         yield number, row

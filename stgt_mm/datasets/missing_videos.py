@@ -69,10 +69,10 @@ def _check_sample(records: Rows, root: Path) -> None:
 def _refuse(what: str, absent: list[str], num_absent: int, num_files: int, root: Path) -> None:
     shown = ', '.join(str(root / file) for file in absent[:3])
     if num_absent == num_files:
-        none = f'none of the {what}' if what.endswith('videos') else f'none of {what}'
+        article = 'the ' * what.endswith('videos')  # of all, not of a sample
         raise MissingVideosError(
-            f"{none} is below video_root='{root}'. Looked for, among others: {shown}. Correct `video_root`, "
-            'or the `video` paths of the annotation file.'
+            f"none of {article}{what} is below video_root='{root}'. Looked for, among others: {shown}. "
+            'Correct `video_root`, or the `video` paths of the annotation file.'
         )
     raise MissingVideosError(
         f"{num_absent} of {what} are missing below video_root='{root}': {shown}"

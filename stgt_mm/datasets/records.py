@@ -5,6 +5,7 @@ import json
 import operator
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Records(Sequence):
         for chunk in (column if self._rows is None else column.take(self._rows)).chunks:
             yield from chunk.to_pylist()
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 of the lines in their order: where the file lies and what was left out do not count."""
         if self._rows is None:
@@ -133,7 +134,8 @@ def read_records(
         table = _open_fitting(cache, made_from)
         if table is not None:
             return Records(path, cache, table)
-    cache = caches[0] if os.access(path.parent, os.W_OK) else caches[1]
+    beside = caches[0].parent if caches[0].parent.exists() else path.parent
+    cache = caches[0] if os.access(beside, os.W_OK) else caches[1]
     cache.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(cache.with_suffix('.lock')):
         table = _open_fitting(cache, made_from)

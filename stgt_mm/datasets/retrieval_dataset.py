@@ -23,9 +23,9 @@ class RetrievalDataset(ClipDataset):
         text_to_videos: For each caption the indices of its videos in ``videos``.
 
     Args:
+        *args: Of :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
         collect_broken: Whether a clip that cannot be read becomes a sample with ``inputs`` None and the
             reason in the meta information as ``broken``, instead of an error.
-        *args: Of :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
         **kwargs: Of the same; ``missing`` is ``'keep'`` by default if broken clips are collected.
     """
 

@@ -19,8 +19,8 @@ class VideoTextDataset(ClipDataset):
     training process can count it, and is logged once a file and worker.
 
     Args:
-        max_retries: Samples tried in place of one that cannot be decoded; 0 stops at the first.
         *args: Of :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
+        max_retries: Samples tried in place of one that cannot be decoded; 0 stops at the first.
         **kwargs: Of the same.
 
     Raises:
