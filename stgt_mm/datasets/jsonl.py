@@ -34,7 +34,7 @@ def check_annotation(path: str | Path, made_by: str | None = None) -> Path:
 
 
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Reads a JSON-lines file, a line at a time: pairs (line number from 1, object), empty lines passed over."""
+    """Reads a JSON-lines file, a line at a time: pairs (line number from 1, object), no empty lines."""
     path = check_annotation(path)
     for number, _, row in parse_lines(path):
         yield number, row

@@ -152,54 +152,35 @@ def test_lines_are_read_and_written_one_by_one(tmp_path):
     assert write_records(rows(), out) == 2 and list(read_jsonl(out)) == [(1, GOOD), (2, GOOD)]
 
 
-def test_csv(tmp_path):
-    path = tmp_path / 'c.csv'
-    path.write_text('video,caption\nv1.mp4,"red, then blue"\nv1.mp4,second\n')
-    assert from_csv(path) == [
-        {'video': 'v1.mp4', 'text': 'red, then blue'},
-        {'video': 'v1.mp4', 'text': 'second'},
-    ]
-    for content, words in [
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
         ('clip,caption\nv,a\n', "no column 'video'"),
         ('video,caption\nv1.mp4,a\nv2.mp4,\n', 'c.csv:3: caption'),
         ('video,caption\nv1.mp4,a, b\n', 'c.csv:2: more values'),
         ('video,caption\n', 'no captioned video'),
-    ]:
-        path.write_text(content)
-        with pytest.raises(AnnotationError, match=words):
-            from_csv(path)
+    ],
+)
+def test_a_table_that_cannot_be_used(tmp_path, content, words):
+    path = tmp_path / 'c.csv'
+    path.write_text(content)
+    with pytest.raises(AnnotationError, match=words):
+        from_csv(path)
 
 
-def test_folder(tmp_path):
-    (tmp_path / 'sub').mkdir()
-    (tmp_path / 'sub' / 'b.webm').touch()
-    (tmp_path / 'sub' / 'b.txt').write_text('one\n\ntwo\n')
-    assert from_folder(tmp_path) == [
-        {'video': 'sub/b.webm', 'text': 'one'},
-        {'video': 'sub/b.webm', 'text': 'two'},
-    ]
+def test_other_sources(tmp_path):
     (tmp_path / 'a.mp4').touch()
     with pytest.raises(AnnotationError, match=r'a\.txt'):
         from_folder(tmp_path)
-
-
-def test_json_lists(tmp_path):
-    path = tmp_path / 'list.json'
-    entries = [
-        {'file': 'a.mkv', 'caption': 'one', 'qa': []},
-        {'file': 'b.mkv', 'caption': None},
-        {'video': 'c.mp4', 'caption': ['two', 'three']},
+    path, out = tmp_path / 'list.json', tmp_path / 'out.jsonl'
+    entries = [{'file': 'a.mkv', 'caption': 'one', 'qa': []}, {'file': 'b.mkv', 'caption': None}]
+    path.write_text(json.dumps([*entries, {'video': 'c.mp4', 'caption': ['two', 'three']}]))
+    assert write_records(from_json(path), out) == 3
+    assert [(r['text'], r['text_id']) for r in read_records(out)] == [
+        ('one', 'a#0'),
+        ('two', 'c#0'),
+        ('three', 'c#1'),
     ]
-    path.write_text(json.dumps(entries))
-    records = from_json(path)
-    assert [(r['video'], r['text']) for r in records] == [
-        ('a.mkv', 'one'),
-        ('c.mp4', 'two'),
-        ('c.mp4', 'three'),
-    ]
-    out = tmp_path / 'out.jsonl'
-    assert write_records(records, out) == 3
-    assert [record['text_id'] for record in read_records(out)] == ['a#0', 'c#0', 'c#1']
     path.write_text(json.dumps([{'caption': 'one'}]))
     with pytest.raises(AnnotationError, match='entry 0: neither'):
         from_json(path)
