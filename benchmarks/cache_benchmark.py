@@ -8,8 +8,7 @@ from typing import Any
 from timing import Stopwatch
 
 from stgt_mm.config_check import resolve_type
-from stgt_mm.datasets import read_records
-from stgt_mm.datasets.jsonl import write_records
+from stgt_mm.datasets import read_records, write_records
 from stgt_mm.engine.cli import build_runner
 from stgt_mm.engine.hooks import AlignmentStageHook, FeatureCacheHook
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics

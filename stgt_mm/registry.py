@@ -86,7 +86,7 @@ MODELS = _child(root.MODELS, 'models')
 DATASETS = _child(root.DATASETS, 'datasets')
 TRANSFORMS = _child(root.TRANSFORMS, 'datasets.transforms')
 READERS = Registry('reader', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.datasets.readers'])
-DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets.samplers')
+DATA_SAMPLERS = _child(root.DATA_SAMPLERS, 'datasets.samplers', 'moving_shapes.group_sampler')
 FUNCTIONS = _child(root.FUNCTIONS, 'datasets.collate')
 METRICS = _child(root.METRICS, 'evaluation')
 POST_PROCESSORS = Registry(

@@ -8,7 +8,7 @@ from stgt_mm.datasets.feature_warming import prepare_feature_cache, warm_cache
 from stgt_mm.datasets.mixed_dataset import MixedDataset
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_records, write_records
 from stgt_mm.datasets.retrieval_dataset import RetrievalDataset
-from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, GroupBatchSampler, set_data_progress
+from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, set_data_progress
 from stgt_mm.datasets.source_batches import SourceBatchSampler
 from stgt_mm.datasets.video_text_dataset import VideoTextDataset
 
@@ -20,7 +20,6 @@ __all__ = [
     'EpochSampler',
     'FeatureCache',
     'FeatureCacheError',
-    'GroupBatchSampler',
     'MissingVideosError',
     'MixedDataset',
     'RetrievalDataset',

@@ -1,4 +1,4 @@
-"""What all data sets share: records, a pipeline, and the frames or cached tokens of a clip."""
+"""The base of data sets: records, a pipeline, and the frames or cached tokens of a clip."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from stgt_mm.datasets.feature_cache import FeatureCache
 from stgt_mm.datasets.missing_videos import check_videos
 from stgt_mm.datasets.readers import VideoReadError
-from stgt_mm.datasets.records import Records, read_records
+from stgt_mm.datasets.records import AnnotationError, Records, read_records
 from stgt_mm.registry import TRANSFORMS
 from stgt_mm.structures import VideoTextSample
 
@@ -21,15 +21,13 @@ from stgt_mm.structures import VideoTextSample
 class ClipDataset(Dataset):
     """Records of an annotation file and the way from a record to a sample.
 
-    Records stay on disk until they are asked for, see :class:`~stgt_mm.datasets.records.Records`. A sample's
-    randomness is a numpy Generator seeded by (seed, epoch, index). Epoch and seed come with an index that is
-    an :class:`~stgt_mm.datasets.samplers.EpochIndex`, so that workers that live for many epochs need no
-    message; a plain index means epoch 0 and the seed of the data set.
+    A sample's randomness is a numpy Generator seeded by (seed, epoch, index). Epoch and seed come with an
+    index that is an :class:`~stgt_mm.datasets.samplers.EpochIndex`, so that workers that live for many epochs
+    need no message; a plain index means epoch 0 and the seed of the data set.
 
     Attributes:
         records: What is iterated over, a sequence of dicts.
         num_missing: Files that were not found and were skipped or kept.
-        feature_cache: The ``feature_cache`` option, or None.
 
     Args:
         ann_file: JSON-lines file, see :func:`~stgt_mm.datasets.records.read_records`.
@@ -41,10 +39,12 @@ class ClipDataset(Dataset):
         feature_cache: Off when None. Options of
             :func:`~stgt_mm.datasets.feature_cache.prepare_feature_cache`: ``root`` and, optionally,
             ``max_gib`` and ``dtype``.
+        made_by: What makes the files, a command for example; said where they are missing.
+        allow_outside: Whether ``video`` paths may lead out of ``video_root`` (absolute, or with ``..``).
 
     Raises:
         FileNotFoundError: If the annotation file or the videos are missing.
-        AnnotationError: If a line of the annotation file is wrong.
+        AnnotationError: If a line of the annotation file is wrong, or names a file outside of the root.
         ValueError: If a random transform is to be cached.
     """
 
@@ -57,15 +57,24 @@ class ClipDataset(Dataset):
         seed: int = 0,
         required: Sequence[str] = ('video', 'text'),
         feature_cache: dict[str, Any] | None = None,
+        made_by: str | None = None,
+        allow_outside: bool = False,
     ) -> None:
         self.ann_file = Path(ann_file)
         self.video_root = Path(video_root)
         self.seed = seed
         self.transforms = [TRANSFORMS.build(dict(step)) for step in pipeline]
         self.feature_cache = feature_cache
+        self.made_by = made_by
         if feature_cache is not None:
             self.check_cacheable()
-        records, self.num_missing = check_videos(read_records(ann_file, required), self.video_root, missing)
+        records = read_records(ann_file, required, made_by)
+        if records.outside and not allow_outside:
+            raise AnnotationError(
+                f"'{self.ann_file}' names {records.outside!r}, which leads out of video_root="
+                f"'{self.video_root}'. Write paths below it, or set allow_outside=True of the data set."
+            )
+        records, self.num_missing = check_videos(records, self.video_root, missing)
         if self.num_missing:
             print_log(
                 f'{self.num_missing} videos of {self.ann_file} are missing ({missing}).',
@@ -85,12 +94,12 @@ class ClipDataset(Dataset):
 
     @property
     def clips(self) -> list[dict[str, Any]]:
-        """One record a unique (file, direction of time), what a feature cache holds; found on first use."""
+        """The first record of each (video_id, direction of time), what a feature cache holds."""
         return self._unique_clips[0]
 
     @property
     def clip_of(self) -> list[int]:
-        """For each record, its index in ``clips``; found on first use."""
+        """For each record, its index in ``clips``."""
         return self._unique_clips[1]
 
     @property
@@ -106,23 +115,12 @@ class ClipDataset(Dataset):
         return self.video_root / record['video']
 
     def rng_of(self, index: int) -> np.random.Generator:
-        """Makes the source of randomness of a sample.
-
-        Args:
-            index: Index of the record, perhaps an :class:`~stgt_mm.datasets.samplers.EpochIndex`.
-
-        Returns:
-            A generator that depends on seed, epoch and index alone.
-        """
+        """Makes the generator of a sample: a function of seed, epoch and index alone."""
         seed = getattr(index, 'seed', self.seed)
         return np.random.default_rng((seed, getattr(index, 'epoch', 0), int(index)))
 
     def check_cacheable(self) -> None:
-        """Refuses to cache what differs from epoch to epoch.
-
-        Raises:
-            ValueError: If a transform is random or does not say whether it is.
-        """
+        """Raises ValueError if a transform is random, or does not say whether it is."""
         for transform in self.transforms:
             if getattr(transform, 'is_random', True):
                 raise ValueError(
@@ -142,14 +140,7 @@ class ClipDataset(Dataset):
         return self._annotation.content_hash
 
     def use_cache(self, cache: FeatureCache | None) -> None:
-        """Gives backbone tokens instead of frames from now on.
-
-        Args:
-            cache: A complete cache of ``clips``, or None to go back to frames.
-
-        Raises:
-            ValueError: If the cache has another number of clips or is not complete.
-        """
+        """Gives tokens of a complete cache of ``clips`` from now on; with None, frames again."""
         if cache is not None:
             self.check_cacheable()
             missing = len(cache.missing())
@@ -161,17 +152,7 @@ class ClipDataset(Dataset):
         self._cache = cache
 
     def load_clip(self, clip: int) -> dict[str, Any]:
-        """Loads the frames of a clip without any text, whether a cache is in use or not.
-
-        Args:
-            clip: Index in ``clips``.
-
-        Returns:
-            A packed sample, ``inputs`` uint8 of shape (T, 3, H, W); ``sample_idx`` is ``clip``.
-
-        Raises:
-            VideoReadError: If the file cannot be decoded.
-        """
+        """Loads frames of one of ``clips``, uint8 (T, 3, H, W), without text, even if a cache is in use."""
         return self._run(self._start(self.clips[clip], clip, self.rng_of(clip)), self.transforms)
 
     def _start(self, record: dict[str, Any], index: int, rng: np.random.Generator) -> dict[str, Any]:
@@ -202,15 +183,7 @@ class ClipDataset(Dataset):
 
 
 def unique_clips(records: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
-    """Finds the clips that records share.
-
-    Args:
-        records: Records with ``video``, ``video_id`` and, optionally, ``reverse``.
-
-    Returns:
-        The first record of each unique (video id, direction of time), in order of appearance; and for each
-        record the index of its clip.
-    """
+    """Finds the first record of each (video_id, ``reverse``), and for each record its index in these."""
     places: dict[tuple[str, bool], int] = {}
     clips: list[dict[str, Any]] = []
     clip_of = []
@@ -224,16 +197,7 @@ def unique_clips(records: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]
 
 
 def broken_sample(record: dict[str, Any], index: int, error: VideoReadError) -> dict[str, Any]:
-    """Stands in for a clip that cannot be read, where the count of such clips is part of the result.
-
-    Args:
-        record: Record of the clip.
-        index: Its index in the data set.
-        error: What the readers said.
-
-    Returns:
-        A sample with ``inputs`` None and the reason in its meta information as ``broken``.
-    """
+    """Stands in for a clip that cannot be read: ``inputs`` None, the reason in its metainfo as ``broken``."""
     metainfo = {
         'sample_idx': int(index),
         'video': record['video'],

@@ -8,14 +8,15 @@ import socket
 import time
 import zlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 
-from stgt_mm.datasets.file_lock import FileLock
 from stgt_mm.errors import UserError
 from stgt_mm.io.whole_file import whole_file
 
@@ -34,8 +35,8 @@ class FeatureCache:
     The folder ``root/<hash of key>`` holds ``features.npy`` and one index a writer, ``index-<writer>.json``,
     replaced atomically after the data it speaks of is on disk: an item is there when an index says so, so
     that an interrupted build goes on where it was. A folder whose files do not fit each other or the
-    arguments is emptied and begun anew, by one process at a time (``root/<hash of key>.lock``); an item whose
-    bytes do not fit its checksum is never given out.
+    arguments is emptied and started again, by one process at a time (``root/<hash of key>.lock``); an item
+    whose bytes do not fit its checksum is never given out.
 
     Attributes:
         folder: Where the files are.
@@ -56,6 +57,7 @@ class FeatureCache:
 
     Raises:
         ValueError: If the type is unknown or the cache would be larger than ``max_gib``.
+        FeatureCacheError: If the folder is a symbolic link.
     """
 
     def __init__(
@@ -74,13 +76,6 @@ class FeatureCache:
         self.item_shape = tuple(int(size) for size in item_shape)
         self.dtype = np.dtype(dtype)
         self.item_bytes = int(np.prod(self.item_shape)) * self.dtype.itemsize
-        gib = num_items * self.item_bytes / 2**30
-        if gib > max_gib:
-            raise ValueError(
-                f'features of {num_items} clips of shape {self.item_shape} in {dtype} take {gib:.1f} GiB, '
-                'more than '
-                f'max_gib={max_gib}. Raise feature_cache.max_gib, or set feature_cache=None.'
-            )
         self.key = key
         self.max_gib = max_gib
         # runs that want other types do not take each other's folder
@@ -108,10 +103,18 @@ class FeatureCache:
         }
 
     def _open(self) -> None:
-        with FileLock(self.folder.with_suffix('.lock')):
+        root = self.folder.parent
+        if self.folder.is_symlink():
+            raise FeatureCacheError(
+                f'{self.folder} is a symbolic link; caches are not followed out of their root. Remove it, '
+                'or set feature_cache.root to the folder that it should lead to.'
+            )
+        root.mkdir(parents=True, exist_ok=True)
+        # where nobody can write, a complete cache can still be read
+        with FileLock(self.folder.with_suffix('.lock')) if os.access(root, os.W_OK) else nullcontext():
             if not self._fits():
                 shutil.rmtree(self.folder, ignore_errors=True)
-                with FileLock(self.folder.with_name('create.lock')):
+                with FileLock(root / 'create.lock'):
                     self._check_room()
                     self._create()
             self.refresh()
@@ -120,24 +123,42 @@ class FeatureCache:
         """Whether the files can be gone on with."""
         try:
             array = np.load(self._data, mmap_mode='r', allow_pickle=False)
-            whole = array.shape == (self.num_items, *self.item_shape) and array.dtype == self.dtype
-            heads = [self._read_index(path)['head'] for path in self._indices()]
-        except (OSError, ValueError, KeyError, TypeError):
+            self._read_indices()
+        except (OSError, ValueError):
             return False
-        return whole and all(head == self._head() for head in heads)
+        return array.shape == (self.num_items, *self.item_shape) and array.dtype == self.dtype
+
+    def _read_indices(self) -> dict[str, tuple[dict[int, int], dict[int, str]]]:
+        """Checksums and broken items by name of the index; ValueError if one is not ours."""
+        found = {}
+        for path in sorted(self.folder.glob('index-*.json')):
+            try:
+                index = json.loads(path.read_text(encoding='utf-8'))
+                sums = {int(item): int(value) for item, value in index['sums'].items()}
+                broken = {int(item): str(why) for item, why in index['broken'].items()}
+                items = sums.keys() | broken.keys()
+                fits = index['head'] == self._head() and all(0 <= item < self.num_items for item in items)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                fits = False
+            if not fits:
+                raise ValueError(f"'{path}' is damaged. Remove the folder: rm -r {self.folder}")
+            found[path.name] = sums, broken
+        return found
 
     def _check_room(self) -> None:
         """Stops before the caches below the root outgrow their limit; none is removed: a run may read it."""
         others = {path.parent: path.stat() for path in self.folder.parent.glob('*/features.npy')}
-        total = self.num_items * self.item_bytes + sum(facts.st_size for facts in others.values())
+        own = self.num_items * self.item_bytes
+        total = own + sum(facts.st_size for facts in others.values())
         if total <= self.max_gib * 2**30:
             return
         listed = sorted(others.items(), key=lambda pair: pair[1].st_mtime)[:5]
-        oldest = '\n'.join(f'  rm -r {folder}  ({facts.st_size / 2**30:.2f} GiB)' for folder, facts in listed)
+        oldest = ''.join(f'\n  rm -r {folder}  ({facts.st_size / 2**30:.2f} GiB)' for folder, facts in listed)
         raise ValueError(
-            f'with this one the caches below {self.folder.parent} would take {total / 2**30:.1f} GiB, more '
-            f'than max_gib={self.max_gib}. Remove what no run uses, the oldest first, raise '
-            f'feature_cache.max_gib, or set feature_cache=None:\n{oldest}'
+            f'features of {self.num_items} clips of shape {self.item_shape} in {self.dtype} take '
+            f'{own / 2**30:.1f} GiB; with these the caches below {self.folder.parent} would take '
+            f'{total / 2**30:.1f} GiB, more than max_gib={self.max_gib}. Remove what no run uses, the oldest '
+            f'first, raise feature_cache.max_gib, or set feature_cache=None.{oldest}'
         )
 
     def _create(self) -> None:
@@ -152,24 +173,14 @@ class FeatureCache:
             )
             file.truncate(file.tell() + self.num_items * self.item_bytes)
 
-    def _indices(self) -> list[Path]:
-        return sorted(self.folder.glob('index-*.json'))
-
-    @staticmethod
-    def _read_index(path: Path) -> dict[str, Any]:
-        return json.loads(path.read_text(encoding='utf-8'))
-
     def refresh(self) -> None:
         """Takes up what other processes have written since."""
         self._sums: dict[int, int] = {}
         self.broken: dict[int, str] = {}
-        for path in self._indices():
-            index = self._read_index(path)
-            sums = {int(item): int(value) for item, value in index['sums'].items()}
-            broken = {int(item): str(why) for item, why in index['broken'].items()}
+        for name, (sums, broken) in self._read_indices().items():
             self._sums.update(sums)
             self.broken.update(broken)
-            if path.name == f'index-{self.writer}.json':
+            if name == f'index-{self.writer}.json':
                 self._mine = {**sums, **self._mine}
                 self._mine_broken = {**broken, **self._mine_broken}
         self._sums.update(self._mine)
@@ -182,16 +193,8 @@ class FeatureCache:
         return [item for item in range(self.num_items) if item not in self._sums and item not in self.broken]
 
     def write(self, indices: Sequence[int], array: Tensor | np.ndarray) -> None:
-        """Stores items; after :meth:`flush`, and every few seconds, they survive a crash.
-
-        Args:
-            indices: n item numbers.
-            array: Features, shape (n, *item_shape).
-
-        Raises:
-            ValueError: If the shape is wrong, or a value is not finite in the cache's type.
-        """
-        with np.errstate(over='ignore'):  # answered below, with the cure
+        """Stores n items, shape (n, *item_shape); they are safe after :meth:`flush`."""
+        with np.errstate(over='ignore'):  # answered below, with the remedy
             values = torch.as_tensor(array).detach().cpu().numpy().astype(self.dtype, order='C')
         if values.shape != (len(indices), *self.item_shape):
             raise ValueError(
@@ -200,8 +203,7 @@ class FeatureCache:
         if not np.isfinite(values).all():
             raise ValueError(
                 f"features are not finite as {self.dtype}. Use feature_cache.dtype='float32' if they are "
-                'larger '
-                'than 65504; otherwise the backbone gives NaN or infinity.'
+                'larger than 65504; otherwise the backbone gives NaN or infinity.'
             )
         start = self._data.stat().st_size - self.num_items * self.item_bytes
         with self._data.open('r+b') as file:
@@ -213,12 +215,7 @@ class FeatureCache:
         self._flush_if_due()
 
     def mark_broken(self, index: int, why: str) -> None:
-        """Notes that an item cannot be computed.
-
-        Args:
-            index: Item number.
-            why: The reason, given to whoever asks for the item.
-        """
+        """Notes that an item cannot be computed, and why: given to whoever asks for it."""
         self._mine_broken[int(index)] = self.broken[int(index)] = why
         self._flush_if_due()
 
@@ -241,17 +238,7 @@ class FeatureCache:
         self._flushed = time.monotonic()
 
     def read(self, index: int) -> Tensor:
-        """Gives an item.
-
-        Args:
-            index: Item number.
-
-        Returns:
-            A copy in the cache's type, shape ``item_shape``.
-
-        Raises:
-            FeatureCacheError: If the item is not there or its bytes have changed since they were written.
-        """
+        """Returns a copy of an item, of ``item_shape`` in the cache's type, after a check of its bytes."""
         if index not in self._sums:
             raise FeatureCacheError(f'item {index} is not in {self.folder}. Fill the cache first.')
         if self._map is None:

@@ -1,36 +1,30 @@
-"""Filling a feature cache: what it depends on, and the pass over the clips."""
+"""Filling a feature cache: its key, and the pass over the clips."""
 
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from mmengine import dist
 from mmengine.logging import print_log
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch import nn
+from torch.utils.data import DataLoader
 
 from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample
 from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.feature_cache import FeatureCache
-from stgt_mm.datasets.file_lock import FileLock
 from stgt_mm.datasets.readers import VideoReadError
+from stgt_mm.progress import ProgressLine
 
-Progress = Callable[[int, int], None]
 _POLL_SECONDS = 1.0
 
 
 def module_fingerprint(module: nn.Module) -> str:
-    """Names a module by its structure, parameters and buffers.
-
-    Args:
-        module: Any module.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """Hashes structure, parameters and buffers of a module to 64 hexadecimal digits."""
     digest = hashlib.sha256(repr(module).encode())
     tensors = [*module.named_parameters(), *module.named_buffers()]
     for name, tensor in sorted(tensors, key=lambda pair: pair[0]):
@@ -41,15 +35,7 @@ def module_fingerprint(module: nn.Module) -> str:
 
 
 def cache_key(dataset: ClipDataset, *modules: nn.Module) -> str:
-    """Says everything that the features of a data set depend on.
-
-    Args:
-        dataset: Its files (path, size, time of change), directions of time and transforms count.
-        *modules: The backbone and whatever prepares its input.
-
-    Returns:
-        A short text; another file, transform or weight gives another.
-    """
+    """Names what features depend on: files (path, size, time), ``reverse``, transforms, weights."""
     digest = hashlib.sha256()
     for clip in dataset.clips:
         path = dataset.path_of(clip)
@@ -62,51 +48,37 @@ def cache_key(dataset: ClipDataset, *modules: nn.Module) -> str:
     return f'{digest.hexdigest()} {prints}'
 
 
-def log_progress(what: str, every: float = 5.0) -> Progress:
-    """Makes a progress function that logs a line with the time left.
-
-    Args:
-        what: What is being done.
-        every: Seconds between two lines; what is done sooner gives none.
-
-    Returns:
-        A function of (items done, items in all).
-    """
-    start = last = time.monotonic()
+def log_progress(what: str) -> Callable[[int, int], None]:
+    """Makes a function of (items done, items in all) that shows progress."""
+    line = ProgressLine(what)
 
     def report(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < every:
-            return
-        last = now
-        left = (now - start) / max(done, 1) * (total - done)
-        print_log(f'{what}: {done}/{total}, {left:.0f} s left', logger='current')
+        line.total = total
+        line.advance(done - line.done)
 
     return report
 
 
-class _MissingClips(Dataset):
-    """The clips that a cache lacks, with their frames."""
-
-    def __init__(self, dataset: ClipDataset, indices: list[int]) -> None:
-        self.dataset = dataset
-        self.indices = indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        clip = self.indices[place]
+def _load_clips(dataset: ClipDataset, clips: list[int]) -> dict[str, Any]:
+    """A batch of clips, those that cannot be read among its ``broken``."""
+    samples = []
+    for clip in clips:
         try:
-            return self.dataset.load_clip(clip)
+            samples.append(dataset.load_clip(clip))
         except VideoReadError as error:
-            return broken_sample(self.dataset.clips[clip], clip, error)
+            samples.append(broken_sample(dataset.clips[clip], clip, error))
+    return video_text_collate(samples)
 
 
-@torch.no_grad()
-def _tokens(backbone: nn.Module, preprocess: nn.Module, batch: dict[str, Any]) -> Tensor:
-    return backbone(preprocess(batch)['inputs']['video'])
+@contextmanager
+def _inference(backbone: nn.Module) -> Iterator[None]:
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        backbone.train(was_training)
 
 
 def warm_cache(
@@ -116,7 +88,6 @@ def warm_cache(
     cache: FeatureCache,
     batch_size: int = 16,
     num_workers: int = 0,
-    progress: Progress | None = None,
     shard: tuple[int, int] = (0, 1),
 ) -> None:
     """Computes what a cache lacks; stopped and called again, it goes on where it was.
@@ -128,30 +99,25 @@ def warm_cache(
         cache: What is filled; clips that cannot be read are marked as broken in it.
         batch_size: Clips at once.
         num_workers: Processes that decode.
-        progress: Called with (items done, items in all).
-        shard: (rank, processes): this process computes every n-th of the missing clips.
+        shard: (rank, processes): this process computes every n-th of the missing clips; the first shows how
+            far it is.
     """
     todo = cache.missing()[shard[0] :: shard[1]]
-    loader = DataLoader(
-        _MissingClips(dataset, todo), batch_size, num_workers=num_workers, collate_fn=video_text_collate
-    )
-    was_training = backbone.training
-    backbone.eval()
-    done = 0
+    loader = DataLoader(todo, batch_size, num_workers=num_workers, collate_fn=partial(_load_clips, dataset))
+    progress = ProgressLine(f'features of {dataset.ann_file.name}', len(todo), every=5.0)
     try:
-        for batch in loader:
-            broken = batch.pop('broken', [])
-            for sample in broken:
-                cache.mark_broken(sample.sample_idx, sample.broken)
-            samples = batch['data_samples']
-            if samples:
-                cache.write([sample.sample_idx for sample in samples], _tokens(backbone, preprocess, batch))
-            done += len(samples) + len(broken)
-            if progress is not None:
-                progress(done, len(todo))
+        with _inference(backbone), progress if shard[0] == 0 else nullcontext():
+            for batch in loader:
+                broken, samples = batch.pop('broken', []), batch['data_samples']
+                for sample in broken:
+                    cache.mark_broken(sample.sample_idx, sample.broken)
+                if samples:
+                    tokens = backbone(preprocess(batch)['inputs']['video'])
+                    cache.write([sample.sample_idx for sample in samples], tokens)
+                if shard[0] == 0:
+                    progress.advance(len(samples) + len(broken))
     finally:
         cache.flush()
-        backbone.train(was_training)
 
 
 @contextmanager
@@ -162,7 +128,12 @@ def _one_job_at_a_time(cache: FeatureCache, rank: int) -> Iterator[None]:
     while True:
         # all processes of a job ask together: one that waited alone would let the others run into the time
         # limit of their process group
-        free = [rank != 0 or lock.acquire(wait=False)]
+        free = [True]
+        if rank == 0:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                free = [False]
         dist.broadcast_object_list(free)
         if free[0]:
             break
@@ -181,17 +152,12 @@ def _one_job_at_a_time(cache: FeatureCache, rank: int) -> Iterator[None]:
 
 def _item_shape(dataset: ClipDataset, backbone: nn.Module, preprocess: nn.Module) -> tuple[int, ...]:
     """Shape of the tokens of a clip, from the first one that can be read."""
-    was_training = backbone.training
-    backbone.eval()
-    try:
-        for clip in range(len(dataset.clips)):
-            try:
-                batch = video_text_collate([dataset.load_clip(clip)])
-            except VideoReadError:
-                continue
-            return tuple(_tokens(backbone, preprocess, batch).shape[1:])
-    finally:
-        backbone.train(was_training)
+    for clip in range(len(dataset.clips)):
+        batch = _load_clips(dataset, [clip])
+        if batch['inputs'] is None:
+            continue
+        with _inference(backbone):
+            return tuple(backbone(preprocess(batch)['inputs']['video']).shape[1:])
     raise VideoReadError(str(dataset.video_root), f'none of {len(dataset.clips)} clips can be read')
 
 
@@ -207,8 +173,7 @@ def prepare_feature_cache(
     Call it before the data loader starts its workers.
 
     Args:
-        dataset: A data set with ``feature_cache=dict(root=..., max_gib=20.0, dtype='float16')``, or None for
-            off.
+        dataset: A data set, with ``feature_cache=dict(root=..., max_gib=20.0, dtype='float16')`` or None.
         backbone: Frozen backbone, with its final weights.
         preprocess: The model's data preprocessor.
         batch_size: Clips at once.
@@ -237,8 +202,7 @@ def prepare_feature_cache(
     dist.broadcast_object_list(incomplete)  # while another job writes, processes may see different things
     if incomplete[0]:
         with _one_job_at_a_time(cache, rank):
-            progress = log_progress(f'Features of {dataset.ann_file.name}') if rank == 0 else None
-            warm_cache(dataset, backbone, preprocess, cache, batch_size, num_workers, progress, (rank, world))
+            warm_cache(dataset, backbone, preprocess, cache, batch_size, num_workers, (rank, world))
     cache.refresh()
     dataset.use_cache(cache)
     return cache

@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,9 @@ def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tup
     rows, num_files, num_absent = _absent(records, root)
     if not num_absent:
         return records, 0
-    examples = _examples(records[row]['video'] for row in rows.tolist())
-    shown = ', '.join(str(root / file) for file in examples)
-    if num_absent == num_files:
-        raise _all_missing(f'none of the {num_files} videos', root, shown)
-    if missing == 'error':
-        more = ', ...' if num_absent > len(examples) else ''
-        raise _some_missing(f'{num_absent} of {num_files} videos', root, shown + more)
+    if missing == 'error' or num_absent == num_files:
+        absent = list(dict.fromkeys(records[row]['video'] for row in rows[:1000].tolist()))
+        _refuse(f'{num_files} videos', absent, num_absent, num_files, root)
     if missing == 'keep':
         return records, num_absent
     kept = np.setdiff1d(np.arange(len(records)), rows, assume_unique=True)
@@ -65,37 +61,25 @@ def _check_sample(records: Rows, root: Path) -> None:
     places = np.linspace(0, len(records) - 1, SAMPLE).astype(np.int64)
     files = [records[place]['video'] for place in places.tolist()]
     absent = [file for file in files if not (root / file).is_file()]
-    if not absent:
-        return
+    if absent:
+        what = f'{SAMPLE} videos, a sample of {len(records)} records,'
+        _refuse(what, absent, len(absent), len(files), root)
+
+
+def _refuse(what: str, absent: list[str], num_absent: int, num_files: int, root: Path) -> None:
     shown = ', '.join(str(root / file) for file in absent[:3])
-    if len(absent) == len(files):
-        raise _all_missing(f'none of {SAMPLE} videos, a sample of {len(records)} records,', root, shown)
-    share = f'{len(absent)} of {SAMPLE} videos, a sample of {len(records)} records,'
-    raise _some_missing(share, root, shown + (', ...' if len(absent) > 3 else ''))
-
-
-def _all_missing(what: str, root: Path, examples: str) -> MissingVideosError:
-    return MissingVideosError(
-        f"{what} is below video_root='{root}'. Looked for, among others: {examples}. Correct `video_root`, "
-        'or the `video` paths of the annotation file.'
-    )
-
-
-def _some_missing(what: str, root: Path, examples: str) -> MissingVideosError:
-    return MissingVideosError(
-        f"{what} are missing below video_root='{root}': {examples}. Fetch them, or go on without them: "
+    if num_absent == num_files:
+        article = 'the ' * what.endswith('videos')  # of all, not of a sample
+        raise MissingVideosError(
+            f"none of {article}{what} is below video_root='{root}'. Looked for, among others: {shown}. "
+            'Correct `video_root`, or the `video` paths of the annotation file.'
+        )
+    raise MissingVideosError(
+        f"{num_absent} of {what} are missing below video_root='{root}': {shown}"
+        f'{", ..." if num_absent > 3 else ""}. Fetch them, or go on without them: '
         "missing='skip' of the data set in training, skip_broken=True of the loop (tools/test.py "
         '--skip-broken) in evaluation.'
     )
-
-
-def _examples(files: Iterator[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for file in files:
-        found[file] = None
-        if len(found) == 3:
-            break
-    return list(found)
 
 
 def _absent(records: Rows, root: Path) -> tuple[np.ndarray, int, int]:
@@ -106,8 +90,8 @@ def _absent(records: Rows, root: Path) -> tuple[np.ndarray, int, int]:
     """
     folders: dict[str, int] = {}
     folder_of, names = array('i'), array('q')
-    for record in records:
-        video = record['video']
+    column = getattr(records, 'column', None)
+    for video in column('video') if column else (record['video'] for record in records):
         name = video.rpartition('/')[2]
         folder_of.append(folders.setdefault(video[: len(video) - len(name)], len(folders)))
         names.append(hash(name))
@@ -124,15 +108,15 @@ def _absent(records: Rows, root: Path) -> tuple[np.ndarray, int, int]:
 
 
 def name_hashes(folder: Path) -> np.ndarray:
-    """Lists a folder in 8 bytes a file.
-
-    Args:
-        folder: The folder; one that is not there has no files.
-
-    Returns:
-        Sorted hashes of the names of its files, int64, good for this process only.
-    """
+    """Lists the files of a folder as sorted int64 hashes of their names, good for this process only."""
     if not folder.is_dir():
         return np.empty(0, np.int64)
     with os.scandir(folder) as entries:
-        return np.sort(np.fromiter((hash(entry.name) for entry in entries if entry.is_file()), np.int64))
+        return np.sort(np.fromiter((hash(entry.name) for entry in entries if _is_file(entry)), np.int64))
+
+
+def _is_file(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # links in a circle
+        return False

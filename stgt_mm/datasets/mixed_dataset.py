@@ -12,14 +12,7 @@ from stgt_mm.registry import DATASETS
 
 
 def parts_of(dataset: Dataset) -> list[Any]:
-    """Returns the data sets that a data set is made of.
-
-    Args:
-        dataset: A data set.
-
-    Returns:
-        The sources of a :class:`MixedDataset`; any other data set alone.
-    """
+    """Returns the sources of a :class:`MixedDataset`; any other data set alone."""
     return list(dataset.sources.values()) if isinstance(dataset, MixedDataset) else [dataset]
 
 
@@ -69,34 +62,17 @@ class MixedDataset(ConcatDataset):
         return hashlib.sha256(parts.encode()).hexdigest()
 
     def place_of(self, index: int) -> tuple[str, int]:
-        """Finds the source of a record.
-
-        Args:
-            index: Index of the record among all.
-
-        Returns:
-            Name of the source, index of the record within it.
-
-        Raises:
-            IndexError: If there is no such record.
-        """
+        """Returns the name of a record's source and its index in it; IndexError if there is none."""
         if not 0 <= index < len(self):
             raise IndexError(f'record {int(index)} of {len(self)} in {", ".join(self.sources)}')
         place = int(np.searchsorted(self.cumulative_sizes, int(index), side='right'))
         return list(self.sources)[place], int(index) - self.offsets[place]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Loads a sample of the source that the index falls into.
-
-        Args:
-            index: Index among all, perhaps an :class:`~stgt_mm.datasets.samplers.EpochIndex`.
-
-        Returns:
-            What the source gives; ``source`` and ``sample_idx`` (among all) in the meta information.
-        """
+        """Loads what the source gives, with ``source`` and ``sample_idx`` (among all) in the metainfo."""
         name, own = self.place_of(index)
         # epoch and seed travel with the index: the draws of a sample stay a function of the three
-        where = index.moved_to(own) if isinstance(index, EpochIndex) else own
+        where = EpochIndex(own, index.epoch, index.seed) if isinstance(index, EpochIndex) else own
         sample = self.sources[name][where]
         sample['data_samples'].set_metainfo({'source': name, 'sample_idx': int(index)})
         return sample

@@ -1,7 +1,5 @@
 """Unique videos to encode once, and the texts that belong to them."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample, unique_clips
@@ -25,25 +23,16 @@ class RetrievalDataset(ClipDataset):
         text_to_videos: For each caption the indices of its videos in ``videos``.
 
     Args:
-        ann_file: JSON-lines file.
-        video_root: Folder that the ``video`` paths are relative to.
-        pipeline: Configs of transforms, ending in ``PackVideoText``.
+        *args: Of :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
         collect_broken: Whether a clip that cannot be read becomes a sample with ``inputs`` None and the
             reason in the meta information as ``broken``, instead of an error.
-        **kwargs: See :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
+        **kwargs: Of the same; ``missing`` is ``'keep'`` by default if broken clips are collected.
     """
 
-    def __init__(
-        self,
-        ann_file: str | Path,
-        video_root: str | Path,
-        pipeline: Sequence[dict[str, Any]],
-        collect_broken: bool = False,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *args: Any, collect_broken: bool = False, **kwargs: Any) -> None:
         kwargs.setdefault('missing', 'keep' if collect_broken else 'error')
         self.collect_broken = collect_broken
-        super().__init__(ann_file, video_root, pipeline, **kwargs)
+        super().__init__(*args, **kwargs)
 
     def _set_records(self, records: Records) -> None:
         rows = list(records)
@@ -65,18 +54,7 @@ class RetrievalDataset(ClipDataset):
             self.text_to_videos[place].append(clip)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Loads a video, without any text.
-
-        Args:
-            index: Index in ``videos``.
-
-        Returns:
-            ``inputs``: uint8 (T, 3, H, W), or cached tokens (T, 1 + N, C), or None for a broken clip when
-            ``collect_broken``; ``data_samples``.
-
-        Raises:
-            VideoReadError: If the clip cannot be read, unless ``collect_broken``.
-        """
+        """Loads a video, uint8 (T, 3, H, W) or cached tokens (T, 1 + N, C), without any text."""
         record = self.records[index]
         try:
             return self._load(self._start(record, index, self.rng_of(index)), index)

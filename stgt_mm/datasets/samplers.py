@@ -1,28 +1,16 @@
 """The order of samples: a function of (seed, epoch), the same whatever the number of processes, resumable."""
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
-from itertools import pairwise
-from typing import Any
+from collections.abc import Iterator, Sized
 
 import numpy as np
 from mmengine import dist
 from torch.utils.data import DataLoader, Sampler
 
-from stgt_mm.moving_shapes.group_batches import Curriculum, GroupPlan, batches_of_steps, plan_batches
 from stgt_mm.registry import DATA_SAMPLERS
 
 
 class EpochIndex(int):
-    """An index that says in which epoch and under which seed it was drawn.
-
-    Workers get it with the index, so that a sample's randomness needs no state that workers would have to
-    share.
-
-    Args:
-        index: Index of a record.
-        epoch: Epoch, from 0.
-        seed: Seed of the run.
-    """
+    """An index with its epoch and seed, so that the randomness of samples needs no state in workers."""
 
     def __new__(cls, index: int, epoch: int, seed: int) -> 'EpochIndex':
         """Makes the index; see the class."""
@@ -30,17 +18,6 @@ class EpochIndex(int):
         self.epoch = epoch
         self.seed = seed
         return self
-
-    def moved_to(self, index: int) -> 'EpochIndex':
-        """Gives another index the epoch and the seed of this one.
-
-        Args:
-            index: The other index.
-
-        Returns:
-            It, with them.
-        """
-        return EpochIndex(index, self.epoch, self.seed)
 
     def __reduce__(self) -> tuple[type, tuple[int, int, int]]:
         return EpochIndex, (int(self), self.epoch, self.seed)
@@ -98,26 +75,13 @@ class EpochSampler(Sampler):
         self.start = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Chooses the epoch to go through next; the place in it is kept if it is the epoch set already.
-
-        Args:
-            epoch: From 0.
-        """
+        """Chooses the epoch to go through next; the place in it is kept if it is the epoch set already."""
         if epoch != self.epoch:
             self.epoch = epoch
             self.start = 0
 
     def set_progress(self, epoch: int, batches_done: int, batch_size: int) -> None:
-        """Makes the next pass give only what is left of an epoch.
-
-        Args:
-            epoch: The epoch that was interrupted, from 0.
-            batches_done: Steps taken in it.
-            batch_size: Samples a step and process.
-
-        Raises:
-            ValueError: If a number is negative.
-        """
+        """Makes the next pass give only what an interrupted epoch has left after so many batches."""
         if min(epoch, batches_done, batch_size) < 0:
             raise ValueError(
                 f'progress cannot be negative: epoch {epoch}, {batches_done} batches of {batch_size}.'
@@ -143,72 +107,6 @@ class EpochSampler(Sampler):
         if self.shuffle:
             return self.size // self.world_size
         return len(range(self.rank, self.size, self.world_size))
-
-
-@DATA_SAMPLERS.register_module()
-class GroupBatchSampler(Sampler):
-    """Batches that hold groups of clips of the same look, and a curriculum.
-
-    Records say to which ``group`` they belong: clips that differ in one fact. A share of each batch is made
-    of whole groups, the rest of single samples; no video occurs twice in a batch as long as there are enough
-    videos. In an epoch of the full set each record occurs about once. The batch of a step, over all
-    processes, is that of a single process with a batch W times as large. Epoch, seed and place are those of
-    ``sampler``.
-
-    Args:
-        sampler: :class:`EpochSampler` with ``shuffle=True`` over a data set with ``records``.
-        batch_size: Samples a step and process, b.
-        group_size: Samples of a group in a batch; larger groups are cut up.
-        group_fraction: Share of the batch made of groups, in [0, 1].
-        curriculum: ``dict(key='objects', max_value=1, until=0.25)``: during that share of ``max_epochs`` only
-            records with ``record[key] <= max_value`` are used. A list of them for several steps, in the order
-            of ``until``. None for no curriculum.
-        max_epochs: Epochs of the training; needed with a curriculum.
-
-    Raises:
-        ValueError: If an option is out of range or the records cannot fill it.
-    """
-
-    def __init__(
-        self,
-        sampler: EpochSampler,
-        batch_size: int,
-        group_size: int = 4,
-        group_fraction: float = 0.5,
-        curriculum: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
-        max_epochs: int | None = None,
-    ) -> None:
-        records = getattr(sampler.dataset, 'records', None)
-        if records is None or not getattr(sampler, 'shuffle', False):
-            raise ValueError(
-                "GroupBatchSampler needs sampler=dict(type='EpochSampler', shuffle=True) over a "
-                'VideoTextDataset.'
-            )
-        if curriculum is not None and not max_epochs:
-            raise ValueError('a curriculum needs max_epochs: the number of epochs of the whole training.')
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.max_epochs = max_epochs
-        steps = [curriculum] if isinstance(curriculum, Mapping) else curriculum or []
-        self.curriculum = [Curriculum(**step) for step in steps]
-        if any(one.until > two.until for one, two in pairwise(self.curriculum)):
-            raise ValueError('the steps of a curriculum must stand in the order of their `until`.')
-        self.plan = GroupPlan(
-            records, batch_size * sampler.world_size, group_size, group_fraction, self.curriculum
-        )
-
-    def __iter__(self) -> Iterator[list[EpochIndex]]:
-        sampler = self.sampler
-        start, sampler.start = sampler.start // self.batch_size, 0
-        counts = batches_of_steps(self.curriculum, sampler.epoch, len(self), self.max_epochs or 1)
-        rng = np.random.default_rng((sampler.seed, sampler.epoch))
-        for batch in plan_batches(self.plan, counts, rng)[start:]:
-            mine = batch[sampler.rank :: sampler.world_size]
-            yield [EpochIndex(index, sampler.epoch, sampler.seed) for index in mine]
-
-    def __len__(self) -> int:
-        """Batches of a whole epoch, the same in every epoch."""
-        return self.sampler.size // self.plan.batch_size
 
 
 def set_data_progress(dataloader: DataLoader, epoch: int, batches_done: int) -> None:

@@ -21,10 +21,6 @@ class SourceBatchSampler(Sampler):
     of a step, over all processes, is that of a single process with batches W times as large. Epoch, seed and
     place are those of ``sampler``.
 
-    Attributes:
-        sizes: Samples a step and process of each source.
-        counts: Batches an epoch of each source.
-
     Args:
         sampler: :class:`~stgt_mm.datasets.samplers.EpochSampler` with ``shuffle=True`` over a
             :class:`~stgt_mm.datasets.mixed_dataset.MixedDataset`.
@@ -73,26 +69,21 @@ class SourceBatchSampler(Sampler):
     def __iter__(self) -> Iterator[list[EpochIndex]]:
         sampler = self.sampler
         start, sampler.start = sampler.start // self.batch_size, 0
-        turns = self._turns()
+        # the source of each batch of the epoch
+        rng = np.random.default_rng((sampler.seed, sampler.epoch))
+        turns = rng.permutation(np.repeat(np.arange(len(self.counts)), self.counts))
         done = np.bincount(turns[:start], minlength=len(self.counts)).tolist()
-        orders = [self._order(source) for source in range(len(self.counts))]
+        data = sampler.dataset
+        orders = [
+            offset + np.random.default_rng((sampler.seed, sampler.epoch, source)).permutation(size)
+            for source, (offset, size) in enumerate(zip(data.offsets, data.sizes))
+        ]
         for source in turns[start:].tolist():
             step = self.sizes[source] * sampler.world_size
             begin = done[source] * step
             done[source] += 1
             mine = orders[source][begin + sampler.rank : begin + step : sampler.world_size]
             yield [EpochIndex(int(index), sampler.epoch, sampler.seed) for index in mine]
-
-    def _turns(self) -> np.ndarray:
-        """The source of each batch of the epoch."""
-        rng = np.random.default_rng((self.sampler.seed, self.sampler.epoch))
-        return rng.permutation(np.repeat(np.arange(len(self.counts)), self.counts))
-
-    def _order(self, source: int) -> np.ndarray:
-        """Indices of a source, among all records, in the order of the epoch."""
-        rng = np.random.default_rng((self.sampler.seed, self.sampler.epoch, source))
-        dataset = self.sampler.dataset
-        return dataset.offsets[source] + rng.permutation(dataset.sizes[source])
 
     def __len__(self) -> int:
         """Batches of a whole epoch, the same in every epoch."""

@@ -1,7 +1,6 @@
 """Pairs of a clip and a caption, for training."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
@@ -20,44 +19,23 @@ class VideoTextDataset(ClipDataset):
     training process can count it, and is logged once a file and worker.
 
     Args:
-        ann_file: JSON-lines file.
-        video_root: Folder that the ``video`` paths are relative to.
-        pipeline: Configs of transforms, ending in ``PackVideoText``.
-        missing: ``'error'`` stops when files are missing, ``'skip'`` trains without them.
+        *args: Of :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
         max_retries: Samples tried in place of one that cannot be decoded; 0 stops at the first.
-        **kwargs: See :class:`~stgt_mm.datasets.clip_dataset.ClipDataset`.
+        **kwargs: Of the same.
 
     Raises:
         ValueError: If ``max_retries`` is negative.
     """
 
-    def __init__(
-        self,
-        ann_file: str | Path,
-        video_root: str | Path,
-        pipeline: list[dict[str, Any]],
-        missing: str = 'error',
-        max_retries: int = 5,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *args: Any, max_retries: int = 5, **kwargs: Any) -> None:
         if max_retries < 0:
             raise ValueError(f'max_retries={max_retries}: use 0 to stop at the first unreadable file.')
-        super().__init__(ann_file, video_root, pipeline, missing=missing, **kwargs)
+        super().__init__(*args, **kwargs)
         self.max_retries = max_retries
         self._reported: set[str] = set()
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Loads a pair.
-
-        Args:
-            index: Index of the record, perhaps an :class:`~stgt_mm.datasets.samplers.EpochIndex`.
-
-        Returns:
-            ``inputs``: uint8 (T, 3, H, W), or cached tokens (T, 1 + N, C); ``data_samples``.
-
-        Raises:
-            VideoReadError: If the file and ``max_retries`` others cannot be decoded.
-        """
+        """Loads a pair; ``inputs`` are uint8 (T, 3, H, W) or cached tokens (T, 1 + N, C)."""
         rng = self.rng_of(index)
         chosen = int(index)
         replaced: list[tuple[str, str]] = []
@@ -71,15 +49,11 @@ class VideoTextDataset(ClipDataset):
                 return self._load(results, chosen)
             except VideoReadError as error:
                 replaced.append((results['video'], str(error)))
-                self._report(results['video'], error)
+                if results['video'] not in self._reported:
+                    self._reported.add(results['video'])
+                    print_log(f'Skipped: {error}', logger='current', level=logging.WARNING)
                 if len(replaced) > self.max_retries:
                     raise VideoReadError(
                         results['video'], f'{error} ({len(replaced)} unreadable files in a row)'
                     ) from error
             chosen = int(rng.integers(len(self.records)))
-
-    def _report(self, video: str, error: VideoReadError) -> None:
-        if video in self._reported:
-            return
-        self._reported.add(video)
-        print_log(f'Skipped: {error}', logger='current', level=logging.WARNING)

@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock, SoftFileLock
 from forked import in_processes
 from torch import nn
 
 from stgt_mm.datasets import FeatureCache, VideoTextDataset, video_text_collate
-from stgt_mm.datasets.feature_warming import cache_key, log_progress, prepare_feature_cache, warm_cache
+from stgt_mm.datasets.feature_warming import cache_key, prepare_feature_cache, warm_cache
 from stgt_mm.datasets.readers import VideoReadError, write_video
 from stgt_mm.engine.loops import RetrievalLoop
 
@@ -33,17 +34,6 @@ class Backbone(nn.Module):
 class Preprocess(nn.Module):
     def forward(self, batch):
         return {'inputs': {'video': batch['inputs'].float()}}
-
-
-def test_progress_is_a_line_in_five_seconds_with_the_time_left(monkeypatch):
-    now, lines = [100.0], []
-    monkeypatch.setattr('stgt_mm.datasets.feature_warming.time.monotonic', lambda: now[0])
-    monkeypatch.setattr('stgt_mm.datasets.feature_warming.print_log', lambda line, logger: lines.append(line))
-    report = log_progress('Clips')
-    for done in range(1, 13):
-        now[0] += 1
-        report(done, 12)
-    assert lines == ['Clips: 5/12, 7 s left', 'Clips: 10/12, 2 s left']
 
 
 PIPELINE = [
@@ -106,6 +96,17 @@ def use_one_cache(annotation, root, out):
     (out / f'{os.getpid()}.json').write_text(json.dumps([backbone.clips, float(data[2]['inputs'].sum())]))
 
 
+def hold_and_die(path):
+    FileLock(path).acquire()
+    os._exit(0)
+
+
+def test_a_lock_goes_with_its_holder(tmp_path):
+    assert in_processes(1, hold_and_die, tmp_path / 'lock') == [0]
+    with FileLock(tmp_path / 'lock', timeout=0):
+        pass
+
+
 def test_jobs_that_start_together_fill_a_cache_once(annotation, tmp_path, monkeypatch):
     monkeypatch.setattr('stgt_mm.datasets.feature_warming._POLL_SECONDS', 0.05)
     out = tmp_path / 'out'
@@ -139,7 +140,8 @@ def test_hash_of_the_records_does_not_depend_on_the_place(annotation, tmp_path):
 
 
 def test_without_file_locks_a_cache_still_works(annotation, tmp_path, monkeypatch):
-    monkeypatch.setattr('stgt_mm.datasets.file_lock.fcntl', None)
+    for module in ('feature_cache', 'feature_warming'):  # what filelock takes where there is no fcntl
+        monkeypatch.setattr(f'stgt_mm.datasets.{module}.FileLock', SoftFileLock)
     data = VideoTextDataset(annotation, tmp_path, PIPELINE, feature_cache={'root': tmp_path / 'cache'})
     assert prepare_feature_cache(data, Backbone(), Preprocess()).missing() == []
     assert not list((tmp_path / 'cache').glob('*.lock'))
@@ -149,17 +151,21 @@ def test_interrupted_warming_goes_on(annotation, tmp_path):
     data = VideoTextDataset(annotation, tmp_path, PIPELINE)
     cache = FeatureCache(tmp_path / 'cache', 'key', len(data.clips), (2, 3, 1))
 
-    def stop(done, total):
-        raise KeyboardInterrupt
+    class Stopped(Backbone):
+        def forward(self, video):
+            if self.clips:
+                raise KeyboardInterrupt
+            return super().forward(video)
 
-    backbone = Backbone()
+    backbone = Stopped()
     with pytest.raises(KeyboardInterrupt):
-        warm_cache(data, backbone, Preprocess(), cache, batch_size=2, progress=stop)
+        warm_cache(data, backbone, Preprocess(), cache, batch_size=2)
     with pytest.raises(ValueError, match='2 of 5'):
         data.use_cache(cache)
     resumed = FeatureCache(tmp_path / 'cache', 'key', len(data.clips), (2, 3, 1))
-    warm_cache(data, backbone, Preprocess(), resumed, batch_size=2)
-    assert backbone.clips == 4 and resumed.missing() == []
+    rest = Backbone()
+    warm_cache(data, rest, Preprocess(), resumed, batch_size=2)
+    assert backbone.clips + rest.clips == 4 and resumed.missing() == []
 
 
 def test_key_depends_on_files_transforms_and_weights(annotation, tmp_path):

@@ -11,6 +11,15 @@ from stgt_mm.datasets import FeatureCache, FeatureCacheError
 SHAPE = (2, 3, 4)
 
 
+NO_INDICES = {
+    'no sums': lambda index: json.dumps({'head': index['head'], 'broken': {}}),
+    'keys that are no items': lambda index: json.dumps({**index, 'sums': {'one': 1}}),
+    'items out of range': lambda index: json.dumps({**index, 'sums': {'3': 1}}),
+    'a list': lambda index: '[]',
+    'nesting': lambda index: '[' * 100_000,
+}
+
+
 def items(count, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, *SHAPE)).astype(np.float16))
 
@@ -47,8 +56,8 @@ def test_item_that_is_absent_or_damaged_is_never_given(tmp_path):
         damaged.read(1)
 
 
-@pytest.mark.parametrize('damage', ['truncated', 'no data', 'half an index', 'other index'])
-def test_folder_that_does_not_fit_is_begun_anew(tmp_path, damage):
+@pytest.mark.parametrize('damage', ['truncated', 'no data', 'half an index', 'other index', *NO_INDICES])
+def test_folder_that_does_not_fit_is_started_again(tmp_path, damage):
     cache = FeatureCache(tmp_path, 'key', 3, SHAPE, writer='0')
     cache.write([0, 1, 2], items(3))
     cache.flush()
@@ -59,8 +68,10 @@ def test_folder_that_does_not_fit_is_begun_anew(tmp_path, damage):
         data.unlink()
     elif damage == 'half an index':
         index.write_text(index.read_text()[:-9])
-    else:
+    elif damage == 'other index':
         index.write_text(json.dumps({**json.loads(index.read_text()), 'head': {'version': 0}}))
+    else:
+        index.write_text(NO_INDICES[damage](json.loads(index.read_text())))
     assert FeatureCache(tmp_path, 'key', 3, SHAPE).missing() == [0, 1, 2]
 
 
@@ -74,6 +85,15 @@ def test_two_writers_share_one_cache(tmp_path):
     first.refresh()
     assert first.missing() == [] and first.broken == {3: 'no video'}
     assert torch.equal(first.read(1), values[1])
+
+
+def test_a_folder_that_leads_elsewhere_is_refused(tmp_path):
+    folder = FeatureCache(tmp_path, 'key', 4, SHAPE).folder
+    folder.rename(tmp_path / 'precious')
+    folder.symlink_to(tmp_path / 'precious')
+    with pytest.raises(FeatureCacheError, match='symbolic link'):
+        FeatureCache(tmp_path, 'key', 5, SHAPE)
+    assert (tmp_path / 'precious' / 'features.npy').exists()
 
 
 def build_many(root):

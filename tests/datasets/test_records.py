@@ -1,8 +1,11 @@
+import gzip
 import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from stgt_mm.datasets import VideoTextDataset
 from stgt_mm.datasets.records import (
     AnnotationError,
     MissingVideosError,
@@ -46,6 +49,9 @@ def test_ids_are_completed_and_extras_kept(tmp_path):
         (b'{"video": "v.mp4", "text": "caf\xe9"}', ['not UTF-8', 'iconv']),
         ({**GOOD, 'text_id': 'a/v1#0'}, ['already on line 1', 'text_id of its own']),
         ({**GOOD, 'video': 'b/v9.mp4', 'video_id': 'a/v1'}, ["'b/v9.mp4'", "'a/v1.mp4'", 'line 1']),
+        (b'{"video": "v.mp4", "text": "a \\ud83d b"}', ['surrogate', 'whole character']),
+        (b'[' * 10_000, ['nested too deeply']),
+        (b'{"video": "v.mp4", "text": "a", "n": ' + b'1' * 5_000 + b'}', ['too many digits']),
         ({'video': 'v.mp4', 'text': 'other', 'text_id': 'a/v1#0'}, ["'other'", "'a caption'", 'line 1']),
     ],
 )
@@ -57,6 +63,38 @@ def test_bad_line_is_named_with_its_cure(tmp_path, line, words):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ('pack', 'remedy'),
+    [(gzip.compress, 'gunzip -c'), (lambda raw: raw.decode().encode('utf-16'), '-f utf-16')],
+)
+def test_a_packed_or_otherwise_encoded_file_is_recognised(tmp_path, pack, remedy):
+    path = tmp_path / 'a.jsonl'
+    path.write_bytes(pack(json.dumps(GOOD).encode()))
+    with pytest.raises(AnnotationError, match=remedy) as error:
+        read_records(path)
+    assert f'{path}:1:' in str(error.value) and '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('video', ['../v.png', 'a/../../v.png', '/'])
+def test_paths_out_of_the_root_are_refused_unless_allowed(tmp_path, video):
+    root = tmp_path / 'root'
+    (root / 'a').mkdir(parents=True)
+    Image.new('RGB', (8, 8)).save(tmp_path / 'v.png')
+    video = str(tmp_path / 'v.png') if video == '/' else video
+    path = write(tmp_path / 'a.jsonl', {'video': video, 'text': 'a'})
+    pipeline = [{'type': 'LoadImage'}, {'type': 'PackVideoText'}]
+    with pytest.raises(AnnotationError, match='allow_outside=True'):
+        VideoTextDataset(path, root, pipeline)
+    assert VideoTextDataset(path, root, pipeline, allow_outside=True)[0]['inputs'].shape == (1, 3, 8, 8)
+
+
+def test_links_in_a_circle_that_nobody_names(tmp_path):
+    (tmp_path / 'v.mp4').touch()
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+    assert check_videos([{'video': 'v.mp4'}], tmp_path)[1] == 0
+    assert check_videos([{'video': 'v.mp4'}, {'video': 'loop'}], tmp_path, 'skip')[1] == 1
+
+
 def test_byte_order_mark_is_no_error(tmp_path):
     path = write(tmp_path / 'bom.jsonl', b'\xef\xbb\xbf' + json.dumps(GOOD).encode())
     assert read_records(path)[0]['video'] == 'a/v1.mp4'
@@ -65,6 +103,8 @@ def test_byte_order_mark_is_no_error(tmp_path):
 def test_missing_and_empty_annotation(tmp_path):
     with pytest.raises(FileNotFoundError, match='dataset_converters/custom'):
         read_records(tmp_path / 'none.jsonl')
+    with pytest.raises(FileNotFoundError, match='make one: python make_it'):
+        VideoTextDataset(tmp_path / 'none.jsonl', tmp_path, [], made_by='python make_it.py')
     with pytest.raises(AnnotationError, match='holds no record'):
         read_records(write(tmp_path / 'empty.jsonl', b''))
 
@@ -112,54 +152,35 @@ def test_lines_are_read_and_written_one_by_one(tmp_path):
     assert write_records(rows(), out) == 2 and list(read_jsonl(out)) == [(1, GOOD), (2, GOOD)]
 
 
-def test_csv(tmp_path):
-    path = tmp_path / 'c.csv'
-    path.write_text('video,caption\nv1.mp4,"red, then blue"\nv1.mp4,second\n')
-    assert from_csv(path) == [
-        {'video': 'v1.mp4', 'text': 'red, then blue'},
-        {'video': 'v1.mp4', 'text': 'second'},
-    ]
-    for content, words in [
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
         ('clip,caption\nv,a\n', "no column 'video'"),
         ('video,caption\nv1.mp4,a\nv2.mp4,\n', 'c.csv:3: caption'),
         ('video,caption\nv1.mp4,a, b\n', 'c.csv:2: more values'),
         ('video,caption\n', 'no captioned video'),
-    ]:
-        path.write_text(content)
-        with pytest.raises(AnnotationError, match=words):
-            from_csv(path)
+    ],
+)
+def test_a_table_that_cannot_be_used(tmp_path, content, words):
+    path = tmp_path / 'c.csv'
+    path.write_text(content)
+    with pytest.raises(AnnotationError, match=words):
+        from_csv(path)
 
 
-def test_folder(tmp_path):
-    (tmp_path / 'sub').mkdir()
-    (tmp_path / 'sub' / 'b.webm').touch()
-    (tmp_path / 'sub' / 'b.txt').write_text('one\n\ntwo\n')
-    assert from_folder(tmp_path) == [
-        {'video': 'sub/b.webm', 'text': 'one'},
-        {'video': 'sub/b.webm', 'text': 'two'},
-    ]
+def test_other_sources(tmp_path):
     (tmp_path / 'a.mp4').touch()
     with pytest.raises(AnnotationError, match=r'a\.txt'):
         from_folder(tmp_path)
-
-
-def test_json_lists(tmp_path):
-    path = tmp_path / 'list.json'
-    entries = [
-        {'file': 'a.mkv', 'caption': 'one', 'qa': []},
-        {'file': 'b.mkv', 'caption': None},
-        {'video': 'c.mp4', 'caption': ['two', 'three']},
+    path, out = tmp_path / 'list.json', tmp_path / 'out.jsonl'
+    entries = [{'file': 'a.mkv', 'caption': 'one', 'qa': []}, {'file': 'b.mkv', 'caption': None}]
+    path.write_text(json.dumps([*entries, {'video': 'c.mp4', 'caption': ['two', 'three']}]))
+    assert write_records(from_json(path), out) == 3
+    assert [(r['text'], r['text_id']) for r in read_records(out)] == [
+        ('one', 'a#0'),
+        ('two', 'c#0'),
+        ('three', 'c#1'),
     ]
-    path.write_text(json.dumps(entries))
-    records = from_json(path)
-    assert [(r['video'], r['text']) for r in records] == [
-        ('a.mkv', 'one'),
-        ('c.mp4', 'two'),
-        ('c.mp4', 'three'),
-    ]
-    out = tmp_path / 'out.jsonl'
-    assert write_records(records, out) == 3
-    assert [record['text_id'] for record in read_records(out)] == ['a#0', 'c#0', 'c#1']
     path.write_text(json.dumps([{'caption': 'one'}]))
     with pytest.raises(AnnotationError, match='entry 0: neither'):
         from_json(path)

@@ -6,8 +6,9 @@ import pytest
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader
 
-from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, GroupBatchSampler, set_data_progress
+from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, set_data_progress
 from stgt_mm.moving_shapes.group_batches import Curriculum, GroupPlan, batches_of_steps, plan_batches
+from stgt_mm.moving_shapes.group_sampler import GroupBatchSampler
 
 
 class Records:

@@ -1,10 +1,11 @@
 """Moving Shapes: made by ``python tools/dataset_converters/moving_shapes.py data/moving_shapes``."""
 
 from stgt_mm.datasets import CaptionChoiceDataset, RetrievalDataset, VideoTextDataset, video_text_collate
-from stgt_mm.datasets.samplers import EpochSampler, GroupBatchSampler
+from stgt_mm.datasets.samplers import EpochSampler
 from stgt_mm.datasets.transforms import LoadVideo, PackVideoText, Resize, ReverseTime
 from stgt_mm.engine.loops import RetrievalLoop
 from stgt_mm.evaluation import RetrievalMetric
+from stgt_mm.moving_shapes.group_sampler import GroupBatchSampler
 
 data_root = 'data/moving_shapes'
 num_frames = 8
