@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -46,17 +46,6 @@ def cache_key(dataset: ClipDataset, *modules: nn.Module) -> str:
     digest.update('\n'.join(on_frames).encode())
     prints = ' '.join(module_fingerprint(module) for module in modules)
     return f'{digest.hexdigest()} {prints}'
-
-
-def log_progress(what: str) -> Callable[[int, int], None]:
-    """Makes a function of (items done, items in all) that shows progress."""
-    line = ProgressLine(what)
-
-    def report(done: int, total: int) -> None:
-        line.total = total
-        line.advance(done - line.done)
-
-    return report
 
 
 def _load_clips(dataset: ClipDataset, clips: list[int]) -> dict[str, Any]:
