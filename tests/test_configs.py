@@ -9,22 +9,15 @@ import torch
 from reduced import PAIRS, reduce_config
 
 from stgt_mm.config import load_config
-from stgt_mm.config_check import validate_config
+from stgt_mm.config_check import check_epochs, validate_config
 from stgt_mm.engine.cli import build_runner
-from stgt_mm.engine.lengths import check_epochs
-from stgt_mm.engine.needed_files import maker_of, needed_files
+from stgt_mm.engine.needed_files import needed_files
 from stgt_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 NAMES = [str(path.relative_to(ROOT)) for path in CONFIGS]
 TEST_LENGTHS = {'msrvtt': 36, 'lsmdc': 32, 'msvd': 32, 'didemo': 55}
-
-
-@pytest.fixture(autouse=True)
-def no_formatting(monkeypatch):
-    """Leaves the layout of dumped configs alone: it takes most of the time of a run this small."""
-    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
 
 
 def full(name):
@@ -134,4 +127,4 @@ def test_whatever_a_config_reads_has_a_command_that_makes_it():
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     for path in CONFIGS:
         for item in needed_files(load_config(str(path), {}), loaders):
-            assert '=PATH' not in maker_of(item), f'{path.name}: nothing makes {item.path}'
+            assert '=PATH' not in item.remedy, f'{path.name}: nothing makes {item.path}'

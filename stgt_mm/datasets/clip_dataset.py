@@ -41,6 +41,7 @@ class ClipDataset(Dataset):
         feature_cache: Off when None. Options of
             :func:`~stgt_mm.datasets.feature_cache.prepare_feature_cache`: ``root`` and, optionally,
             ``max_gib`` and ``dtype``.
+        made_by: The command that makes the annotation file, for the message if it is not there.
 
     Raises:
         FileNotFoundError: If the annotation file or the videos are missing.
@@ -57,6 +58,7 @@ class ClipDataset(Dataset):
         seed: int = 0,
         required: Sequence[str] = ('video', 'text'),
         feature_cache: dict[str, Any] | None = None,
+        made_by: str | None = None,
     ) -> None:
         self.ann_file = Path(ann_file)
         self.video_root = Path(video_root)

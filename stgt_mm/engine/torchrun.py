@@ -1,4 +1,4 @@
-"""torchrun that keeps quiet where the processes have already said what their user can mend.
+"""torchrun that keeps quiet where the processes have already said what their user can correct.
 
 Its arguments are those of ``python -m torch.distributed.run``; tools/misc/launch.sh starts it.
 """

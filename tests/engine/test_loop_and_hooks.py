@@ -1,4 +1,5 @@
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,6 @@ from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.errors import NonFiniteLossError
 from stgt_mm.engine.hooks import AlignmentStageHook, MetricsFileHook, VideoTextCheckpointHook
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
-from stgt_mm.engine.hooks.progress_hook import format_duration
 from stgt_mm.engine.loops.epoch_loop import step_seed
 
 
@@ -62,8 +62,9 @@ def test_alpha_follows_the_epoch(tmp_path):
     hook = AlignmentStageHook(stages=[(2, 1.0), (1, 0.5), (1, 0.0)])
     assert [hook.alpha(epoch) for epoch in range(6)] == [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]
     head = SimpleNamespace(alpha=1.0)
-    module = SimpleNamespace(contrastive_head=head)
-    runner = SimpleNamespace(model=SimpleNamespace(module=module), epoch=2, max_epochs=4)
+    model = nn.Linear(1, 1)
+    model.contrastive_head = head
+    runner = SimpleNamespace(model=nn.DataParallel(model), epoch=2, max_epochs=4)
     hook.before_train(runner)
     assert head.alpha == 0.5
     with pytest.raises(ValueError, match=r'contrastive_head\.alpha'):
@@ -166,19 +167,15 @@ def test_step_seeds_differ():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-@pytest.mark.parametrize(
-    ('seconds', 'text'), [(7.6, '8 s'), (250, '4 min 10 s'), (11_105, '3 h 05 min'), (-1, '0 s')]
-)
-def test_durations(seconds, text):
-    assert format_duration(seconds) == text
-
-
-def test_progress_line(tmp_path, capfd):
-    train(tmp_path, cfg=epochs(1))
-    line = capfd.readouterr().err.splitlines()[-1]
-    assert line.startswith('step 6/6 (100%)  loss ')
-    assert line.endswith('0 s left')
-    assert 'clips/s' in line
+def test_progress_line(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr('stgt_mm.progress._SURE_AFTER_SECONDS', 0)
+    train(
+        tmp_path,
+        cfg=[*epochs(1), 'default_hooks.progress.type=ProgressHook', 'default_hooks.progress.seconds=0'],
+    )
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith('step: ')]
+    assert len(lines) == 6
+    assert re.fullmatch(r'step: 6/6, 0 s left, loss \d+\.\d{3}, \d+\.\d clips/s', lines[-1])
 
 
 def test_tool_tests_a_checkpoint_strictly(tmp_path, capsys):

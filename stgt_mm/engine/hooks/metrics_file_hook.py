@@ -44,11 +44,7 @@ class MetricsFileHook(Hook):
         self._path = Path(FILE_NAME)
 
     def before_train(self, runner: Any) -> None:
-        """Starts the file, or cuts it back to the step that is resumed.
-
-        Args:
-            runner: The runner.
-        """
+        """Starts the file, or cuts it back to the step that is resumed."""
         self._path = Path(runner.work_dir) / FILE_NAME
         if is_main_process():
             kept = [
@@ -61,14 +57,7 @@ class MetricsFileHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Records a step.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch in the epoch.
-            data_batch: The batch.
-            outputs: Losses and diagnostics, 0-d tensors or numbers.
-        """
+        """Records a step."""
         record = {'step': runner.iter + 1, 'epoch': runner.epoch + 1}
         scalars = runner.message_hub.log_scalars
         for key in ('lr', 'grad_norm', *TIMES):
@@ -81,32 +70,18 @@ class MetricsFileHook(Hook):
             self._flush()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Records a validation.
-
-        Args:
-            runner: The runner.
-            metrics: Its results.
-        """
+        """Records a validation."""
         record = {'step': runner.iter, 'epoch': runner.epoch}
         record.update({f'val/{key}': value for key, value in (metrics or {}).items()})
         self._records.append(record)
         self._flush()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Writes what belongs before a checkpoint, so that a resumed run has no gap.
-
-        Args:
-            runner: The runner.
-            checkpoint: The checkpoint.
-        """
+        """Writes what belongs before a checkpoint, so that a resumed run has no gap."""
         self._flush()
 
     def after_train(self, runner: Any) -> None:
-        """Writes the rest.
-
-        Args:
-            runner: The runner.
-        """
+        """Writes the rest."""
         self._flush()
 
     def _flush(self) -> None:
