@@ -39,8 +39,9 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     try:
         cfg = Config.fromfile(str(path)).to_dict()
     except SyntaxError as error:
-        where = f'{error.filename or path}:{error.lineno}'
-        raise ValueError(f'{where}: {error.msg}: {(error.text or "").strip()}') from error
+        line = (error.text or '').strip()
+        where = path if line in path.read_text(encoding='utf-8') else f'a base of {path}'
+        raise ValueError(f'{where}:{error.lineno}: {error.msg}: {line}') from error
     cfg.setdefault('default_scope', SCOPE)
     overrides = dict(overrides or {})
     for key in overrides:
@@ -121,16 +122,10 @@ def parse_overrides(options: Sequence[str]) -> dict[str, Any]:
 
 
 def apply_override(cfg: dict[str, Any], key: str, value: Any, overrides: Mapping[str, Any]) -> None:
-    """Sets one value in a config.
+    """Sets the value of a dotted key, in place; numbers index lists.
 
-    Args:
-        cfg: Plain nested dict, changed in place.
-        key: Dotted key; numbers index lists.
-        value: New value.
-        overrides: All overrides: what they set is not dropped.
-
-    Raises:
-        ValueError: If the key leads nowhere.
+    Where ``type`` changes, keys that the new component does not take are dropped, but for those in
+    ``overrides``. A key that leads nowhere is a ValueError.
     """
     *parents, last = key.split('.')
     top = (parents or [last])[0]
@@ -156,35 +151,27 @@ def apply_override(cfg: dict[str, Any], key: str, value: Any, overrides: Mapping
 def _walk(cfg: dict[str, Any], parts: Keys, key: str) -> Any:
     node: Any = cfg
     for depth, part in enumerate(parts):
-        if isinstance(node, list):
-            node = node[_index(node, part, key)]
-        elif isinstance(node, dict):
-            if node.get(part) is None:
-                node[part] = {}
-            node = node[part]
-        else:
-            where = '.'.join(parts[:depth])
-            raise ValueError(f"--cfg-options {key}: {where} is {node!r} and has no '{part}'.")
+        slot = _slot(node, parts[:depth], part, key)
+        if isinstance(node, dict) and node.get(part) is None:
+            node[part] = {}
+        node = node[slot]
     return node
 
 
-def _index(node: list[Any], part: str, key: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
-        raise ValueError(f"--cfg-options {key}: '{part}' is no index of a list of {len(node)} (from 0).")
-    return int(part)
+def _slot(node: Any, where: Keys, part: str, key: str) -> int | str:
+    if isinstance(node, list):
+        if not part.isdigit() or int(part) >= len(node):
+            raise ValueError(f"--cfg-options {key}: '{part}' is no index of a list of {len(node)} (from 0).")
+        return int(part)
+    if not isinstance(node, dict):
+        raise ValueError(f"--cfg-options {key}: {'.'.join(where)} is {node!r} and has no '{part}'.")
+    return part
 
 
 def _set(cfg: dict[str, Any], key: str, value: Any) -> None:
-    parts = tuple(key.split('.'))
-    parent = _walk(cfg, parts[:-1], key)
-    if isinstance(parent, list):
-        parent[_index(parent, parts[-1], key)] = value
-    elif isinstance(parent, dict):
-        parent[parts[-1]] = value
-    else:
-        raise ValueError(
-            f"--cfg-options {key}: {'.'.join(parts[:-1])} is {parent!r} and has no '{parts[-1]}'."
-        )
+    *parents, last = key.split('.')
+    parent = _walk(cfg, tuple(parents), key)
+    parent[_slot(parent, tuple(parents), last, key)] = value
 
 
 def _similar_files(path: Path) -> str:

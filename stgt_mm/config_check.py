@@ -72,17 +72,10 @@ _WITH_EPOCHS = ('train_dataloader', 'param_scheduler', 'custom_hooks')
 
 
 def resolve_type(name: Any, path: Keys = ()) -> Callable[..., Any]:
-    """Finds the class or function that a ``type`` means.
+    """Finds the class or function that a ``type`` means: a registered name, a dotted one, or itself.
 
-    Args:
-        name: A registered name, a dotted name, or the object itself.
-        path: Where in the config it stands: decides which registry is asked first.
-
-    Returns:
-        The object.
-
-    Raises:
-        KeyError: If there is none; the message suggests the nearest name.
+    ``path``, where in the config it stands, decides which registry is asked first. If nothing has that name,
+    the KeyError suggests the nearest.
     """
     if not isinstance(name, str):
         return name

@@ -77,20 +77,7 @@ def check_run(cfg: Any, reads: Sequence[str]) -> None:
 
 
 def build_runner(cfg: Any, reads: Sequence[str] = ()) -> Any:
-    """Builds the runner that a config names, once all that it reads is there.
-
-    Args:
-        cfg: The config.
-        reads: Data loaders whose files are looked for before anything is built; the model's with them. None
-            are by default.
-
-    Returns:
-        The runner.
-
-    Raises:
-        KeyError: If ``runner_type`` is unknown.
-        MissingFilesError: If a file or folder is not there.
-    """
+    """Builds the runner that a config names, once the files of these data loaders are there."""
     from stgt_mm.config_check import resolve_type
     from stgt_mm.engine.needed_files import check_needed_files
 
@@ -101,14 +88,9 @@ def build_runner(cfg: Any, reads: Sequence[str] = ()) -> Any:
 
 
 def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
-    """Runs a tool; an error that its user can correct becomes one message.
+    """Runs a tool with the arguments of the process, or with ``argv``; the user's errors become one message.
 
-    Args:
-        main: The tool, called with its arguments.
-        argv: Arguments, by default those of the process.
-
-    Returns:
-        Exit status: 0, 2 after an error that the user can correct, 1 after another, 130 after Ctrl-C.
+    The exit status is 0, 2 after an error that the user can correct, 1 after another, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.raiseExceptions = '--traceback' in arguments  # a log on a full disk is no reason for a traceback

@@ -12,7 +12,7 @@ from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.errors import NonFiniteLossError
 from stgt_mm.engine.hooks import AlignmentStageHook, MetricsFileHook, VideoTextCheckpointHook
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
-from stgt_mm.engine.loops.epoch_loop import step_seed
+from stgt_mm.engine.loops.epoch_loop import ResumableEpochLoop, step_seed
 
 
 def test_loss_that_is_not_finite_stops_before_update_and_checkpoint(tmp_path):
@@ -156,9 +156,30 @@ def test_checkpoints_do_not_fall_between_accumulated_batches(tmp_path):
         VideoTextCheckpointHook(interval_steps=0)
 
 
-def test_an_unguarded_wrapper_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='AutocastOptimWrapper'):
-        train(tmp_path, cfg=['optim_wrapper.type=OptimWrapper'])
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ('optim_wrapper.type=OptimWrapper', 'use AutocastOptimWrapper'),
+        ('train_cfg.val_interval=0', r'train_cfg\.val_interval=0: at least 1'),
+        ('optim_wrapper.clip_grad.max_norm=-1', r'clip_grad\.max_norm=-1: above 0'),
+    ],
+)
+def test_what_cannot_train_is_refused(tmp_path, option, message):
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path, cfg=[option])
+
+
+@pytest.mark.parametrize('position', [(0, 7), (1, 5), (5, 30), (-1, 0), (4, 25)])
+def test_a_checkpoint_from_beyond_the_training_is_refused(position):
+    loop = ResumableEpochLoop.__new__(ResumableEpochLoop)
+    loop._dataloader = loop.dataloader = [0] * 6
+    loop._max_epochs = 4
+    for good in ((0, 0), (0, 6), (1, 6), (3, 20), (4, 24)):
+        loop.restore(*good)
+    with pytest.raises(
+        ValueError, match=rf'epoch {position[0]} and step {position[1]}; with 6 steps an epoch'
+    ):
+        loop.restore(*position)
 
 
 def test_step_seeds_differ():

@@ -81,8 +81,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def restore(self, epoch: int, step: int) -> None:
         """Sets the position from a checkpoint: complete epochs, and steps since the start of training.
 
-        Raises:
-            ValueError: If the step is not in that epoch, or the training is shorter.
+        A step that is not in that epoch, or beyond the end, is a ValueError.
         """
         steps = len(self.dataloader)
         if not 0 <= epoch <= self._max_epochs or not 0 <= step - epoch * steps <= steps:
@@ -108,12 +107,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         return self._iter - self._epoch * len(self.dataloader)
 
     def run(self) -> nn.Module:
-        """Trains and returns the model.
-
-        Raises:
-            NonFiniteLossError: If the loss or the norm of the gradient is not finite.
-            ValueError: If the optimizer wrapper does not guard its updates.
-        """
+        """Trains and returns the model; a wrapper that does not guard its updates is a ValueError."""
         if not isinstance(self.runner.optim_wrapper, AutocastOptimWrapper):
             kind = type(self.runner.optim_wrapper).__name__
             raise ValueError(
