@@ -102,6 +102,9 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
         print('\ninterrupted', file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
+        if _is_from_another_process(error) and '--traceback' not in arguments:
+            print(f'\nerror: another process of this run has ended: {_message(error)[:200]}', file=sys.stderr)
+            return 1
         if not _is_for_user(error) or '--traceback' in arguments:
             traceback.print_exc()
             return EXIT_USER_ERROR if _is_for_user(error) else 1
@@ -113,6 +116,14 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
 
         leave_distributed()
     return 0
+
+
+def _is_from_another_process(error: Exception) -> bool:
+    if 'torch' not in sys.modules or not sys.modules['torch'].distributed.is_initialized():
+        return False
+    # gloo has no error class of its own for a process that is gone
+    gone = ('onnection closed by peer', 'onnection reset by peer', 'remote process exited', 'Socket closed')
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in gone)
 
 
 def _is_for_user(error: Exception) -> bool:

@@ -54,7 +54,13 @@ def test_two_processes_train_and_resume_without_gpu(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'message'), [([CONFIG], 'GPUS is missing'), ([CONFIG, 'two'], 'a positive number')]
+    ('arguments', 'message'),
+    [
+        ([CONFIG], 'GPUS is missing'),
+        ([CONFIG, 'two'], 'a positive number'),
+        ([CONFIG, '9' * 20], 'a positive number'),
+        ([CONFIG, '100000'], 'GPUS=100000, but this machine has'),
+    ],
 )
 def test_launcher_explains_its_arguments(arguments, message):
     done = launch('dist_train.sh', *arguments)

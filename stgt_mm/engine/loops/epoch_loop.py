@@ -84,7 +84,8 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         A step that is not in that epoch, or beyond the end, is a ValueError.
         """
         steps = len(self.dataloader)
-        if not 0 <= epoch <= self._max_epochs or not 0 <= step - epoch * steps <= steps:
+        end = steps * self._max_epochs
+        if not 0 <= epoch <= self._max_epochs or not 0 <= step - epoch * steps <= steps or step > end:
             raise ValueError(
                 f'the checkpoint says epoch {epoch} and step {step}; with {steps} steps an epoch and '
                 f'{self._max_epochs} epochs that cannot be. It is damaged, or of another training: start '
