@@ -99,7 +99,13 @@ def test_the_numbers_of_the_paper_are_in_the_resolved_configs():
     cfg = full('stgt/pretrain_w10m.py')
     assert cfg.param_scheduler.stages == [(12, 5e-5), (6, 2.5e-5)] and cfg.train_cfg.max_epochs == 18
     assert cfg.custom_hooks[0].stages == [(12, 1.0), (6, 0.0)]
-    assert cfg.train_dataloader.batch_size == 20 and cfg.auto_scale_lr.base_batch_size == 960
+    assert cfg.train_dataloader.batch_size == 20
+    assert (
+        cfg.auto_scale_lr == dict(enable=True, base_batch_size=960)
+        and cfg.param_scheduler.warmup_ratio == 0.05
+    )
+    ablation = full('ablations/table3_csal.py').train_dataloader.dataset
+    assert ablation.ann_file == cfg.train_dataloader.dataset.ann_file, 'WebVid-10M alone (section 4.3)'
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.weight_decay, optimizer.betas) == (5e-5, 0.05, (0.9, 0.98))
     neck, head = cfg.model.neck, cfg.model.contrastive_head
