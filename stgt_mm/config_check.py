@@ -209,12 +209,9 @@ def _check_plain_section(cfg: Mapping[str, Any], parts: Keys) -> None:
 def check_epochs(cfg: Mapping[str, Any]) -> None:
     """Compares the loop's epochs with those of the curriculum, the learning rate and the objectives.
 
-    Args:
-        cfg: The whole configuration. A class whose ``stages`` are counted in epochs says so in an attribute
-            ``stages_in_epochs``, which names the key that must be true for it, or is true itself.
-
-    Raises:
-        ValueError: If they differ: a curriculum, a decay or a second stage would be cut off or never come.
+    If they differ, a curriculum, a decay or a second stage would be cut off or never come: a ValueError. A
+    class whose ``stages`` are counted in epochs has an attribute ``stages_in_epochs``: True, or the name of
+    the key that must be true for it.
     """
     epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
     if epochs is None:

@@ -2,7 +2,8 @@
 
     bash tools/dist_train.sh configs/stgt/pretrain_w10m.py 8
 
-Starts from BLIP-2's Q-Former and heads; the neck starts from random weights. docs/pretraining.md: where the files are from.
+Starts from BLIP-2's Q-Former and heads; the neck starts from random weights.
+Where the files are from: docs/pretraining.md.
 """
 
 from mmengine.config import read_base

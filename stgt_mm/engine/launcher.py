@@ -13,13 +13,9 @@ from mmengine.dist import is_distributed
 def init_distributed(launcher: str) -> None:
     """Joins the process group when there is no GPU; with GPUs mmengine does it.
 
-    mmengine selects a GPU for each process without asking whether there is one.
-
-    Args:
-        launcher: ``'none'``, ``'pytorch'`` (torchrun) or ``'slurm'``.
-
-    Raises:
-        ValueError: If the launcher's variables are absent, or there are more processes than GPUs.
+    mmengine selects a GPU for each process without asking whether there is one. ``launcher`` is ``'none'``,
+    ``'pytorch'`` (torchrun) or ``'slurm'``; a ValueError says which of its variables are absent, or that
+    there are more processes than GPUs.
     """
     if launcher == 'none' or is_distributed():
         return

@@ -101,15 +101,8 @@ def _remedy(key: str, kind: str, path: str, made_by: str | None, commands: Mappi
 def check_needed_files(cfg: Mapping[str, Any], reads: Sequence[str]) -> None:
     """Stops if something that a run reads is not there.
 
-    With several processes on a machine the first one tells; the others leave it time for that.
-
-    Args:
-        cfg: The whole configuration.
-        reads: The data loaders that the run uses.
-
-    Raises:
-        MissingFilesError: With all that is absent and, for each, the command that makes it.
-        SystemExit: In processes other than the first of their machine.
+    With several processes on a machine the first one tells, in a MissingFilesError with all that is absent
+    and the command that makes it; the others leave it time for that and then exit.
     """
     absent: dict[str, list[str]] = {}
     paths = set()

@@ -51,19 +51,11 @@ class TrainableParamsConstructor(DefaultOptimWrapperConstructor):
         super().__init__(wrapper, paramwise_cfg)
 
     def add_params(self, params: list[dict[str, Any]], module: nn.Module, *args: Any, **kwargs: Any) -> None:
-        """Groups the trainable parameters by learning rate and weight decay.
+        """Adds the trainable parameters to ``params``, in groups of one learning rate and weight decay.
 
         Ours, for the base class makes a group of each parameter, matches keys anywhere in a name, is silent
-        about those that match none, and decays the 0-d temperature.
-
-        Args:
-            params: Gets the groups for a torch optimizer, in the order of the model's parameters.
-            module: Unwrapped model.
-            *args: Of no use here.
-            **kwargs: Of no use here.
-
-        Raises:
-            ValueError: If nothing is trainable or a prefix matches no trainable parameter.
+        about those that match none, and decays the 0-d temperature. Nothing trainable, or a prefix that
+        matches nothing trainable, is a ValueError.
         """
         custom_keys = self.paramwise_cfg['custom_keys']
         groups: dict[tuple, dict[str, Any]] = {}

@@ -23,14 +23,8 @@ class WorkDirInUseError(UserError):
 def work_dir_lock(work_dir: str | Path, launcher: str = 'none') -> Iterator[None]:
     """Keeps a work dir for one training: two would mix metrics and overwrite each other's checkpoints.
 
-    The system takes the lock from a process that has died, so none is ever stale.
-
-    Args:
-        work_dir: Folder of the run; made if it is not there.
-        launcher: What started the processes; the first of them holds the lock for all.
-
-    Raises:
-        WorkDirInUseError: If another training holds it.
+    The first process that the launcher started holds the lock for all. The system takes it from a process
+    that has died, so none is ever stale. If another training holds it, this is a WorkDirInUseError.
     """
     name = {'pytorch': 'RANK', 'slurm': 'SLURM_PROCID'}.get(launcher, '')
     if int(os.environ.get(name, '0')) > 0:

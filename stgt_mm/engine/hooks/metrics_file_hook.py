@@ -25,7 +25,8 @@ class MetricsFileHook(Hook):
     A step: ``{"step": 120, "epoch": 3, "lr": ..., "grad_norm": ..., "time": ..., "data_time": ...,
     "loss": ..., "loss_vtc": ..., ...}`` with its seconds, and all losses and diagnostics; step and epoch from
     1. A validation: ``{"step": 120, "epoch": 3, "val/t2v/R1": ...}``.
-    A resumed run first drops the lines of steps that it will do again.
+    A resumed run first drops the lines of steps that it will do again; ``LocalVisBackend`` cannot, and reads
+    every number from the device at once.
 
     Args:
         flush_interval: Steps between writes; the numbers stay on the device until then.
@@ -47,10 +48,11 @@ class MetricsFileHook(Hook):
         """Starts the file, or cuts it back to the step that is resumed."""
         self._path = Path(runner.work_dir) / FILE_NAME
         if is_main_process():
+            # a validation at the very step that is resumed is done again
             kept = [
                 json.dumps(record)
                 for record in read_metrics(self._path, with_times=True)
-                if _is_done(record, runner.iter)
+                if record['step'] + any(key.startswith('val/') for key in record) <= runner.iter
             ]
             write_text(self._path, ''.join(f'{line}\n' for line in kept))
 
@@ -114,12 +116,6 @@ def read_metrics(path: str | Path, with_times: bool = False) -> list[dict[str, A
             break
         records.append({key: value for key, value in record.items() if with_times or key not in TIMES})
     return records
-
-
-def _is_done(record: dict[str, Any], step: int) -> bool:
-    validation = any(key.startswith('val/') for key in record)
-    # a validation at the very step that is resumed is done again
-    return record['step'] < step if validation else record['step'] <= step
 
 
 def _number(value: Any) -> Any:

@@ -181,6 +181,12 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
                 parts[key] = float(sum(tensor.detach().float().mean() for tensor in tensors))
         bad = [f'{key}={value}' for key, value in parts.items() if not np.isfinite(value)]
         good = [f'{key}={value:.4g}' for key, value in parts.items() if np.isfinite(value)]
+        unusable = [
+            name
+            for name, parameter in bare_model(self.runner.model).named_parameters()
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+        ]
+        gradients = f'the gradient of {len(unusable)} parameters, first {", ".join(unusable[:3])}'
         samples = (batch.get('data_samples') if isinstance(batch, dict) else None) or []
         names = [getattr(sample, 'video_id', None) or getattr(sample, 'video', None) for sample in samples]
         videos = [str(name) for name in names if name is not None]
@@ -188,20 +194,12 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         shown = ', '.join(videos[:_NAMED_VIDEOS]) or 'unknown (the batch carries no data_samples)'
         return (
             f'stopped at step {self._iter + 1} ({where}): {error}.\n'
-            f'  went bad: {", ".join(bad) or self._bad_gradients()}\n'
+            f'  went bad: {", ".join(bad) or gradients}\n'
             f'  still fine: {", ".join(good) or "none"}\n'
             f'  videos of the batch: {shown}\n'
             'No update was made from this batch and no checkpoint was written after it. Look at these clips '
             '(tools/visualization/browse_dataset.py), lower the learning rate or set optim_wrapper.clip_grad.'
         )
-
-    def _bad_gradients(self) -> str:
-        names = [
-            name
-            for name, parameter in bare_model(self.runner.model).named_parameters()
-            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
-        ]
-        return f'the gradient of {len(names)} parameters, first {", ".join(names[:3])}'
 
     def _samplers(self) -> list[Any]:
         batch_sampler = self.dataloader.batch_sampler
