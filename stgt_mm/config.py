@@ -1,23 +1,16 @@
 """Configs: loading, and overriding from the command line."""
 
 import ast
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from stgt_mm.config_check import ALWAYS, Keys, accepted_keys, resolve_type, validate_config
-from stgt_mm.registry import SCOPE
+from stgt_mm.config_check import ALWAYS, TOP_LEVEL, Keys, accepted_keys, resolve_type, validate_config
+from stgt_mm.registry import SCOPE, short_repr
 from stgt_mm.utils import did_you_mean
-
-_TOP_LEVEL = {
-    'runner_type', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn', 'compile',
-    'activation_checkpointing', 'load_strict',
-} | set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}  # fmt: skip
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -38,21 +31,29 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     Raises:
         FileNotFoundError: If there is no such file; the message names similar ones.
         KeyError: If a component is unknown.
-        ValueError: If an override or a key does not fit.
+        ValueError: If an override or a key does not fit, or the file is no Python.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no config at '{path}'. {_similar_files(path)}")
-    cfg = Config.fromfile(str(path)).to_dict()
+    try:
+        cfg = Config.fromfile(str(path)).to_dict()
+    except SyntaxError as error:
+        line = (error.text or '').strip()
+        where = path if line in path.read_text(encoding='utf-8') else f'a base of {path}'
+        raise ValueError(f'{where}:{error.lineno}: {error.msg}: {line}') from error
     cfg.setdefault('default_scope', SCOPE)
     overrides = dict(overrides or {})
-    if 'custom_imports.imports' in overrides or 'custom_imports' in overrides:
-        _set(cfg, *_split(overrides, 'custom_imports'))
+    for key in overrides:
+        if key == 'custom_imports' or key.startswith('custom_imports.'):
+            _set(cfg, key, overrides[key])
     if cfg.get('custom_imports'):
         import_modules_from_strings(**cfg['custom_imports'])
     if 'data_root' in overrides:
         cfg = _move_data(cfg, str(overrides.pop('data_root')))
-    for key in _types_first(overrides):
+    # a new type decides which keys there are; the outer one before the inner
+    typed = sorted((key for key in overrides if key.endswith('.type')), key=lambda key: key.count('.'))
+    for key in dict.fromkeys([*typed, *overrides]):
         apply_override(cfg, key, overrides[key], overrides)
     validate_config(cfg, overrides)
     return Config(cfg, filename=str(path))
@@ -69,25 +70,27 @@ def _move_data(cfg: dict[str, Any], new: str) -> dict[str, Any]:
     old, new = old.rstrip('/'), new.rstrip('/') or '/'
     changed = 0
 
-    def move(node: Any) -> Any:
+    def place(text: str) -> str:
+        below = text == old or text.startswith(f'{old}/')
+        return (f'{new.rstrip("/")}{text[len(old) :]}' or new) if below else text
+
+    def move(node: Any, key: str = '') -> Any:
         nonlocal changed
         if isinstance(node, dict):
-            return {key: move(value) for key, value in node.items()}
+            return {name: move(value, name) for name, value in node.items()}
         if isinstance(node, (list, tuple)):
             return type(node)(move(value) for value in node)
-        if isinstance(node, str) and (node == old or node.startswith(f'{old}/')):
+        if isinstance(node, str) and key == 'made_by':
+            # a command that names paths; no value that a run reads, so it is not counted
+            return ' '.join(place(word) for word in node.split(' '))
+        if isinstance(node, str) and place(node) != node:
             changed += 1
-            return f'{new.rstrip("/")}{node[len(old) :]}' or new
+            return place(node)
         return node
 
     cfg = {key: value if key == 'data_root' else move(value) for key, value in cfg.items()}
     print(f'data_root: {old} -> {new} in {changed} values')
     return {**cfg, 'data_root': new}
-
-
-def _split(overrides: Mapping[str, Any], prefix: str) -> tuple[str, Any]:
-    key = next(key for key in overrides if key == prefix or key.startswith(f'{prefix}.'))
-    return key, overrides[key]
 
 
 def parse_overrides(options: Sequence[str]) -> dict[str, Any]:
@@ -110,100 +113,65 @@ def parse_overrides(options: Sequence[str]) -> dict[str, Any]:
             raise ValueError(
                 f"--cfg-options takes KEY=VALUE, not '{option}'. Example: train_cfg.max_epochs=3"
             )
-        parsed[key] = _parse_value(value)
+        try:
+            parsed[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            # words without quotes, alone or in a list
+            parsed[key] = DictAction._parse_iterable(value)
     return parsed
 
 
-def _parse_value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        # words without quotes, alone or in a list
-        return DictAction._parse_iterable(text)
-
-
-def _types_first(overrides: Mapping[str, Any]) -> list[str]:
-    # a new type decides which keys there are; the outer one before the inner
-    return sorted(
-        overrides, key=lambda key: (not key.endswith('.type'), key.count('.') if key.endswith('.type') else 0)
-    )
-
-
 def apply_override(cfg: dict[str, Any], key: str, value: Any, overrides: Mapping[str, Any]) -> None:
-    """Sets one value in a config.
+    """Sets the value of a dotted key, in place; numbers index lists.
 
-    Args:
-        cfg: Plain nested dict, changed in place.
-        key: Dotted key; numbers index lists.
-        value: New value.
-        overrides: All overrides: what they set is not dropped.
-
-    Raises:
-        ValueError: If the key leads nowhere.
+    Where ``type`` changes, keys that the new component does not take are dropped, but for those in
+    ``overrides``. A key that leads nowhere is a ValueError.
     """
-    parts = tuple(key.split('.'))
-    if parts[0] not in _TOP_LEVEL:
-        what = (
-            'a variable of the config that nothing reads any more'
-            if parts[0] in cfg
-            else 'no key of a config'
-        )
-        raise ValueError(f"--cfg-options {key}: '{parts[0]}' is {what}. {did_you_mean(parts[0], _TOP_LEVEL)}")
-    if len(parts) > 1 and parts[-1] == 'type':
-        parent = _walk(cfg, parts[:-1], key)
-        if isinstance(parent, dict) and parent.get('type') not in (None, value):
-            _switch_type(parent, value, parts[:-1], overrides)
+    *parents, last = key.split('.')
+    top = (parents or [last])[0]
+    if top not in TOP_LEVEL:
+        what = 'a variable of the config that nothing reads any more' if top in cfg else 'no key of a config'
+        raise ValueError(f"--cfg-options {key}: '{top}' is {what}. {did_you_mean(top, TOP_LEVEL)}")
+    if parents and last == 'type':
+        node = _walk(cfg, tuple(parents), key)
+        if isinstance(node, dict) and node.get('type') not in (None, value):
+            accepted = accepted_keys(resolve_type(value, tuple(parents)), tuple(parents))
+            prefix = '.'.join(parents)
+            for name in list(node) if accepted is not None else ():
+                full = f'{prefix}.{name}'
+                typed = any(other == full or other.startswith(f'{full}.') for other in overrides)
+                if name not in accepted | ALWAYS and not typed:
+                    dropped = short_repr(node.pop(name), most=80)
+                    print(f'{prefix}: {value} takes no {name}, dropped {name}={dropped}')
+    if last == 'ann_file' and f'{".".join(parents)}.made_by' not in overrides:
+        _walk(cfg, tuple(parents), key).pop('made_by', None)  # it makes the file that the config named
     _set(cfg, key, value)
-
-
-def _switch_type(node: dict[str, Any], new_type: Any, path: Keys, overrides: Mapping[str, Any]) -> None:
-    accepted = accepted_keys(resolve_type(new_type, path), path)
-    if accepted is None:
-        return
-    prefix = '.'.join(path)
-    for key in list(node):
-        typed = any(other == f'{prefix}.{key}' or other.startswith(f'{prefix}.{key}.') for other in overrides)
-        if key not in accepted | ALWAYS and not typed:
-            print(f'{prefix}: {new_type} takes no {key}, dropped {key}={_short(node.pop(key))}')
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f'{text[:77]}...'
 
 
 def _walk(cfg: dict[str, Any], parts: Keys, key: str) -> Any:
     node: Any = cfg
     for depth, part in enumerate(parts):
-        if isinstance(node, list):
-            node = node[_index(node, part, key)]
-        elif isinstance(node, dict):
-            if node.get(part) is None:
-                node[part] = {}
-            node = node[part]
-        else:
-            where = '.'.join(parts[:depth])
-            raise ValueError(f"--cfg-options {key}: {where} is {node!r} and has no '{part}'.")
+        slot = _slot(node, parts[:depth], part, key)
+        if isinstance(node, dict) and node.get(part) is None:
+            node[part] = {}
+        node = node[slot]
     return node
 
 
-def _index(node: list[Any], part: str, key: str) -> int:
-    if not part.isdigit() or int(part) >= len(node):
-        raise ValueError(f"--cfg-options {key}: '{part}' is no index of a list of {len(node)} (from 0).")
-    return int(part)
+def _slot(node: Any, where: Keys, part: str, key: str) -> int | str:
+    if isinstance(node, list):
+        if not part.isdigit() or int(part) >= len(node):
+            raise ValueError(f"--cfg-options {key}: '{part}' is no index of a list of {len(node)} (from 0).")
+        return int(part)
+    if not isinstance(node, dict):
+        raise ValueError(f"--cfg-options {key}: {'.'.join(where)} is {node!r} and has no '{part}'.")
+    return part
 
 
 def _set(cfg: dict[str, Any], key: str, value: Any) -> None:
-    parts = tuple(key.split('.'))
-    parent = _walk(cfg, parts[:-1], key)
-    if isinstance(parent, list):
-        parent[_index(parent, parts[-1], key)] = value
-    elif isinstance(parent, dict):
-        parent[parts[-1]] = value
-    else:
-        raise ValueError(
-            f"--cfg-options {key}: {'.'.join(parts[:-1])} is {parent!r} and has no '{parts[-1]}'."
-        )
+    *parents, last = key.split('.')
+    parent = _walk(cfg, tuple(parents), key)
+    parent[_slot(parent, tuple(parents), last, key)] = value
 
 
 def _similar_files(path: Path) -> str:

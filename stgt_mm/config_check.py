@@ -1,13 +1,15 @@
-"""What a config may say: which component a ``type`` means, and whether every key arrives somewhere."""
+"""The check of a config before anything is built: types, keys, values, numbers of epochs."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from mmengine import registry as root
 from mmengine.registry import Registry
+from mmengine.runner import Runner
 from mmengine.utils import get_object_from_string
 
 from stgt_mm import registry as own
@@ -15,15 +17,12 @@ from stgt_mm.utils import did_you_mean
 
 Keys = tuple[str, ...]
 
-_OWN_REGISTRIES = [value for value in vars(own).values() if isinstance(value, Registry)]
-_ROOT_REGISTRIES = [
-    root.OPTIMIZERS,
-    root.VISUALIZERS,
-    root.VISBACKENDS,
-    root.LOG_PROCESSORS,
-    root.MODEL_WRAPPERS,
-]
-_REGISTRIES = [*_OWN_REGISTRIES, *_ROOT_REGISTRIES]
+TOP_LEVEL = {
+    'runner_type', 'custom_imports', 'find_unused_parameters', 'model_wrapper_cfg', 'sync_bn', 'compile',
+    'activation_checkpointing', 'load_strict', 'made_by',
+} | set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}  # fmt: skip
+_REGISTRIES = [value for value in vars(own).values() if isinstance(value, Registry)]
+_REGISTRIES += [root.OPTIMIZERS, root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS]
 # where a word in the path of a component says which registry is asked first
 _HINTS = {
     'pipeline': own.TRANSFORMS, 'transforms': own.TRANSFORMS, 'dataset': own.DATASETS,
@@ -43,6 +42,9 @@ _CONSUMED = {
     'default_hooks': {'priority'},
     'param_scheduler': {'convert_to_iter_based', 'by_epoch', 'begin', 'end'},
     'model': {'data_preprocessor', 'init_cfg'},
+    'train_dataloader': {'num_batch_per_epoch'},
+    'val_dataloader': {'num_batch_per_epoch'},
+    'test_dataloader': {'num_batch_per_epoch'},
 }
 ALWAYS = {'type', '_scope_', '_delete_'}
 _LOADER = {
@@ -60,21 +62,20 @@ _PLAIN_SECTIONS = {
     'clip_grad': {'type', 'max_norm', 'norm_type', 'error_if_nonfinite', 'foreach', 'clip_value'},
     'env_cfg': {'cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'},
 }
-_DATA_SECTIONS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+# sections of several keys, None where there is none
+_SECTIONS = (
+    'model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'train_cfg', 'val_cfg', 'test_cfg',
+    'optim_wrapper', 'randomness', 'auto_scale_lr', 'env_cfg', 'default_hooks',
+)  # fmt: skip
+_LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
+_WITH_EPOCHS = ('train_dataloader', 'param_scheduler', 'custom_hooks')
 
 
 def resolve_type(name: Any, path: Keys = ()) -> Callable[..., Any]:
-    """Finds the class or function that a ``type`` means.
+    """Finds the class or function that a ``type`` means: a registered name, a dotted one, or itself.
 
-    Args:
-        name: A registered name, a dotted name, or the object itself.
-        path: Where in the config it stands: decides which registry is asked first.
-
-    Returns:
-        The object.
-
-    Raises:
-        KeyError: If there is none; the message suggests the nearest name.
+    ``path``, where in the config it stands, decides which registry is asked first. If nothing has that name,
+    the KeyError suggests the nearest.
     """
     if not isinstance(name, str):
         return name
@@ -85,48 +86,33 @@ def resolve_type(name: Any, path: Keys = ()) -> Callable[..., Any]:
                 return found
     hinted = [_HINTS[part] for part in reversed(path) if part in _HINTS]
     for registry in [*hinted, *_REGISTRIES]:
-        found = _lookup(registry, name)
-        if found is not None:
-            return found
+        # not registry.get, which looks into the scope of the last runner of the process
+        names = own.known_names(registry)
+        if name in names:
+            return names[name]
     where = '.'.join(path) or 'the config'
-    known = {item for registry in (hinted[:1] or _REGISTRIES) for item in _names(registry)}
+    known = {item for registry in (hinted[:1] or _REGISTRIES) for item in own.known_names(registry)}
     raise KeyError(
         f"{where}: nothing is called '{name}'. {did_you_mean(name, known)} "
         'A class of your own is found through custom_imports.imports=[your.module].'
     )
 
 
-def _lookup(registry: Registry, name: str) -> Any:
-    node: Registry | None = registry
-    while node is not None:
-        node.import_from_location()
-        if name in node.module_dict:
-            return node.module_dict[name]
-        node = node.parent
-    return None
-
-
-def _names(registry: Registry) -> Iterator[str]:
-    node: Registry | None = registry
-    while node is not None:
-        yield from node.module_dict
-        node = node.parent
-
-
 def accepted_keys(component: Callable[..., Any], path: Keys = ()) -> set[str] | None:
-    """Lists the keys that a component takes in a config.
+    """Lists the keys that a component at ``path`` takes in a config, None if it takes any.
 
-    Args:
-        component: Class or function.
-        path: Where in the config it stands.
-
-    Returns:
-        The keys, those of its base classes too if it takes ``**kwargs``; None if it takes any.
+    ``**kwargs`` of a class are the keys of its base class.
     """
-    names = set(_CONSUMED.get(path[0], set()) if path else set())
-    if path and path[0] in _DATA_SECTIONS:
-        names.add('num_batch_per_epoch')
-    for parameters in _parameters(component):
+    names = set(_CONSUMED.get(path[0], ())) if path else set()
+    bases = [base for base in getattr(component, '__mro__', ()) if '__init__' in vars(base)]
+    # the first of them is what the class itself shows
+    for item in [component, *bases[1:]]:
+        if item is object:
+            continue
+        try:
+            parameters = inspect.signature(item).parameters.values()
+        except (TypeError, ValueError):
+            return None
         names |= {
             item.name for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)
         }
@@ -135,20 +121,8 @@ def accepted_keys(component: Callable[..., Any], path: Keys = ()) -> set[str] | 
     return None
 
 
-def _parameters(component: Callable[..., Any]) -> Iterator[list[inspect.Parameter]]:
-    """Of a function or class, then of each base class: ``**kwargs`` of one are those of the next."""
-    bases = [base for base in getattr(component, '__mro__', ()) if '__init__' in vars(base)]
-    # the first of them is what the class itself shows
-    for item in [component, *bases[1:]]:
-        try:
-            if item is not object:
-                yield list(inspect.signature(item).parameters.values())
-        except (TypeError, ValueError):
-            return
-
-
 def validate_config(cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> None:
-    """Checks every component of a config against the signature of its class.
+    """Checks the sections of a config, and every component against the signature of its class.
 
     Args:
         cfg: Plain nested dict or config.
@@ -156,23 +130,42 @@ def validate_config(cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None 
 
     Raises:
         KeyError: If a component is unknown.
-        ValueError: If a key does not bind (the message suggests the nearest one), or a word stands where a
-            number is wanted.
+        ValueError: If a key does not bind (the message suggests the nearest one) or a value is impossible.
     """
+    _check_top_level(cfg)
     for path, node in _components(cfg, ()):
         component = resolve_type(node['type'], path)
         _check_numbers(component, node, path)
         accepted = accepted_keys(component, path)
-        if accepted is None:
-            continue
-        for key in node:
-            if key not in accepted | ALWAYS:
-                where = '.'.join(path)
-                raise ValueError(
-                    f"{where}: {_name(node['type'])} takes no '{key}'. {did_you_mean(str(key), accepted)}"
-                )
+        wrong = [key for key in node if accepted is not None and key not in accepted | ALWAYS]
+        if wrong:
+            raise ValueError(
+                f"{'.'.join(path)}: {type_name(node['type'])} takes no '{wrong[0]}'. "
+                f'{did_you_mean(str(wrong[0]), accepted)}'
+            )
     for key in overrides or {}:
         _check_plain_section(cfg, tuple(key.split('.')))
+
+
+def _check_top_level(cfg: Mapping[str, Any]) -> None:
+    for key in cfg:
+        # a config may have variables of its own, so only what looks like a slip is refused
+        close = get_close_matches(key, TOP_LEVEL, n=1, cutoff=0.87)
+        close += [known for known in TOP_LEVEL if sorted(known) == sorted(key)]
+        if close and key not in TOP_LEVEL:
+            raise ValueError(
+                f"the config sets '{key}', which nothing reads. Did you mean '{close[0]}'? If it is a "
+                'variable of your own, give it a name that is less like a key.'
+            )
+    for key in _SECTIONS:
+        if not isinstance(cfg.get(key), (Mapping, NoneType)):
+            raise ValueError(f'{key}={cfg[key]!r}: this is a section, a dict of keys.')
+    seed = (cfg.get('randomness') or {}).get('seed')
+    if not isinstance(seed, (int, NoneType)):
+        raise ValueError(f'randomness.seed={seed!r}: a whole number, or None for a random one.')
+    level = cfg.get('log_level') or 'INFO'
+    if level not in _LOG_LEVELS and not isinstance(level, int):
+        raise ValueError(f"log_level='{level}'. {did_you_mean(str(level), _LOG_LEVELS)}")
 
 
 def _check_numbers(component: Callable[..., Any], node: Mapping[str, Any], path: Keys) -> None:
@@ -187,11 +180,7 @@ def _check_numbers(component: Callable[..., Any], node: Mapping[str, Any], path:
         if isinstance(value, str) and hint is not None and kinds <= {int, float, bool, NoneType}:
             wanted = ' or '.join(sorted(kind.__name__ for kind in kinds)).replace('NoneType', 'None')
             where = '.'.join((*path, str(key)))
-            raise ValueError(f"{where}='{value}': {_name(node['type'])} wants {wanted} there, no word.")
-
-
-def _name(kind: Any) -> str:
-    return str(getattr(kind, '__name__', kind)).rsplit('.', 1)[-1]
+            raise ValueError(f"{where}='{value}': {type_name(node['type'])} wants {wanted} there, no word.")
 
 
 def _components(node: Any, path: Keys) -> Iterator[tuple[Keys, Mapping[str, Any]]]:
@@ -208,10 +197,45 @@ def _components(node: Any, path: Keys) -> Iterator[tuple[Keys, Mapping[str, Any]
 
 def _check_plain_section(cfg: Mapping[str, Any], parts: Keys) -> None:
     for depth in range(1, len(parts)):
-        in_choice = parts[: depth - 1] in (('val_cfg', 'choices'), ('test_cfg', 'choices'))
-        known = _LOADER if in_choice else _PLAIN_SECTIONS.get(parts[depth - 1])
+        in_choices = parts[: depth - 1] in (('val_cfg', 'choices'), ('test_cfg', 'choices'))
+        known = _LOADER if in_choices else _PLAIN_SECTIONS.get(parts[depth - 1])
         if known is not None and parts[depth] not in known:
             where = '.'.join(parts[:depth])
             raise ValueError(
                 f"--cfg-options: {where} takes no '{parts[depth]}'. {did_you_mean(parts[depth], known)}"
             )
+
+
+def check_epochs(cfg: Mapping[str, Any]) -> None:
+    """Compares the loop's epochs with those of the curriculum, the learning rate and the objectives.
+
+    If they differ, a curriculum, a decay or a second stage would be cut off or never come: a ValueError. A
+    class whose ``stages`` are counted in epochs has an attribute ``stages_in_epochs``: True, or the name of
+    the key that must be true for it.
+    """
+    epochs = (cfg.get('train_cfg') or {}).get('max_epochs')
+    if epochs is None:
+        return
+    found = [('train_cfg.max_epochs', epochs, float(epochs))]
+    for path, node in _components({key: cfg.get(key) for key in _WITH_EPOCHS}, ()):
+        kind, key = resolve_type(node['type'], path), '.'.join(path)
+        counted = getattr(kind, 'stages_in_epochs', False)
+        if path[-1] == 'batch_sampler' and node.get('max_epochs') is not None:
+            found.append((f'{key}.max_epochs', node['max_epochs'], float(node['max_epochs'])))
+        if counted is True or node.get(counted):
+            stages = node.get('stages', inspect.signature(kind).parameters['stages'].default)
+            try:
+                found.append((f'{key}.stages', stages, float(sum(float(length) for length, _ in stages))))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f'{key}.stages={stages!r}: a list of (epochs, value) pairs.') from error
+    if any(abs(length - float(epochs)) > 1e-6 for _, _, length in found):
+        lines = '\n'.join(f'  {key}={value!r}: {length:g} epochs' for key, value, length in found)
+        raise ValueError(
+            f'the lengths of the training do not agree:\n{lines}\nSet all of them with --cfg-options; stages '
+            'are (epochs, value) pairs.'
+        )
+
+
+def type_name(kind: Any) -> str:
+    """Gives the last part of the name of a ``type``, a string or a class."""
+    return str(getattr(kind, '__name__', kind)).rsplit('.', 1)[-1]

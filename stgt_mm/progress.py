@@ -5,7 +5,7 @@ Ours, because tqdm and rich draw bars for a terminal: in a log file they leave n
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar('Item')
@@ -29,6 +29,7 @@ class ProgressLine:
         what: Name of the work, such as ``'encoding videos'``.
         total: Steps in all, if known; the time left is said once it is known well enough.
         every: Seconds between two lines that do not go to a terminal; work that is done sooner gives none.
+        start: Steps that an earlier run has done.
 
     Example:
         >>> with ProgressLine('adding', total=3) as line:
@@ -36,22 +37,22 @@ class ProgressLine:
         ...         line.advance()
     """
 
-    def __init__(self, what: str, total: int | None = None, every: float = 10.0):
+    def __init__(self, what: str, total: int | None = None, every: float = 10.0, start: int = 0):
         self.what = what
         self.total = total
-        self.done = 0
+        self.done = self._start = start
         self._terminal = sys.stderr.isatty()
         self._period = 0.5 if self._terminal else every
         self._started = self._printed = time.monotonic()
         self._moved = False
 
-    def advance(self, steps: int = 1, note: str = '') -> None:
-        """Counts steps, and prints the line if it is time; ``note`` is put at its end."""
+    def advance(self, steps: int = 1, note: str | Callable[[], str] = '') -> None:
+        """Counts steps, and prints the line if it is time; ``note`` is put at its end, called only then."""
         self.done += steps
         now = time.monotonic()
         if now - self._printed >= self._period:
             self._printed, self._moved = now, True
-            self._print(self._text(now - self._started, note))
+            self._print(self._text(now - self._started, note if isinstance(note, str) else note()))
 
     def close(self) -> None:
         """Ends the line; on a terminal it then says how long the work took."""
@@ -68,8 +69,9 @@ class ProgressLine:
 
     def _text(self, spent: float, note: str) -> str:
         parts = [f'{self.what}: {self.done}' + (f'/{self.total}' if self.total else '')]
-        if self.total and self.done and spent >= _SURE_AFTER_SECONDS:
-            parts.append(f'{format_duration(spent / self.done * (self.total - self.done))} left')
+        done = self.done - self._start
+        if self.total and done and spent >= _SURE_AFTER_SECONDS:
+            parts.append(f'{format_duration(spent / done * (self.total - self.done))} left')
         return ', '.join(parts + [note] * bool(note))
 
     def _print(self, text: str) -> None:

@@ -12,40 +12,33 @@ from mmengine.registry import Registry, build_from_cfg, build_model_from_cfg
 from stgt_mm.utils import did_you_mean
 
 SCOPE = 'stgt_mm'
-_MOST_SHOWN = 60
 
 
-def _known_names(registry: Registry) -> set[str]:
-    names: set[str] = set()
+def known_names(registry: Registry) -> dict[str, Any]:
+    """Returns what a registry and its parents hold by name; ours come before theirs."""
+    names: dict[str, Any] = {}
     node: Registry | None = registry
     while node is not None:
         node.import_from_location()
-        names.update(node.module_dict)
+        names = {**node.module_dict, **names}
         node = node.parent
     return names
 
 
+def short_repr(value: Any, most: int = 60) -> str:
+    """Writes a value in at most so many characters."""
+    text = repr(value)
+    return text if len(text) <= most else f'{text[: most - 3]}...'
+
+
 def _build(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
-    """Builds a component; an unknown name gives a suggestion instead of a bare KeyError.
-
-    Args:
-        cfg: Config with a ``type``: a registered name, an importable dotted name, or a class.
-        registry: Where the name is looked up.
-        default_args: Defaults for keys that ``cfg`` does not set.
-
-    Returns:
-        The component.
-
-    Raises:
-        KeyError: If the name is not registered; the message suggests the nearest one.
-        ValueError: If an argument has the wrong type or is missing; the message names the component.
-    """
+    """Builds a component; the error for an unknown name or a wrong argument says which."""
     name = cfg.get('type') if isinstance(cfg, dict) else None
     if isinstance(name, str):
         found = registry.get(name)
         if found is None:
             raise KeyError(
-                f"no {registry.name} is called '{name}'. {did_you_mean(name, _known_names(registry))} "
+                f"no {registry.name} is called '{name}'. {did_you_mean(name, known_names(registry))} "
                 'A class of your own is found through custom_imports=dict(imports=["your.module"]).'
             )
         # As a class, for mmengine looks names up in whatever scope the last runner of the process had.
@@ -56,20 +49,11 @@ def _build(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
     try:
         return build(cfg, registry, default_args)
     except TypeError as error:
-        raise ValueError(f'{registry.name} {_shown(cfg)} cannot be built: {error}') from error
-
-
-def _shown(cfg: Any) -> str:
-    if not isinstance(cfg, dict):
-        return repr(cfg)
-    kind = cfg.get('type')
-    given = ', '.join(f'{key}={_short(value)}' for key, value in cfg.items() if key != 'type')
-    return f'{getattr(kind, "__name__", kind)}({given})'
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _MOST_SHOWN else f'{text[: _MOST_SHOWN - 3]}...'
+        shown = repr(cfg)
+        if isinstance(cfg, dict):
+            given = ', '.join(f'{key}={short_repr(value)}' for key, value in cfg.items() if key != 'type')
+            shown = f'{getattr(cfg.get("type"), "__name__", cfg.get("type"))}({given})'
+        raise ValueError(f'{registry.name} {shown} cannot be built: {error}') from error
 
 
 def _child(parent: Registry, *locations: str) -> Registry:

@@ -14,22 +14,14 @@ def bare_model(model: nn.Module) -> nn.Module:
     return model.module if is_model_wrapper(model) else model
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Returns a sentence that helps with a mistyped name.
-
-    Args:
-        name: What the user typed.
-        choices: The names that would have been right.
-
-    Returns:
-        ``"Did you mean 'x'?"`` when something is close, else the first ten choices.
-    """
-    choices = sorted(choices)
-    close = get_close_matches(name, choices, n=1, cutoff=0.6)
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns ``"Did you mean 'x'?"`` when a known name is close to it, else the first ten known."""
+    known = sorted(known)
+    close = get_close_matches(name, known, n=1, cutoff=0.6)
     if not close:
-        by_lower = {choice.lower(): choice for choice in choices}
-        close = [by_lower[c] for c in get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)]
+        by_lower = {item.lower(): item for item in known}
+        close = [by_lower[item] for item in get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)]
     if close:
         return f"Did you mean '{close[0]}'?"
-    more = f' and {len(choices) - _MOST_NAMED} more' if len(choices) > _MOST_NAMED else ''
-    return f'Known: {", ".join(choices[:_MOST_NAMED]) or "none"}{more}.'
+    more = f' and {len(known) - _MOST_NAMED} more' if len(known) > _MOST_NAMED else ''
+    return f'Known: {", ".join(known[:_MOST_NAMED]) or "none"}{more}.'

@@ -18,6 +18,12 @@ def one_thread():
     os.environ['OMP_NUM_THREADS'] = '1'
 
 
+@pytest.fixture(autouse=True)
+def no_formatting(monkeypatch):
+    """Leaves the layout of dumped configs alone: it takes most of the time of a run that is small."""
+    monkeypatch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+
+
 @pytest.fixture(scope='session')
 def small_moving_shapes(tmp_path_factory):
     """A Moving Shapes of 64 training, 12 validation and 20 test clips, made by the command."""

@@ -100,7 +100,7 @@ def _reduce_model(model, data):
 
 def _reduce_schedule(cfg):
     stages = [(1, rate) for _, rate in cfg.param_scheduler.stages]
-    cfg.param_scheduler.update(stages=stages, warmup_iters=0)
+    cfg.param_scheduler.update(stages=stages, warmup_iters=0, warmup_ratio=0.0)
     cfg.train_cfg.update(max_epochs=len(stages), val_interval=len(stages))
     for hook in cfg.custom_hooks:
         if 'stages' in hook:

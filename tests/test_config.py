@@ -96,6 +96,10 @@ def test_none_can_become_a_component(lazy):
         ('custom_hooks.0.stage=[(1,1.0)]', ValueError, "Did you mean 'stages'"),
         ('train_cfg.max_epochs.x=1', ValueError, 'train_cfg.max_epochs is 3'),
         ('randomness.sed=1', ValueError, "Did you mean 'seed'"),
+        ('randomness.seed=abc', ValueError, "randomness.seed='abc': a whole number"),
+        ('model=5', ValueError, 'model=5: this is a section'),
+        ('log_level=LOUD', ValueError, "log_level='LOUD'. Known: CRITICAL, DEBUG"),
+        ('log_level=WARN1NG', ValueError, "Did you mean 'WARNING'"),
     ],
 )
 def test_a_key_that_arrives_nowhere_is_an_error(lazy, option, error, message):
@@ -114,6 +118,41 @@ def test_a_mistake_in_the_file_is_found_too(tmp_path):
     path.write_text(LAZY.replace('num_heads=2', 'heads=2'))
     with pytest.raises(ValueError, match=r"model\.neck: STGT takes no 'heads'"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        (
+            'train_dataloder = dict(batch_size=2)',
+            "sets 'train_dataloder', which nothing reads. Did you mean 'train_d",
+        ),
+        ('modle = None', "Did you mean 'model'"),
+        ('model = dict(', r'bad\.py:\d+: .*model = dict\('),
+    ],
+)
+def test_a_slip_in_the_file_is_one_line(tmp_path, line, message):
+    path = tmp_path / 'bad.py'
+    path.write_text(f'{LAZY}{line}\n')
+    with pytest.raises(ValueError, match=message) as error:
+        load_config(path)
+    assert '\n' not in str(error.value)
+
+
+def test_variables_of_a_config_are_no_slips(tmp_path):
+    path = tmp_path / 'good.py'
+    path.write_text(f'{LAZY}train_pipeline = loader = evaluation_loader = videos = models_of_mine = 3\n')
+    assert load_config(path).evaluation_loader == 3
+
+
+def test_a_new_annotation_file_is_not_made_by_the_old_command():
+    key = 'val_dataloader.dataset'
+    assert 'moving_shapes.py' in load(MOVING_SHAPES).val_dataloader.dataset.made_by
+    moved = load(MOVING_SHAPES, 'data_root=/disk/a').val_dataloader.dataset.made_by
+    assert moved == 'python tools/dataset_converters/moving_shapes.py /disk/a'
+    assert 'made_by' not in load(MOVING_SHAPES, f'{key}.ann_file=mine.jsonl').val_dataloader.dataset
+    both = load(MOVING_SHAPES, f'{key}.ann_file=mine.jsonl', f'{key}.made_by=me')
+    assert both.val_dataloader.dataset.made_by == 'me'
 
 
 def test_loader_keys_are_checked():

@@ -18,7 +18,9 @@ def clock(monkeypatch):
     return now
 
 
-@pytest.mark.parametrize('seconds, text', [(8.4, '8 s'), (250, '4 min 10 s'), (11100, '3 h 05 min')])
+@pytest.mark.parametrize(
+    'seconds, text', [(-1, '0 s'), (8.4, '8 s'), (250, '4 min 10 s'), (11100, '3 h 05 min')]
+)
 def test_durations_are_written_for_people(seconds, text):
     assert format_duration(seconds) == text
 
@@ -34,6 +36,14 @@ def test_a_log_gets_a_line_now_and_then(clock, capsys):
         'reading: 6/10, 16 s left, 2 skipped',
         'reading: 9/10, 4 s left, 2 skipped',
     ]
+
+
+def test_work_that_goes_on_counts_what_was_done_and_times_what_is_new(clock, capsys):
+    line = ProgressLine('step', total=10, start=6)
+    for _ in range(3):
+        clock[0] += 5
+        line.advance(note=lambda: 'loss 1')
+    assert capsys.readouterr().err == 'step: 8/10, 10 s left, loss 1\n'
 
 
 def test_no_time_is_promised_before_it_is_known(clock, monkeypatch):

@@ -4,7 +4,6 @@ Example:
     python tools/train.py configs/moving_shapes/stgt_tiny.py --resume --cfg-options model.neck.num_layers=2
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -20,8 +19,21 @@ from stgt_mm.engine.cli import (
 )
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parses the options."""
+def enable_amp(cfg: Any) -> None:
+    """Turns mixed precision on: bfloat16 where the device has it, else float16."""
+    import torch
+
+    kind = cfg.optim_wrapper.get('type', 'AutocastOptimWrapper')
+    if kind.rsplit('.', 1)[-1] != 'AutocastOptimWrapper':
+        raise ValueError(f"--amp works with optim_wrapper.type='AutocastOptimWrapper', not '{kind}'.")
+    on_gpu = torch.cuda.is_available()
+    dtype = 'float16' if on_gpu and not torch.cuda.is_bf16_supported() else 'bfloat16'
+    print(f'--amp: {dtype} autocast on the {"GPU" if on_gpu else "CPU (there is no GPU)"}', file=sys.stderr)
+    cfg.optim_wrapper.dtype = dtype
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Trains."""
     parser = described_parser(__doc__)
     add_config_options(parser)
     add_run_options(parser)
@@ -38,54 +50,17 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate with the batch size of all processes',
     )
-    return parser.parse_args(argv)
-
-
-def enable_amp(cfg: Any) -> None:
-    """Turns mixed precision on: bfloat16 where the device has it, else float16.
-
-    Args:
-        cfg: The config.
-
-    Raises:
-        ValueError: If the optimizer wrapper is not ours.
-    """
-    import torch
-
-    kind = cfg.optim_wrapper.get('type', 'AutocastOptimWrapper')
-    if kind.rsplit('.', 1)[-1] != 'AutocastOptimWrapper':
-        raise ValueError(f"--amp works with optim_wrapper.type='AutocastOptimWrapper', not '{kind}'.")
-    on_gpu = torch.cuda.is_available()
-    dtype = 'float16' if on_gpu and not torch.cuda.is_bf16_supported() else 'bfloat16'
-    print(f'--amp: {dtype} autocast on the {"GPU" if on_gpu else "CPU (there is no GPU)"}', file=sys.stderr)
-    cfg.optim_wrapper.dtype = dtype
-
-
-def enable_auto_scale_lr(cfg: Any) -> None:
-    """Turns the scaling of the learning rate on.
-
-    Args:
-        cfg: The config.
-
-    Raises:
-        ValueError: If the config does not say for which batch size its learning rate is.
-    """
-    if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
-        raise ValueError(
-            '--auto-scale-lr: the config does not say for which batch size its learning rate is. '
-            'Add --cfg-options auto_scale_lr.base_batch_size=N.'
-        )
-    cfg.auto_scale_lr.enable = True
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Trains."""
-    args = parse_args(argv)
+    args = parser.parse_args(argv)
     cfg = load_run_config(args)
     if args.amp:
         enable_amp(cfg)
     if args.auto_scale_lr:
-        enable_auto_scale_lr(cfg)
+        if not (cfg.get('auto_scale_lr') or {}).get('base_batch_size'):
+            raise ValueError(
+                '--auto-scale-lr: the config does not say for which batch size its learning rate is. '
+                'Add --cfg-options auto_scale_lr.base_batch_size=N.'
+            )
+        cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = 'auto' if args.resume == 'auto' else True
         if args.resume != 'auto':
@@ -94,7 +69,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.check_only:
         check_run(cfg, reads)
     else:
-        build_runner(cfg, reads).train()
+        from stgt_mm.engine.needed_files import check_needed_files
+        from stgt_mm.engine.work_dir_lock import work_dir_lock
+
+        check_needed_files(cfg, reads)
+        with work_dir_lock(cfg.work_dir, cfg.launcher):
+            build_runner(cfg).train()
 
 
 if __name__ == '__main__':

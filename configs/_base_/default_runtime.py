@@ -16,8 +16,23 @@ default_hooks = dict(
     progress=dict(type=ProgressHook),
     checkpoint=dict(type=VideoTextCheckpointHook, interval=1, save_best='t2v/Rmean'),
 )
+convert = 'python tools/model_converters/convert.py'
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))
 randomness = dict(seed=0)
 log_level = 'INFO'
+# What makes a file that a run lacks: the end of its path, as a regular expression, and a command.
+made_by = {
+    r'eva_vit_g\.safetensors': f'{convert} eva eva_vit_g.pth {{path}}',
+    r'blip2_qformer\.safetensors': f'{convert} lavis_blip2 blip2_pretrained.pth {{path}} --part no_backbone',
+    r'bert_qformer\.safetensors': f'{convert} bert bert-base-uncased {{path}}',
+    r'stgt_(\w+)\.safetensors': f'{convert} released_stgt checkpoint_{{0}}.pth {{path}}',
+    r'clip_vit_(?:b32|b16|l14)\.safetensors': f'{convert} openai_clip CLIP_FOLDER {{path}}',
+    r'work_dirs/(pretrain_\w+)/[^/]+\.pth': 'bash tools/dist_train.sh configs/stgt/{0}.py 8',
+    r'work_dirs/(\w+)/[^/]+\.pth': 'the training that has work_dirs/{0} as its --work-dir',
+    r'bert-base-uncased/vocab\.txt': (
+        'hf download google-bert/bert-base-uncased vocab.txt --local-dir {folder}'
+    ),
+    r'moving_shapes/[^/]+': 'python tools/dataset_converters/moving_shapes.py {folder}',
+}
 load_from = None
 resume = False

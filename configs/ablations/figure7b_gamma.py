@@ -11,7 +11,7 @@ with read_base():
     from .table3_csal import *
 
 train_cfg.max_epochs = 6
-param_scheduler.update(stages=param_scheduler.stages[1:], warmup_iters=0)
+param_scheduler.update(stages=param_scheduler.stages[1:], warmup_ratio=0.0)
 custom_hooks[0].stages = custom_hooks[0].stages[1:]
 load_from = 'work_dirs/table2_adjacency_weights/epoch_12.pth'
 load_strict = True

@@ -3,7 +3,7 @@
 from mmengine.config import read_base
 
 with read_base():
-    from ..stgt.pretrain_w2m_cc3m import *
+    from ..stgt.pretrain_w10m import *
 
 model.data_preprocessor.tokenizer.max_length = 36
 test_evaluator.paper_row = 'ablation/table3_csal'

@@ -1,8 +1,9 @@
 """Pre-training on WebVid-10M, both stages in one run, P = 256: the paper's rows with 10M pairs.
 
-    bash tools/dist_train.sh configs/stgt/pretrain_w10m.py 8 --auto-scale-lr
+    bash tools/dist_train.sh configs/stgt/pretrain_w10m.py 8
 
-Starts from BLIP-2's Q-Former and heads; the neck starts anew. docs/pretraining.md: where the files are from.
+Starts from BLIP-2's Q-Former and heads; the neck starts from random weights.
+Where the files are from: docs/pretraining.md.
 """
 
 from mmengine.config import read_base

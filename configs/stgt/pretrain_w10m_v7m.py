@@ -1,6 +1,6 @@
 """Pre-training on WebVid-10M and 7M clips of VIDAL-10M, both stages in one run, P = 256.
 
-    bash tools/dist_train.sh configs/stgt/pretrain_w10m_v7m.py 8 --auto-scale-lr
+    bash tools/dist_train.sh configs/stgt/pretrain_w10m_v7m.py 8
 
 A batch comes from one of the two, the same one on all processes, in proportion to their sizes.
 """

@@ -1,6 +1,6 @@
 """Pre-training on WebVid-2M and the images of CC3M, both stages in one run, P = 256.
 
-    bash tools/dist_train.sh configs/stgt/pretrain_w2m_cc3m.py 8 --auto-scale-lr
+    bash tools/dist_train.sh configs/stgt/pretrain_w2m_cc3m.py 8
 
 A batch comes from one of the two, the same one on all processes, in proportion to their sizes.
 An image is a clip of one frame and keeps all its 1 + N tokens.

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from stgt_mm.engine.checkpoint.files import write_text
-from stgt_mm.engine.hooks.progress_hook import format_duration
 from stgt_mm.errors import UserError
+from stgt_mm.progress import format_duration
 
 _SHOWN_LINES = 12
 # One thread, and memory of large tensors kept by the process, as tools/quickstart.sh has it.

@@ -38,7 +38,7 @@ class Figure:
 FIGURES = {
     '7a': Figure(
         'model.neck.test_similarity_threshold',
-        ('0.1', '0.2', '0.3', '0.4', '0.5', '0.6', '0.7', '0.8', '0.9'),
+        ('0.0', '0.1', '0.2', '0.3', '0.4', '0.5', '0.6', '0.7', '0.8', '0.9'),
         False,
         'threshold h of the graph in testing; the checkpoint was trained with VTC at h = 0.1',
     ),

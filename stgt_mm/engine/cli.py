@@ -20,14 +20,7 @@ EXIT_INTERRUPTED = 130  # what shells give for Ctrl-C
 
 
 def described_parser(description: str | None) -> argparse.ArgumentParser:
-    """Makes the parser of a tool.
-
-    Args:
-        description: Docstring of the tool: what it does, and an example, shown line by line as written.
-
-    Returns:
-        The parser, with the option that :func:`run_tool` reads.
-    """
+    """Makes the parser of a tool, with the option that :func:`run_tool` reads, from the tool's docstring."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,11 +29,7 @@ def described_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that every tool with a config has.
-
-    Args:
-        parser: Parser of the tool.
-    """
+    """Adds the options that every tool with a config has."""
     parser.add_argument('config', help='config file, e.g. configs/moving_shapes/stgt_tiny.py')
     parser.add_argument(
         '--cfg-options',
@@ -53,11 +42,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of tools that run a model.
-
-    Args:
-        parser: Parser of the tool.
-    """
+    """Adds the options of tools that run a model."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints, default work_dirs/<config name>')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none')
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
@@ -66,14 +51,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_run_config(args: argparse.Namespace) -> Any:
-    """Loads the config of a run and applies the common options.
-
-    Args:
-        args: Parsed options.
-
-    Returns:
-        The config, with ``work_dir`` and ``launcher`` set.
-    """
+    """Loads the config of a run and applies the common options: ``work_dir`` and ``launcher`` are set."""
     from stgt_mm.config import load_config, parse_overrides
 
     sys.path.insert(0, os.getcwd())  # a module of the user's own is imported from where the tool is started
@@ -88,36 +66,18 @@ def load_run_config(args: argparse.Namespace) -> Any:
 
 
 def check_run(cfg: Any, reads: Sequence[str]) -> None:
-    """Looks for all that a run reads, instead of running: ``--check-only``.
-
-    Args:
-        cfg: The config.
-        reads: The data loaders that the run uses.
-
-    Raises:
-        MissingFilesError: If a file or folder is not there.
-    """
+    """Checks a run instead of running it, for ``--check-only``: epochs that agree, files that are there."""
+    from stgt_mm.config_check import check_epochs
     from stgt_mm.engine.needed_files import check_needed_files
 
+    if 'train_dataloader' in reads:
+        check_epochs(cfg)
     check_needed_files(cfg, reads)
     print('the config is valid and every file that the run reads is there')
 
 
 def build_runner(cfg: Any, reads: Sequence[str] = ()) -> Any:
-    """Builds the runner that a config names, once all that it reads is there.
-
-    Args:
-        cfg: The config.
-        reads: Data loaders whose files are looked for before anything is built; the model's with them. None
-            are by default.
-
-    Returns:
-        The runner.
-
-    Raises:
-        KeyError: If ``runner_type`` is unknown.
-        MissingFilesError: If a file or folder is not there.
-    """
+    """Builds the runner that a config names, once the files of these data loaders are there."""
     from stgt_mm.config_check import resolve_type
     from stgt_mm.engine.needed_files import check_needed_files
 
@@ -128,14 +88,9 @@ def build_runner(cfg: Any, reads: Sequence[str] = ()) -> Any:
 
 
 def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] | None = None) -> int:
-    """Runs a tool; an error that its user can mend becomes one message.
+    """Runs a tool with the arguments of the process, or with ``argv``; the user's errors become one message.
 
-    Args:
-        main: The tool, called with its arguments.
-        argv: Arguments, by default those of the process.
-
-    Returns:
-        Exit status: 0, 2 after an error that the user can mend, 1 after another, 130 after Ctrl-C.
+    The exit status is 0, 2 after an error that the user can correct, 1 after another, 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.raiseExceptions = '--traceback' in arguments  # a log on a full disk is no reason for a traceback
@@ -147,6 +102,9 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
         print('\ninterrupted', file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
+        if _is_from_another_process(error) and '--traceback' not in arguments:
+            print(f'\nerror: another process of this run has ended: {_message(error)[:200]}', file=sys.stderr)
+            return 1
         if not _is_for_user(error) or '--traceback' in arguments:
             traceback.print_exc()
             return EXIT_USER_ERROR if _is_for_user(error) else 1
@@ -160,19 +118,24 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
     return 0
 
 
+def _is_from_another_process(error: Exception) -> bool:
+    if 'torch' not in sys.modules or not sys.modules['torch'].distributed.is_initialized():
+        return False
+    # gloo has no error class of its own for a process that is gone
+    gone = ('onnection closed by peer', 'onnection reset by peer', 'remote process exited', 'Socket closed')
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in gone)
+
+
 def _is_for_user(error: Exception) -> bool:
     from stgt_mm.errors import UserError
 
     if isinstance(error, UnicodeError):
         return False
-    kinds = (UserError, ValueError, KeyError, OSError, ImportError)
-    return isinstance(error, kinds) or (isinstance(error, TypeError) and _is_from_config(error))
-
-
-def _is_from_config(error: Exception) -> bool:
-    """Says whether an error arose while mmengine built a component, that is, from a value of the config."""
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_globals.get('__name__') == 'mmengine.registry.build_functions' for frame, _ in frames)
+    if isinstance(error, TypeError):
+        # one that arose while mmengine built a component comes from a value of the config
+        frames = [frame.f_globals.get('__name__') for frame, _ in traceback.walk_tb(error.__traceback__)]
+        return 'mmengine.registry.build_functions' in frames
+    return isinstance(error, (UserError, ValueError, KeyError, OSError, ImportError))
 
 
 def _message(error: Exception) -> str:

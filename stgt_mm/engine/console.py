@@ -7,27 +7,13 @@ MAX_LINES = 12
 AnyLogger = TypeVar('AnyLogger', bound=logging.Logger)
 
 
-class ShortRecords(logging.Filter):
-    """Passes records of at most :data:`MAX_LINES` lines, and warnings of any length."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Says whether a record is shown."""
-        return record.levelno >= logging.WARNING or record.getMessage().count('\n') < MAX_LINES
+def _is_short(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING or record.getMessage().count('\n') < MAX_LINES
 
 
 def short_console(logger: AnyLogger) -> AnyLogger:
-    """Keeps the dumps of environment, config and hooks in the log file alone.
-
-    Args:
-        logger: Changed in place: its console handlers get a filter, its files do not.
-
-    Returns:
-        The logger.
-    """
+    """Keeps what is longer than :data:`MAX_LINES` and no warning out of the console; files have it."""
     for handler in logger.handlers:
-        is_console = isinstance(handler, logging.StreamHandler) and not isinstance(
-            handler, logging.FileHandler
-        )
-        if is_console and not any(isinstance(old, ShortRecords) for old in handler.filters):
-            handler.addFilter(ShortRecords())
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.addFilter(_is_short)  # a second time adds nothing
     return logger

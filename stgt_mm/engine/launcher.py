@@ -9,19 +9,13 @@ import torch
 import torch.distributed as torch_dist
 from mmengine.dist import is_distributed
 
-LAUNCHERS = ('none', 'pytorch', 'slurm')
-
 
 def init_distributed(launcher: str) -> None:
     """Joins the process group when there is no GPU; with GPUs mmengine does it.
 
-    mmengine selects a GPU for each process without asking whether there is one.
-
-    Args:
-        launcher: ``'none'``, ``'pytorch'`` (torchrun) or ``'slurm'``.
-
-    Raises:
-        ValueError: If the launcher's variables are absent, or there are more processes than GPUs.
+    mmengine selects a GPU for each process without asking whether there is one. ``launcher`` is ``'none'``,
+    ``'pytorch'`` (torchrun) or ``'slurm'``; a ValueError says which of its variables are absent, or that
+    there are more processes than GPUs.
     """
     if launcher == 'none' or is_distributed():
         return
@@ -52,14 +46,7 @@ def leave_distributed() -> None:
 
 
 def local_rank(launcher: str | None = None) -> int:
-    """Numbers this process among those of its machine, before any process group is there.
-
-    Args:
-        launcher: As for :func:`init_distributed`.
-
-    Returns:
-        The number, from 0.
-    """
+    """Numbers this process among those of its machine, from 0, before any process group is there."""
     return int(os.environ.get('SLURM_LOCALID' if launcher == 'slurm' else 'LOCAL_RANK', '0'))
 
 
@@ -73,16 +60,15 @@ def _adopt_slurm_variables() -> None:
     os.environ['LOCAL_RANK'] = str(local_rank('slurm'))
     # the same for all tasks of a job, and another one for most other jobs on these nodes
     os.environ.setdefault('MASTER_PORT', str(20000 + int(os.environ.get('SLURM_JOB_ID', '0')) % 10000))
-    if 'MASTER_ADDR' not in os.environ:
-        os.environ['MASTER_ADDR'] = _first_slurm_host()
-
-
-def _first_slurm_host() -> str:
+    if 'MASTER_ADDR' in os.environ:
+        return
     if os.environ.get('SLURM_NNODES', os.environ.get('SLURM_JOB_NUM_NODES')) == '1':
-        return '127.0.0.1'
+        os.environ['MASTER_ADDR'] = '127.0.0.1'
+        return
     command = ['scontrol', 'show', 'hostname', os.environ.get('SLURM_NODELIST', '')]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+        hosts = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        os.environ['MASTER_ADDR'] = hosts[0]
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
         raise ValueError(
             f'{" ".join(command)} does not name the first node of the job ({error}). Set MASTER_ADDR to it.'
@@ -90,15 +76,7 @@ def _first_slurm_host() -> str:
 
 
 def wrapper_options(options: dict[str, Any] | None, find_unused: bool) -> dict[str, Any] | None:
-    """Completes the options of the distributed wrapper for a machine without GPU.
-
-    Args:
-        options: ``model_wrapper_cfg`` of the config.
-        find_unused: ``find_unused_parameters`` of the config.
-
-    Returns:
-        Options with ``device_ids=None`` on the CPU, unchanged with GPUs.
-    """
+    """Completes ``model_wrapper_cfg`` for a machine without GPU; with GPUs it is left as it is."""
     if torch.cuda.is_available():
         return options
     defaults = {'device_ids': None, 'broadcast_buffers': False, 'find_unused_parameters': find_unused}

@@ -6,9 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapper
-from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
-from mmengine.registry import OPTIMIZERS
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import Tensor, nn
 
 from stgt_mm.engine.errors import NonFiniteLossError
@@ -20,7 +18,7 @@ _DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class TrainableParamsConstructor:
+class TrainableParamsConstructor(DefaultOptimWrapperConstructor):
     """Builds an optimizer over what is trained, without weight decay for vectors and scalars.
 
     Parameters with ``requires_grad=False`` stay out. Those with at most one dimension (biases, norms, the 0-d
@@ -41,79 +39,53 @@ class TrainableParamsConstructor:
     """
 
     def __init__(self, optim_wrapper_cfg: dict[str, Any], paramwise_cfg: dict[str, Any] | None = None):
-        self.wrapper_cfg = dict(optim_wrapper_cfg)
-        self.optimizer_cfg = dict(self.wrapper_cfg.pop('optimizer'))
-        paramwise_cfg = dict(paramwise_cfg or {})
-        self.custom_keys = dict(paramwise_cfg.pop('custom_keys', None) or {})
-        for key in paramwise_cfg:
+        # with paramwise_cfg the base class asks add_params, which is all that differs from it
+        paramwise_cfg = {'custom_keys': {}, **(paramwise_cfg or {})}
+        for key in paramwise_cfg.keys() - {'custom_keys'}:
             raise ValueError(f"paramwise_cfg has no '{key}'. {did_you_mean(key, ['custom_keys'])}")
-        for prefix, options in self.custom_keys.items():
+        for prefix, options in paramwise_cfg['custom_keys'].items():
             for key in set(options) - set(_PARAM_KEYS):
                 raise ValueError(f"custom_keys['{prefix}']: {key}. {did_you_mean(key, _PARAM_KEYS)}")
+        optimizer = {**optim_wrapper_cfg['optimizer'], '_scope_': 'mmengine'}
+        wrapper = {'type': 'AutocastOptimWrapper', **optim_wrapper_cfg, 'optimizer': optimizer}
+        super().__init__(wrapper, paramwise_cfg)
 
-    def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Builds the optimizer and its wrapper.
+    def add_params(self, params: list[dict[str, Any]], module: nn.Module, *args: Any, **kwargs: Any) -> None:
+        """Adds the trainable parameters to ``params``, in groups of one learning rate and weight decay.
 
-        Args:
-            model: The model, wrapped for distribution or not.
-
-        Returns:
-            The wrapper.
-
-        Raises:
-            ValueError: If nothing is trainable or a prefix matches no trainable parameter.
+        Ours, for the base class makes a group of each parameter, matches keys anywhere in a name, is silent
+        about those that match none, and decays the 0-d temperature. Nothing trainable, or a prefix that
+        matches nothing trainable, is a ValueError.
         """
-        model = getattr(model, 'module', model)
-        optimizer_cfg = dict(self.optimizer_cfg, params=self.param_groups(model), _scope_='mmengine')
-        optimizer = OPTIMIZERS.build(optimizer_cfg)
-        wrapper_cfg = dict(self.wrapper_cfg)
-        wrapper_cfg.setdefault('type', 'AutocastOptimWrapper')
-        return ROOT_OPTIM_WRAPPERS.build(wrapper_cfg, default_args={'optimizer': optimizer})
-
-    def param_groups(self, model: nn.Module) -> list[dict[str, Any]]:
-        """Groups the trainable parameters by learning rate and weight decay.
-
-        Args:
-            model: Unwrapped model.
-
-        Returns:
-            Parameter groups for a torch optimizer, in the order of the model's parameters.
-
-        Raises:
-            ValueError: If nothing is trainable or a prefix matches no trainable parameter.
-        """
-        base_lr = float(self.optimizer_cfg['lr'])
-        base_decay = float(self.optimizer_cfg.get('weight_decay', 0.0))
+        custom_keys = self.paramwise_cfg['custom_keys']
         groups: dict[tuple, dict[str, Any]] = {}
-        unused = set(self.custom_keys)
-        names = []
-        for name, parameter in model.named_parameters():
+        names, used = [], set()
+        for name, parameter in module.named_parameters():
             if not parameter.requires_grad:
                 continue
             names.append(name)
-            prefix = self._longest_prefix(name)
-            unused.discard(prefix)
-            options = self.custom_keys.get(prefix, {})
-            lr = base_lr * options.get('lr_mult', 1.0)
-            decay = 0.0 if parameter.ndim <= 1 else base_decay * options.get('decay_mult', 1.0)
+            matching = [key for key in custom_keys if name == key or name.startswith(f'{key}.')]
+            prefix = max(matching, key=len, default='')
+            used.add(prefix)
+            options = custom_keys.get(prefix, {})
+            lr = float(self.optimizer_cfg['lr']) * options.get('lr_mult', 1.0)
+            decay = (
+                0.0 if parameter.ndim <= 1 else float(self.base_wd or 0.0) * options.get('decay_mult', 1.0)
+            )
             own = dict(options.get('options', {}))
             key = (lr, decay, *sorted(own.items()))
             group = groups.setdefault(key, {'params': [], 'lr': lr, 'weight_decay': decay, **own})
             group['params'].append(parameter)
         if not groups:
             raise ValueError(
-                f'{type(model).__name__} has no trainable parameter: everything in it is frozen.'
+                f'{type(module).__name__} has no trainable parameter: everything in it is frozen.'
             )
-        for prefix in sorted(unused):
+        for prefix in sorted(custom_keys.keys() - used):
             known = {'.'.join(name.split('.')[: prefix.count('.') + 1]) for name in names}
             raise ValueError(
                 f"custom_keys: '{prefix}' matches no trainable parameter. {did_you_mean(prefix, known)}"
             )
-        return list(groups.values())
-
-    def _longest_prefix(self, name: str) -> str:
-        matching = [key for key in self.custom_keys if name == key or name.startswith(f'{key}.')]
-        return max(matching, key=len, default='')
+        params += groups.values()
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -130,7 +102,7 @@ class AutocastOptimWrapper(OptimWrapper):
         clip_grad: ``dict(max_norm=..., norm_type=2)``; ``None`` measures the norm and clips nothing.
 
     Raises:
-        ValueError: If the type is unknown or does not work on this machine.
+        ValueError: If the type is unknown or does not work on this machine, or a limit is not positive.
     """
 
     def __init__(
@@ -140,6 +112,9 @@ class AutocastOptimWrapper(OptimWrapper):
         accumulative_counts: int = 1,
         clip_grad: dict[str, Any] | None = None,
     ):
+        for key in {'max_norm', 'clip_value'} & set(clip_grad or {}):
+            if not clip_grad[key] > 0:
+                raise ValueError(f'clip_grad.{key}={clip_grad[key]}: above 0; clip_grad=None clips nothing.')
         super().__init__(optimizer, accumulative_counts, dict(clip_grad) if clip_grad else None)
         if dtype is not None and dtype not in _DTYPES:
             raise ValueError(f"dtype='{dtype}'. {did_you_mean(dtype, _DTYPES)} None is full precision.")
@@ -153,25 +128,13 @@ class AutocastOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Forward passes inside run in mixed precision if it is on.
-
-        Args:
-            model: The model, wrapped for distribution or not.
-        """
+        """Runs forward passes inside in mixed precision if it is on."""
         autocast = torch.autocast(self.device_type, dtype=self.dtype, enabled=self.dtype is not None)
         with super().optim_context(model), autocast:
             yield
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Adds the gradient of a loss.
-
-        Args:
-            loss: Scalar, shape ().
-            **kwargs: For :meth:`torch.Tensor.backward`.
-
-        Raises:
-            NonFiniteLossError: If the loss is not finite.
-        """
+        """Adds the gradient of a scalar loss; one that is not finite is a NonFiniteLossError."""
         scaled = loss if self.scaler is None else self.scaler.scale(loss)
         super().backward(scaled, **kwargs)
         value = float(loss.detach())
@@ -181,15 +144,19 @@ class AutocastOptimWrapper(OptimWrapper):
     def step(self, **kwargs: Any) -> None:
         """Clips and applies the gradient.
 
-        Args:
-            **kwargs: For the optimizer's ``step``.
-
-        Raises:
-            NonFiniteLossError: If the norm of the gradient is not finite (float16 skips the step instead).
+        A norm that is not finite is a NonFiniteLossError; float16 skips the step instead, and the norm is
+        measured without clipping too: so not ``error_if_nonfinite`` of ``clip_grad_norm_``.
         """
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
-        norm = float(self._measure_and_clip())
+        params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
+        options = self.clip_grad_kwargs or {}
+        if options and self.grad_name == 'grad_norm':
+            norm = float(torch.nn.utils.clip_grad_norm_(params, **options))
+        else:
+            norm = float(torch.nn.utils.get_total_norm([p.grad for p in params]))
+            if options:
+                self.clip_func(params, **options)
         if math.isfinite(norm):
             self.message_hub.update_scalar('train/grad_norm', norm)
         elif self.scaler is None:
@@ -200,16 +167,6 @@ class AutocastOptimWrapper(OptimWrapper):
             self.scaler.step(self.optimizer, **kwargs)
             self.scaler.update()
 
-    def _measure_and_clip(self) -> Tensor:
-        params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
-        options = self.clip_grad_kwargs or {}
-        if options and self.grad_name == 'grad_norm':
-            return torch.nn.utils.clip_grad_norm_(params, **options)
-        norm = torch.nn.utils.get_total_norm([p.grad for p in params])
-        if options:
-            self.clip_func(params, **options)
-        return norm
-
     def state_dict(self) -> dict[str, Any]:
         """Returns the optimizer's state and that of the loss scale."""
         state = super().state_dict()
@@ -218,11 +175,7 @@ class AutocastOptimWrapper(OptimWrapper):
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores what :meth:`state_dict` returned.
-
-        Args:
-            state_dict: The state.
-        """
+        """Restores what :meth:`state_dict` returned."""
         state_dict = dict(state_dict)
         scaler = state_dict.pop('loss_scaler', None)
         if self.scaler is not None and scaler is not None:

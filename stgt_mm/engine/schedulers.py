@@ -44,6 +44,9 @@ class StagedWarmupCosine(_ParamScheduler):
         Source: STGT section 4.1 gives peaks and lengths of the two stages; cosine and floor are BLIP-2's.
     """
 
+    # of the config: its stages are counted in epochs if this key is true there
+    stages_in_epochs = 'convert_to_iter_based'
+
     def __init__(
         self,
         optimizer: Any,
@@ -71,36 +74,23 @@ class StagedWarmupCosine(_ParamScheduler):
             raise ValueError(f'stages={stages}: each needs a length of at least one step and a peak above 0.')
         if warmup_iters and warmup_ratio:
             raise ValueError('give warmup_iters or warmup_ratio, not both.')
-        self.warmup_steps = [self._warmup(length, warmup_iters, warmup_ratio) for length, _ in self.stages]
-        if not warmup_every_stage:
-            self.warmup_steps[1:] = [0] * (len(self.stages) - 1)
-        for (length, _), steps in zip(self.stages, self.warmup_steps):
+        self.warmup_steps = []
+        for index, (length, _) in enumerate(self.stages):
+            steps = int(warmup_iters) if warmup_iters else round(length * warmup_ratio)
+            steps = steps if index == 0 or warmup_every_stage else 0
             if not 0 <= steps < length:
                 raise ValueError(f'a warm-up of {steps} steps does not fit a stage of {length}; shorten it.')
+            self.warmup_steps.append(steps)
         self.warmup_start = warmup_start
         self.min_lr = min_lr
         self.reference_lr = float(optimizer.defaults['lr'])
         super().__init__(optimizer, 'lr', begin, end, last_step, by_epoch=False)
 
-    @staticmethod
-    def _warmup(length: int, steps: int, ratio: float) -> int:
-        return int(steps) if steps else round(length * ratio)
-
     @classmethod
     def build_iter_from_epoch(
         cls, *args: Any, stages: Sequence[tuple[float, float]], epoch_length: int, **kwargs: Any
     ) -> 'StagedWarmupCosine':
-        """Builds the schedule from stages that are given in epochs.
-
-        Args:
-            *args: As for the class.
-            stages: ``(epochs, peak)`` of each stage.
-            epoch_length: Steps an epoch.
-            **kwargs: As for the class; ``end`` in epochs.
-
-        Returns:
-            The schedule in steps.
-        """
+        """Builds the schedule in steps from ``stages`` and ``end`` that are given in epochs."""
         kwargs.pop('by_epoch', None)
         if 'end' in kwargs:
             kwargs['end'] = max(1, int(kwargs['end'] * epoch_length))
@@ -108,25 +98,15 @@ class StagedWarmupCosine(_ParamScheduler):
         return cls(*args, stages=stages, **kwargs)
 
     def rate(self, step: int) -> float:
-        """Computes the learning rate of a group with multiplier 1.
-
-        Args:
-            step: Global step, from 0.
-
-        Returns:
-            The learning rate.
-        """
+        """Computes the learning rate of a group with multiplier 1 at a global step, from 0."""
         for (length, peak), warmup in zip(self.stages, self.warmup_steps):
+            if step < warmup:
+                return self.warmup_start + (peak - self.warmup_start) * step / warmup
             if step < length:
-                return self._rate_in_stage(step, length, peak, warmup)
+                done = (step - warmup) / (length - warmup)
+                return self.min_lr + (peak - self.min_lr) * 0.5 * (1 + math.cos(math.pi * done))
             step -= length
         return self.min_lr
-
-    def _rate_in_stage(self, step: int, length: int, peak: float, warmup: int) -> float:
-        if step < warmup:
-            return self.warmup_start + (peak - self.warmup_start) * step / warmup
-        done = (step - warmup) / (length - warmup)
-        return self.min_lr + (peak - self.min_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
     def _get_value(self) -> list[float]:
         rate = self.rate(self.last_step)

@@ -1,9 +1,9 @@
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
+from command_line import run, run_here
 from engine_runs import CONFIG, HERE, ROOT, epochs
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
@@ -11,14 +11,12 @@ from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
 
 
 def launch(script, *arguments):
-    environment = {**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(HERE)}
-    command = ['bash', str(ROOT / 'tools' / script), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    return run(script, *arguments, paths=[HERE])
 
 
 @pytest.mark.integration
 @pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
-def test_two_processes_train_and_resume_without_gpu(tmp_path):
+def test_two_processes_train_and_resume_without_gpu(tmp_path, capsys):
     options = ['--cfg-options', 'log_level=WARNING', *epochs(2)]
     done = launch('dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, *options)
     assert done.returncode == 0, done.stderr
@@ -31,30 +29,22 @@ def test_two_processes_train_and_resume_without_gpu(tmp_path):
     again = launch('dist_train.sh', CONFIG, 2, '--work-dir', tmp_path, '--resume', *options)
     assert again.returncode == 0, again.stderr
     assert read_metrics(tmp_path / 'metrics.jsonl') == records
-    alone = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / 'tools/train.py'),
-            CONFIG,
-            '--work-dir',
-            str(tmp_path),
-            '--resume',
-            *options,
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': f'{ROOT}:{HERE}'},
-        check=False,
-    )
-    assert alone.returncode == 2
-    assert 'processes: 2 -> 1' in alone.stderr
+    alone = [CONFIG, '--work-dir', tmp_path, '--resume', *options, f'experiment_name=alone{tmp_path.name}']
+    assert run_here('train.py', *alone) == 2
+    assert 'processes: 2 -> 1' in capsys.readouterr().err
     fewer = launch('dist_train.sh', CONFIG, 1, '--work-dir', tmp_path, '--resume', *options)
     assert fewer.returncode == 2
     assert 'processes: 2 -> 1' in fewer.stderr and 'Traceback' not in fewer.stderr
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'message'), [([CONFIG], 'GPUS is missing'), ([CONFIG, 'two'], 'a positive number')]
+    ('arguments', 'message'),
+    [
+        ([CONFIG], 'GPUS is missing'),
+        ([CONFIG, 'two'], 'a positive number'),
+        ([CONFIG, '9' * 20], 'a positive number'),
+        ([CONFIG, '100000'], 'GPUS=100000, but this machine has'),
+    ],
 )
 def test_launcher_explains_its_arguments(arguments, message):
     done = launch('dist_train.sh', *arguments)
@@ -85,20 +75,19 @@ def test_mistakes_are_told_once_and_not_by_the_launcher(tmp_path, script, argume
     assert not (tmp_path / 'run').exists()
 
 
-def test_more_processes_than_gpus_is_an_error(tmp_path):
-    fake = tmp_path / 'python'
-    fake.write_text('#!/bin/sh\necho 2\n')
+@pytest.mark.parametrize(
+    ('environment', 'gpus', 'message'),
+    [
+        ({'PYTHON': 'fake'}, '3', 'GPUS=3, but this machine has 2'),
+        ({'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': ''}, '1', 'MASTER_ADDR (address of node 0)'),
+    ],
+)
+def test_what_the_machine_or_the_environment_lacks_is_an_error(tmp_path, environment, gpus, message):
+    fake = tmp_path / 'fake'
+    fake.write_text('#!/bin/sh\necho 2\n')  # torch.cuda.device_count()
     fake.chmod(0o755)
-    environment = {**os.environ, 'PYTHON': str(fake)}
-    command = ['bash', str(ROOT / 'tools/dist_train.sh'), CONFIG, '3']
+    environment = {**os.environ, **environment, 'PYTHON': str(fake)}
+    command = ['bash', str(ROOT / 'tools/dist_train.sh'), CONFIG, gpus]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 2
-    assert 'GPUS=3, but this machine has 2' in done.stderr
-
-
-def test_several_machines_need_to_know_where_to_meet():
-    environment = {**os.environ, 'PYTHON': sys.executable, 'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': ''}
-    command = ['bash', str(ROOT / 'tools/dist_train.sh'), CONFIG, '1']
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 2
-    assert 'MASTER_ADDR (address of node 0)' in done.stderr
+    assert message in done.stderr

@@ -1,4 +1,5 @@
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +12,7 @@ from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.errors import NonFiniteLossError
 from stgt_mm.engine.hooks import AlignmentStageHook, MetricsFileHook, VideoTextCheckpointHook
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
-from stgt_mm.engine.hooks.progress_hook import format_duration
-from stgt_mm.engine.loops.epoch_loop import step_seed
+from stgt_mm.engine.loops.epoch_loop import ResumableEpochLoop, step_seed
 
 
 def test_loss_that_is_not_finite_stops_before_update_and_checkpoint(tmp_path):
@@ -62,8 +62,9 @@ def test_alpha_follows_the_epoch(tmp_path):
     hook = AlignmentStageHook(stages=[(2, 1.0), (1, 0.5), (1, 0.0)])
     assert [hook.alpha(epoch) for epoch in range(6)] == [1.0, 1.0, 0.5, 0.0, 0.0, 0.0]
     head = SimpleNamespace(alpha=1.0)
-    module = SimpleNamespace(contrastive_head=head)
-    runner = SimpleNamespace(model=SimpleNamespace(module=module), epoch=2, max_epochs=4)
+    model = nn.Linear(1, 1)
+    model.contrastive_head = head
+    runner = SimpleNamespace(model=nn.DataParallel(model), epoch=2, max_epochs=4)
     hook.before_train(runner)
     assert head.alpha == 0.5
     with pytest.raises(ValueError, match=r'contrastive_head\.alpha'):
@@ -155,9 +156,30 @@ def test_checkpoints_do_not_fall_between_accumulated_batches(tmp_path):
         VideoTextCheckpointHook(interval_steps=0)
 
 
-def test_an_unguarded_wrapper_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='AutocastOptimWrapper'):
-        train(tmp_path, cfg=['optim_wrapper.type=OptimWrapper'])
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        ('optim_wrapper.type=OptimWrapper', 'use AutocastOptimWrapper'),
+        ('train_cfg.val_interval=0', r'train_cfg\.val_interval=0: at least 1'),
+        ('optim_wrapper.clip_grad.max_norm=-1', r'clip_grad\.max_norm=-1: above 0'),
+    ],
+)
+def test_what_cannot_train_is_refused(tmp_path, option, message):
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path, cfg=[option])
+
+
+@pytest.mark.parametrize('position', [(0, 7), (1, 5), (5, 30), (-1, 0), (4, 25)])
+def test_a_checkpoint_from_beyond_the_training_is_refused(position):
+    loop = ResumableEpochLoop.__new__(ResumableEpochLoop)
+    loop._dataloader = loop.dataloader = [0] * 6
+    loop._max_epochs = 4
+    for good in ((0, 0), (0, 6), (1, 6), (3, 20), (4, 24)):
+        loop.restore(*good)
+    with pytest.raises(
+        ValueError, match=rf'epoch {position[0]} and step {position[1]}; with 6 steps an epoch'
+    ):
+        loop.restore(*position)
 
 
 def test_step_seeds_differ():
@@ -166,19 +188,15 @@ def test_step_seeds_differ():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-@pytest.mark.parametrize(
-    ('seconds', 'text'), [(7.6, '8 s'), (250, '4 min 10 s'), (11_105, '3 h 05 min'), (-1, '0 s')]
-)
-def test_durations(seconds, text):
-    assert format_duration(seconds) == text
-
-
-def test_progress_line(tmp_path, capfd):
-    train(tmp_path, cfg=epochs(1))
-    line = capfd.readouterr().err.splitlines()[-1]
-    assert line.startswith('step 6/6 (100%)  loss ')
-    assert line.endswith('0 s left')
-    assert 'clips/s' in line
+def test_progress_line(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr('stgt_mm.progress._SURE_AFTER_SECONDS', 0)
+    train(
+        tmp_path,
+        cfg=[*epochs(1), 'default_hooks.progress.type=ProgressHook', 'default_hooks.progress.seconds=0'],
+    )
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith('step: ')]
+    assert len(lines) == 6
+    assert re.fullmatch(r'step: 6/6, 0 s left, loss \d+\.\d{3}, \d+\.\d clips/s', lines[-1])
 
 
 def test_tool_tests_a_checkpoint_strictly(tmp_path, capsys):

@@ -1,23 +1,15 @@
 """What is absent is listed in one message, with commands that exist, before anything is built."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import ROOT, run_here
 
 from stgt_mm.config import load_config
 from stgt_mm.engine.cli import build_runner
-from stgt_mm.engine.needed_files import (
-    MissingFilesError,
-    NeededFile,
-    check_needed_files,
-    maker_of,
-    needed_files,
-)
+from stgt_mm.engine.needed_files import MissingFilesError, check_needed_files, needed_files
 
-ROOT = Path(__file__).parents[2]
 TRAINING = ('train_dataloader', 'val_dataloader')
 
 
@@ -73,13 +65,16 @@ def test_where_a_training_goes_on_its_start_is_not_needed(tiny, tmp_path):
 
 
 def test_data_sets_inside_others_are_looked_at():
-    inner = [dict(ann_file='a.jsonl', video_root='a'), dict(ann_file='b.jsonl', video_root='b')]
-    cfg = dict(train_dataloader=dict(dataset=dict(sources=inner)))
-    found = needed_files(cfg, ['train_dataloader'])
+    inner = [
+        dict(ann_file='a.jsonl', video_root='a'),
+        dict(ann_file='b.jsonl', video_root='b', made_by='b.py'),
+    ]
+    found = needed_files(dict(train_dataloader=dict(dataset=dict(sources=inner))), ['train_dataloader'])
     assert [(item.key.rsplit('.', 2)[1:], item.path) for item in found[::2]] == [
         (['0', 'ann_file'], 'a.jsonl'),
         (['1', 'ann_file'], 'b.jsonl'),
     ]
+    assert 'custom.py LIST a.jsonl' in found[0].remedy and found[2].remedy == 'b.py'
 
 
 def test_processes_after_the_first_say_nothing(tiny, monkeypatch):
@@ -91,35 +86,67 @@ def test_processes_after_the_first_say_nothing(tiny, monkeypatch):
     assert waited
 
 
-COMMANDS = {
-    ('weights', 'weights/eva_vit_g.safetensors'): 'convert.py eva ',
-    ('weights', '/disk/weights/blip2_qformer.safetensors'): 'convert.py lavis_blip2 ',
-    ('weights', 'weights/stgt_w10m_v4m_1024.safetensors'): 'checkpoint_w10m_v4m_1024.pth',
-    ('weights', 'work_dirs/pretrain_w10m/epoch_12.pth'): 'dist_train.sh configs/stgt/pretrain_w10m.py',
-    ('weights', 'elsewhere.pth'): '--cfg-options key=PATH',
-    ('vocabulary file', 'weights/bert-base-uncased/vocab.txt'): '--local-dir weights/bert-base-uncased',
-    ('annotation file', 'data/msvd/test.jsonl'): 'msvd.py downloads/msvd data/msvd',
-    ('annotation file', 'data/webvid10m/train.jsonl'): 'webvid.py results_10M_train.csv',
-    ('annotation file', 'data/vidal10m/train_4m.jsonl'): '--max-videos 4000000',
-    ('annotation file', 'mine.jsonl'): 'custom.py LIST mine.jsonl',
-    ('folder of videos', 'data/msvd/videos'): 'ln -s VIDEOS data/msvd/videos',
-}
+def remedies(name, loader='train_dataloader', **overrides):
+    """What a config says about the files that it reads: ``{path: remedy}``."""
+    cfg = load_config(ROOT / 'configs' / name, overrides)
+    return {item.path: item.remedy for item in needed_files(cfg, [loader])}
 
 
-@pytest.mark.parametrize(('kind', 'path'), COMMANDS)
-def test_the_command_fits_the_path_and_its_tool_exists(kind, path):
-    command = maker_of(NeededFile('key', kind, path))
-    assert COMMANDS[kind, path] in command
-    for tool in re.findall(r'(?:tools|configs)/\S+?\.(?:py|sh)', command):
+PRETRAIN, FINETUNE = 'stgt/pretrain_w10m.py', 'retrieval/msvd_finetune.py'
+COMMANDS = [
+    (PRETRAIN, {}, 'weights/eva_vit_g.safetensors', 'convert.py eva '),
+    (PRETRAIN, {}, 'weights/blip2_qformer.safetensors', 'convert.py lavis_blip2 '),
+    (PRETRAIN, {}, 'weights/bert-base-uncased/vocab.txt', '--local-dir weights/bert-base-uncased'),
+    (
+        PRETRAIN,
+        {},
+        'data/webvid10m/train.jsonl',
+        'webvid.py results_10M_train.csv data/webvid10m/train.jsonl ',
+    ),
+    ('stgt/pretrain_w2m_cc3m.py', {}, 'data/webvid2m/train.jsonl', 'webvid.py results_2M_train.csv '),
+    ('stgt/pretrain_w2m_cc3m.py', {}, 'data/cc3m/train.jsonl', '--image-root data/cc3m/images'),
+    ('stgt/pretrain_w10m_v4m.py', {}, 'data/vidal10m/train_4m.jsonl', '--max-videos 4000000'),
+    ('stgt/pretrain_w10m_v7m.py', {}, 'data/vidal10m/train_7m.jsonl', 'train_7m.jsonl --max-videos 7000000'),
+    (FINETUNE, {}, 'weights/stgt_w10m_v7m_256.safetensors', 'checkpoint_w10m_v7m_256.pth'),
+    (FINETUNE, {}, 'data/msvd/train.jsonl', 'msvd.py downloads/msvd data/msvd'),
+    (FINETUNE, {}, 'data/msvd/videos', 'ln -s VIDEOS data/msvd/videos'),
+    (FINETUNE, {'data_root': '/disk/a'}, '/disk/a/train.jsonl', 'msvd.py downloads/msvd /disk/a'),
+    (
+        FINETUNE,
+        {'train_dataloader.dataset.ann_file': 'mine.jsonl'},
+        'mine.jsonl',
+        'custom.py LIST mine.jsonl',
+    ),
+    (
+        FINETUNE,
+        {'load_from': 'work_dirs/pretrain_w10m/epoch_12.pth'},
+        'work_dirs/pretrain_w10m/epoch_12.pth',
+        'dist_train.sh configs/stgt/pretrain_w10m.py',
+    ),
+    (
+        FINETUNE,
+        {'load_from': '/d/blip2_qformer.safetensors'},
+        '/d/blip2_qformer.safetensors',
+        ' lavis_blip2 ',
+    ),
+    (FINETUNE, {'load_from': 'elsewhere.pth'}, 'elsewhere.pth', '--cfg-options load_from=PATH'),
+]
+
+
+@pytest.mark.parametrize(('config', 'overrides', 'path', 'words'), COMMANDS)
+def test_the_command_fits_the_path_and_its_tool_exists(config, overrides, path, words):
+    remedy = remedies(config, **overrides)[path]
+    assert words in remedy
+    for tool in re.findall(r'(?:tools|configs)/\S+?\.(?:py|sh)', remedy):
         assert (ROOT / tool).is_file()
 
 
-def test_the_tool_stops_with_the_list(tmp_path):
-    tool, config = ROOT / 'tools/test.py', ROOT / 'configs/retrieval/msrvtt_zeroshot.py'
+def test_the_tools_stop_with_the_list(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     checkpoint = 'weights/stgt_w10m_v7m_256.safetensors'
-    command = [sys.executable, str(tool), str(config), checkpoint]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 2 and 'Traceback' not in done.stderr
+    assert run_here('test.py', ROOT / 'configs/retrieval/msrvtt_zeroshot.py', checkpoint) == 2
+    printed = capsys.readouterr().err
+    assert 'Traceback' not in printed
     for word in (
         '5 of the paths',
         'eva_vit_g',
@@ -128,4 +155,4 @@ def test_the_tool_stops_with_the_list(tmp_path):
         'test_1ka.jsonl',
         'data/msrvtt/videos',
     ):
-        assert word in done.stderr
+        assert word in printed

@@ -110,9 +110,8 @@ def test_multipliers_by_prefix_work():
     model = toy()
     keys = {'layers': {'lr_mult': 0.1}, 'layers.3': {'lr_mult': 0.5, 'decay_mult': 0.0}}
     constructor = TrainableParamsConstructor(config(), {'custom_keys': keys})
-    rates = {
-        id(p): (g['lr'], g['weight_decay']) for g in constructor.param_groups(model) for p in g['params']
-    }
+    groups = constructor(model).optimizer.param_groups
+    rates = {id(p): (g['lr'], g['weight_decay']) for g in groups for p in g['params']}
     assert rates[id(model.layers[0].weight)] == (pytest.approx(0.01), 0.05)
     assert rates[id(model.layers[3].weight)] == (pytest.approx(0.05), 0.0)
     assert rates[id(model.contrastive_head.temperature)] == (0.1, 0.0)

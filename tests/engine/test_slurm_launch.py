@@ -19,6 +19,8 @@ while words[0].startswith('-'):
     name = words.pop(0)
     options[name] = None if '=' in name else words.pop(0)
 json.dump([options, words, os.environ.get('MASTER_PORT')], open('{record}', 'w'))
+if os.environ.get('ASK_ONLY'):
+    sys.exit(2)
 tasks = [
     subprocess.Popen(
         words,
@@ -74,7 +76,7 @@ def test_two_tasks_train_as_one_job(slurm, tmp_path):
 
 def test_the_defaults_ask_for_eight_gpus_of_one_node(slurm):
     done, (asked, command, port) = slurm(
-        'slurm_test.sh', 'part', 'job', 'no_config.py', 'no.pth', '--out', 'x', PORT='23456'
+        'slurm_test.sh', 'part', 'job', 'no_config.py', 'no.pth', '--out', 'x', PORT='23456', ASK_ONLY='1'
     )
     assert done.returncode == 2
     assert (asked['--gres'], asked['--ntasks'], asked['--ntasks-per-node']) == ('gpu:8', '8', '8')

@@ -1,6 +1,5 @@
-"""What a second run of the quickstart reuses, goes on with or does anew; the tools are not run."""
+"""What a second run of the quickstart reuses, goes on with or does once more; the tools are not run."""
 
-import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -36,8 +35,7 @@ class Tools:
     def of_a_run(self, *options):
         """Calls the quickstart and returns which tools it ran."""
         self.calls.clear()
-        sys.argv[1:] = ['--work-dir', str(WORK_DIR), *options]
-        quickstart.main()
+        quickstart.main(['--work-dir', str(WORK_DIR), *options])
         return list(self.calls)
 
 
@@ -56,7 +54,6 @@ def tools(tmp_path, monkeypatch):
     monkeypatch.setattr(quickstart, 'CONFIG', 'config.py')
     monkeypatch.setattr(quickstart, 'run', found)
     monkeypatch.setattr(quickstart, 'plot_run', lambda scalars, folder: [])
-    monkeypatch.setattr(sys, 'argv', ['quickstart.py'])
     return found
 
 
@@ -70,7 +67,7 @@ def interrupt(tools, epoch):
 def test_a_second_run_reuses_the_model(tools, capsys):
     assert quickstart.minutes_left(WORK_DIR) == quickstart.STEPS
     assert tools.of_a_run() == ['moving_shapes', 'train', 'test']
-    assert 'anew' not in capsys.readouterr().out
+    assert 'from the start' not in capsys.readouterr().out
     assert quickstart.is_trained(WORK_DIR)
     assert quickstart.minutes_left(WORK_DIR)['train'] == 0
     assert tools.of_a_run() == ['moving_shapes', 'test']
@@ -97,17 +94,20 @@ def test_a_model_without_its_checkpoint_is_not_reused(tools):
 @pytest.mark.parametrize('changed', ['config', 'clips'])
 def test_another_config_or_other_clips_train_anew(tools, changed, whole, capsys):
     tools.of_a_run() if whole else interrupt(tools, 4)
-    before = quickstart.fingerprint()
+    before = quickstart.made_from()
     if changed == 'config':
         Path('config.py').write_text('train_cfg = dict(by_epoch=True, max_epochs=20)\n')
     else:
         describe_clips('others')
-    assert quickstart.fingerprint() != before
+    assert quickstart.made_from() != before
     assert not quickstart.is_trained(WORK_DIR)
     assert quickstart.minutes_left(WORK_DIR)['train'] == quickstart.STEPS['train']
     capsys.readouterr()
     assert tools.of_a_run() == ['moving_shapes', 'train', 'test'], 'neither reused nor resumed'
-    assert 'the training in run had another config or other clips: training anew' in capsys.readouterr().out
+    assert (
+        'the training in run had another config or other clips: training from the start'
+        in capsys.readouterr().out
+    )
     assert tools.of_a_run() == ['moving_shapes', 'test']
 
 

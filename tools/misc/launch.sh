@@ -14,7 +14,7 @@ gpus="${*:count+1:1}"
 options=("${@:count+2}")
 python="${PYTHON:-$root/.venv/bin/python}"
 [[ -x "$python" ]] || python=python3
-if ! [[ "$gpus" =~ ^[1-9][0-9]*$ ]]; then
+if ! [[ "$gpus" =~ ^[1-9][0-9]{0,8}$ ]]; then
     echo "error: GPUS is a positive number, not '$gpus'" >&2
     exit 2
 fi
@@ -24,6 +24,11 @@ if ((available > 0 && gpus > available)); then
     exit 2
 fi
 if ((available == 0)); then
+    most=$((4 * $(nproc)))
+    if ((gpus > most && gpus > 8)); then
+        echo "error: GPUS=$gpus, but this machine has no GPU and $(nproc) CPU cores. Use at most $((most > 8 ? most : 8))." >&2
+        exit 2
+    fi
     echo "no GPU: $gpus processes on the CPU, joined by gloo" >&2
     export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 fi

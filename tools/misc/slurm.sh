@@ -15,7 +15,7 @@ shift 2
 gpus="${GPUS:-8}"
 a_node="${GPUS_PER_NODE:-8}"
 for number in "$gpus" "$a_node" "${CPUS_PER_TASK:-5}"; do
-    if ! [[ "$number" =~ ^[1-9][0-9]*$ ]]; then
+    if ! [[ "$number" =~ ^[1-9][0-9]{0,5}$ ]]; then
         echo "error: GPUS, GPUS_PER_NODE and CPUS_PER_TASK are positive numbers, not '$number'" >&2
         exit 2
     fi

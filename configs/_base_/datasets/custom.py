@@ -7,7 +7,12 @@ from stgt_mm.engine.loops import RetrievalLoop
 from stgt_mm.evaluation import RetrievalMetric
 
 data_root = 'data/custom'
-videos = dict(ann_file=f'{data_root}/train.jsonl', video_root=f'{data_root}/videos')
+videos = dict(
+    ann_file=f'{data_root}/train.jsonl',
+    video_root=f'{data_root}/videos',
+    made_by=f'python tools/dataset_converters/custom.py LIST {data_root}/train.jsonl '
+    f'--video-root {data_root}/videos',
+)
 pipeline = [
     dict(type=LoadVideo, num_frames=8, sampling='uniform'),
     dict(type=Resize, size=48),

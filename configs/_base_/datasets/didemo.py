@@ -6,6 +6,10 @@ with read_base():
     from .clips_224_validated import *
 
 data_root = 'data/didemo'
-train_dataloader.dataset.update(ann_file=f'{data_root}/train.jsonl', video_root=f'{data_root}/videos')
-val_dataloader.dataset.update(ann_file=f'{data_root}/val.jsonl', video_root=f'{data_root}/videos')
-test_dataloader.dataset.update(ann_file=f'{data_root}/test.jsonl', video_root=f'{data_root}/videos')
+source = dict(
+    video_root=f'{data_root}/videos',
+    made_by=f'python tools/dataset_converters/didemo.py downloads/didemo {data_root}',
+)
+train_dataloader.dataset.update(ann_file=f'{data_root}/train.jsonl', **source)
+val_dataloader.dataset.update(ann_file=f'{data_root}/val.jsonl', **source)
+test_dataloader.dataset.update(ann_file=f'{data_root}/test.jsonl', **source)

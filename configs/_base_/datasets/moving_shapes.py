@@ -8,6 +8,10 @@ from stgt_mm.evaluation import RetrievalMetric
 from stgt_mm.moving_shapes.group_sampler import GroupBatchSampler
 
 data_root = 'data/moving_shapes'
+source = dict(
+    video_root=f'{data_root}/videos',
+    made_by=f'python tools/dataset_converters/moving_shapes.py {data_root}',
+)
 num_frames = 8
 # No flip and no reversal: captions name directions and orders.
 pipeline = [
@@ -26,9 +30,9 @@ train_dataloader = dict(
     dataset=dict(
         type=VideoTextDataset,
         ann_file=f'{data_root}/train.jsonl',
-        video_root=f'{data_root}/videos',
         pipeline=pipeline,
         feature_cache=feature_cache,
+        **source,
     ),
     # Four captions a clip: an epoch is as many pairs as there are clips.
     sampler=dict(type=EpochSampler, shuffle=True, samples_per_epoch=8000),
@@ -45,7 +49,7 @@ train_dataloader = dict(
     ),
     collate_fn=dict(type=video_text_collate),
 )
-clips = dict(video_root=f'{data_root}/videos', pipeline=pipeline)
+clips = dict(pipeline=pipeline, **source)
 evaluation_loader = dict(
     batch_size=32,
     num_workers=1,

@@ -9,8 +9,12 @@ with read_base():
     from .clips_224 import *
 
 data_root = 'data/msrvtt'
-train_dataloader.dataset.update(ann_file=f'{data_root}/train_9k.jsonl', video_root=f'{data_root}/videos')
+source = dict(
+    video_root=f'{data_root}/videos',
+    made_by=f'python tools/dataset_converters/msrvtt.py downloads/msrvtt {data_root}',
+)
+train_dataloader.dataset.update(ann_file=f'{data_root}/train_9k.jsonl', **source)
 test_dataloader = dict(
-    dataset=dict(ann_file=f'{data_root}/test_1ka.jsonl', video_root=f'{data_root}/videos', **evaluation_set),
+    dataset=dict(ann_file=f'{data_root}/test_1ka.jsonl', **source, **evaluation_set),
     **evaluation_loader,
 )

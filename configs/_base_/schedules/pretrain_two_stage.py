@@ -1,7 +1,8 @@
 """Pre-training in both stages in one run: 12 epochs VTC at 5e-5, 6 epochs CSAL at 2.5e-5 (STGT section 4.1).
 
-The rates are for 48 GPUs with 20 clips each; for fewer there is ``--auto-scale-lr``. Warm-up and floor are
-those of the authors' release.
+The rates are for 48 GPUs with 20 clips each and are scaled to the batch of all GPUs, unless
+``auto_scale_lr.enable=False``. The warm-up is 5% of stage 1 with any number of GPUs: about the 6,000 steps of
+the authors' release with WebVid-10M on 48. The floor is the release's.
 """
 
 from torch.optim import AdamW
@@ -22,9 +23,9 @@ param_scheduler = dict(
     type=StagedWarmupCosine,
     convert_to_iter_based=True,
     stages=[(12, 5e-5), (6, 2.5e-5)],
-    warmup_iters=6000,
+    warmup_ratio=0.05,
     warmup_start=1e-7,
     min_lr=1e-6,
 )
 custom_hooks = [dict(type=AlignmentStageHook, stages=[(12, 1.0), (6, 0.0)])]
-auto_scale_lr = dict(enable=False, base_batch_size=960)
+auto_scale_lr = dict(enable=True, base_batch_size=960)

@@ -17,7 +17,7 @@ _SECTIONS = (
 )
 _IGNORED = {
     'ann_file', 'video_root', 'data_root', 'data_prefix', 'cache_dir', 'root', 'checkpoint', 'vocab',
-    'init_cfg',
+    'init_cfg', 'made_by',
     'num_workers', 'persistent_workers', 'prefetch_factor', 'pin_memory', 'timeout', 'val_interval',
     'val_begin', 'dynamic_intervals', '_scope_',
 }  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 
 from stgt_mm.registry import HOOKS
+from stgt_mm.utils import bare_model
 
 
 @HOOKS.register_module()
@@ -24,6 +25,7 @@ class AlignmentStageHook(Hook):
     """
 
     changes_training = True
+    stages_in_epochs = True
 
     def __init__(self, stages: Sequence[tuple[int, float]] = ((12, 1.0), (6, 0.0))):
         self.stages = [(int(epochs), float(alpha)) for epochs, alpha in stages]
@@ -31,14 +33,7 @@ class AlignmentStageHook(Hook):
             raise ValueError(f'stages={stages}: each is (epochs >= 1, alpha in [0, 1]).')
 
     def alpha(self, epoch: int) -> float:
-        """Gives alpha of an epoch.
-
-        Args:
-            epoch: Index of the epoch, from 0.
-
-        Returns:
-            Alpha.
-        """
+        """Returns alpha of an epoch, counted from 0."""
         for epochs, alpha in self.stages:
             if epoch < epochs:
                 return alpha
@@ -46,34 +41,20 @@ class AlignmentStageHook(Hook):
         return self.stages[-1][1]
 
     def before_train(self, runner: Any) -> None:
-        """Checks the model and sets alpha.
-
-        Args:
-            runner: The runner.
-
-        Raises:
-            ValueError: If the model has no ``contrastive_head.alpha``.
-        """
-        head = getattr(_bare(runner.model), 'contrastive_head', None)
+        """Sets alpha; a model without ``contrastive_head.alpha`` is a ValueError."""
+        model = bare_model(runner.model)
+        head = getattr(model, 'contrastive_head', None)
         if not hasattr(head, 'alpha'):
             raise ValueError(
                 'AlignmentStageHook needs a model with contrastive_head.alpha, '
-                f'which {type(_bare(runner.model)).__name__} has not.'
+                f'which {type(model).__name__} has not.'
             )
         head.alpha = self.alpha(runner.epoch)
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Sets alpha.
-
-        Args:
-            runner: The runner.
-        """
-        head = _bare(runner.model).contrastive_head
+        """Sets alpha and logs a change."""
+        head = bare_model(runner.model).contrastive_head
         alpha = self.alpha(runner.epoch)
         if alpha != head.alpha:
             runner.logger.info(f'Epoch {runner.epoch + 1}: alpha goes from {head.alpha} to {alpha}')
         head.alpha = alpha
-
-
-def _bare(model: Any) -> Any:
-    return getattr(model, 'module', model)

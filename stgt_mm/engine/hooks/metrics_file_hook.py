@@ -25,7 +25,8 @@ class MetricsFileHook(Hook):
     A step: ``{"step": 120, "epoch": 3, "lr": ..., "grad_norm": ..., "time": ..., "data_time": ...,
     "loss": ..., "loss_vtc": ..., ...}`` with its seconds, and all losses and diagnostics; step and epoch from
     1. A validation: ``{"step": 120, "epoch": 3, "val/t2v/R1": ...}``.
-    A resumed run first drops the lines of steps that it will do again.
+    A resumed run first drops the lines of steps that it will do again; ``LocalVisBackend`` cannot, and reads
+    every number from the device at once.
 
     Args:
         flush_interval: Steps between writes; the numbers stay on the device until then.
@@ -44,31 +45,21 @@ class MetricsFileHook(Hook):
         self._path = Path(FILE_NAME)
 
     def before_train(self, runner: Any) -> None:
-        """Starts the file, or cuts it back to the step that is resumed.
-
-        Args:
-            runner: The runner.
-        """
+        """Starts the file, or cuts it back to the step that is resumed."""
         self._path = Path(runner.work_dir) / FILE_NAME
         if is_main_process():
+            # a validation at the very step that is resumed is done again
             kept = [
                 json.dumps(record)
                 for record in read_metrics(self._path, with_times=True)
-                if _is_done(record, runner.iter)
+                if record['step'] + any(key.startswith('val/') for key in record) <= runner.iter
             ]
             write_text(self._path, ''.join(f'{line}\n' for line in kept))
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Records a step.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch in the epoch.
-            data_batch: The batch.
-            outputs: Losses and diagnostics, 0-d tensors or numbers.
-        """
+        """Records a step."""
         record = {'step': runner.iter + 1, 'epoch': runner.epoch + 1}
         scalars = runner.message_hub.log_scalars
         for key in ('lr', 'grad_norm', *TIMES):
@@ -81,32 +72,18 @@ class MetricsFileHook(Hook):
             self._flush()
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Records a validation.
-
-        Args:
-            runner: The runner.
-            metrics: Its results.
-        """
+        """Records a validation."""
         record = {'step': runner.iter, 'epoch': runner.epoch}
         record.update({f'val/{key}': value for key, value in (metrics or {}).items()})
         self._records.append(record)
         self._flush()
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Writes what belongs before a checkpoint, so that a resumed run has no gap.
-
-        Args:
-            runner: The runner.
-            checkpoint: The checkpoint.
-        """
+        """Writes what belongs before a checkpoint, so that a resumed run has no gap."""
         self._flush()
 
     def after_train(self, runner: Any) -> None:
-        """Writes the rest.
-
-        Args:
-            runner: The runner.
-        """
+        """Writes the rest."""
         self._flush()
 
     def _flush(self) -> None:
@@ -139,12 +116,6 @@ def read_metrics(path: str | Path, with_times: bool = False) -> list[dict[str, A
             break
         records.append({key: value for key, value in record.items() if with_times or key not in TIMES})
     return records
-
-
-def _is_done(record: dict[str, Any], step: int) -> bool:
-    validation = any(key.startswith('val/') for key in record)
-    # a validation at the very step that is resumed is done again
-    return record['step'] < step if validation else record['step'] <= step
 
 
 def _number(value: Any) -> Any:

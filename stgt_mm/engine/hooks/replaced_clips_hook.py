@@ -1,6 +1,5 @@
 """How many clips of the training could not be decoded, or only by a reader that stands in."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -10,31 +9,8 @@ from mmengine.hooks import Hook
 from stgt_mm.registry import HOOKS
 
 KEY = 'replaced_clips'
-READERS_KEY = 'failed_readers'
-
-
-def count_replaced(samples: Iterable[Any]) -> int:
-    """Counts the files that were tried in vain for a batch.
-
-    Args:
-        samples: Data samples; one that stands in for others lists them as ``replaced``.
-
-    Returns:
-        The number of files, a file that was tried twice counted twice.
-    """
-    return sum(len(getattr(sample, 'replaced', ())) for sample in samples)
-
-
-def count_failed_readers(samples: Iterable[Any]) -> int:
-    """Counts the readers that were tried in vain on clips that another reader managed.
-
-    Args:
-        samples: Data samples; one that was read in a second try lists readers as ``failed_readers``.
-
-    Returns:
-        The number of failures.
-    """
-    return sum(len(getattr(sample, 'failed_readers', ())) for sample in samples)
+# what is logged, and the attribute of a data sample that lists it: a file tried twice is in it twice
+_LISTS = {KEY: 'replaced', 'failed_readers': 'failed_readers'}
 
 
 @HOOKS.register_module()
@@ -54,28 +30,17 @@ class ReplacedClipsHook(Hook):
         self._at_epoch_start = 0
 
     def before_train_epoch(self, runner: Any) -> None:
-        """Remembers the count.
-
-        Args:
-            runner: The runner.
-        """
+        """Remembers the count."""
         self._at_epoch_start = self._total(runner)
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Counts a batch.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch in the epoch.
-            data_batch: The batch.
-            outputs: What the step logs; gets the counts.
-        """
+        """Counts a batch; ``outputs``, which the step logs, gets the counts."""
         samples = (data_batch.get('data_samples') if isinstance(data_batch, dict) else None) or []
-        new = torch.tensor([count_replaced(samples), count_failed_readers(samples)])
+        new = torch.tensor([sum(len(getattr(s, name, ())) for s in samples) for name in _LISTS.values()])
         all_reduce(new)
-        for key, count in zip((KEY, READERS_KEY), new.tolist(), strict=True):
+        for key, count in zip(_LISTS, new.tolist(), strict=True):
             total = self._total(runner, key) + count
             runner.message_hub.update_info(key, total)
             runner.message_hub.update_scalar(f'train/{key}', total)
@@ -83,11 +48,7 @@ class ReplacedClipsHook(Hook):
                 outputs[key] = total
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Warns if there were any.
-
-        Args:
-            runner: The runner.
-        """
+        """Warns if there were any."""
         new = self._total(runner) - self._at_epoch_start
         if new:
             runner.logger.warning(

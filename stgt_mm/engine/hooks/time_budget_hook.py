@@ -36,41 +36,22 @@ class TimeBudgetHook(Hook):
         self._mark = time.monotonic()
 
     def before_train(self, runner: Any) -> None:
-        """Starts the clock, from where a resumed run had it.
-
-        Args:
-            runner: The runner.
-        """
+        """Starts the clock, from where a resumed run had it."""
         self._spent = float(runner.message_hub.runtime_info.get('train_seconds', 0.0))
         self._mark = time.monotonic()
 
     def before_val(self, runner: Any) -> None:
-        """Stops the clock.
-
-        Args:
-            runner: The runner.
-        """
+        """Stops the clock."""
         self._spent += time.monotonic() - self._mark
 
     def after_val(self, runner: Any) -> None:
-        """Starts the clock again.
-
-        Args:
-            runner: The runner.
-        """
+        """Starts the clock again."""
         self._mark = time.monotonic()
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Ends training when the time is up.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch in the epoch.
-            data_batch: The batch.
-            outputs: Losses and diagnostics.
-        """
+        """Ends training when the time is up."""
         now = time.monotonic()
         self._spent, self._mark = self._spent + now - self._mark, now
         runner.message_hub.update_info('train_seconds', self._spent)

@@ -4,25 +4,11 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from stgt_mm.datasets.mixed_dataset import parts_of
 from stgt_mm.registry import HOOKS
-
-
-def channel_statistics(tokens: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and deviation a channel of tokens after their LayerNorm without affine part.
-
-    Args:
-        tokens: Shape (..., C).
-        eps: Epsilon of the LayerNorm.
-
-    Returns:
-        Mean and standard deviation over all tokens, each of shape (C,).
-    """
-    flat = nn.functional.layer_norm(tokens, tokens.shape[-1:], eps=eps).flatten(0, -2)
-    return flat.mean(dim=0), flat.std(dim=0)
+from stgt_mm.utils import bare_model
 
 
 @HOOKS.register_module()
@@ -53,23 +39,19 @@ class VisionNormInitHook(Hook):
 
     @torch.no_grad()
     def before_train(self, runner: Any) -> None:
-        """Sets the norm, at step 0 only.
-
-        Args:
-            runner: The runner.
-
-        Raises:
-            ValueError: If the model has no LayerNorm called ``vision_norm``.
-        """
+        """Sets the norm at step 0; a model without ``vision_norm`` is a ValueError."""
         if runner.iter > 0:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         norm = getattr(model, 'vision_norm', None)
         if not isinstance(norm, nn.LayerNorm):
             raise ValueError('VisionNormInitHook needs a model with vision_norm=dict(...).')
         was_training = model.training
         model.eval()
-        mean, std = channel_statistics(self._tokens(runner, model), norm.eps)
+        tokens = self._tokens(runner, model)
+        # what the norm gives before its affine part, a row a token
+        flat = nn.functional.layer_norm(tokens, tokens.shape[-1:], eps=norm.eps).flatten(0, -2)
+        mean, std = flat.mean(dim=0), flat.std(dim=0)
         model.train(was_training)
         norm.weight.copy_(1 / std.clamp(min=1e-3))
         norm.bias.copy_(-mean * norm.weight)

@@ -9,58 +9,28 @@ import torch
 from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 
+from stgt_mm.config_check import check_epochs
 from stgt_mm.datasets.samplers import set_data_progress
 from stgt_mm.distributed import mean_over_ranks
 from stgt_mm.engine.errors import NonFiniteLossError
-from stgt_mm.engine.lengths import check_epochs
 from stgt_mm.engine.optim import AutocastOptimWrapper
 from stgt_mm.registry import LOOPS
+from stgt_mm.utils import bare_model
 
 _NAMED_VIDEOS = 64
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """Mixes the seed of a step from what identifies it.
-
-    Args:
-        seed: Seed of the run.
-        step: Global step.
-        rank: Index of the process.
-
-    Returns:
-        A 63-bit integer.
-    """
+    """Mixes a seed of 63 bits from the seed of the run, the global step and the index of the process."""
     state = np.random.SeedSequence((seed, step, rank)).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds torch (all devices), numpy and random.
-
-    Args:
-        seed: Up to 63 bits.
-    """
+    """Seeds torch (all devices), numpy and random from up to 63 bits."""
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)
-
-
-def batch_videos(batch: Any) -> list[str]:
-    """Names the videos of a batch.
-
-    Args:
-        batch: A collated batch with ``data_samples``, or anything else.
-
-    Returns:
-        ``video_id`` or else ``video`` of each sample, empty if the batch does not tell.
-    """
-    samples = batch.get('data_samples') if isinstance(batch, dict) else None
-    names = []
-    for sample in samples or []:
-        name = getattr(sample, 'video_id', None) or getattr(sample, 'video', None)
-        if name is not None:
-            names.append(str(name))
-    return names
 
 
 @LOOPS.register_module()
@@ -81,7 +51,8 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         dynamic_intervals: ``(epoch, interval)`` pairs that change ``val_interval`` on the way.
 
     Raises:
-        ValueError: If the data loader has no batch, or parts of the config count on another number of epochs.
+        ValueError: If the data loader has no batch, or parts of the config count on another number of epochs,
+            or ``val_interval`` is not positive.
     """
 
     def __init__(
@@ -94,6 +65,10 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         dynamic_intervals: list[tuple[int, int]] | None = None,
     ):
         check_epochs(runner.cfg)  # before any data is read
+        if val_interval < 1:
+            raise ValueError(
+                f'train_cfg.val_interval={val_interval}: at least 1 epoch; val_cfg=None validates never.'
+            )
         super().__init__(runner, dataloader, max_epochs, val_begin, val_interval, dynamic_intervals)
         if len(self.dataloader) == 0:
             raise ValueError(
@@ -104,22 +79,24 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         self._last_losses: dict[str, Any] = {}
 
     def restore(self, epoch: int, step: int) -> None:
-        """Sets the position from a checkpoint.
+        """Sets the position from a checkpoint: complete epochs, and steps since the start of training.
 
-        Args:
-            epoch: Epochs that are complete.
-            step: Steps that are done since the start of training.
+        A step that is not in that epoch, or beyond the end, is a ValueError.
         """
+        steps = len(self.dataloader)
+        end = steps * self._max_epochs
+        if not 0 <= epoch <= self._max_epochs or not 0 <= step - epoch * steps <= steps or step > end:
+            raise ValueError(
+                f'the checkpoint says epoch {epoch} and step {step}; with {steps} steps an epoch and '
+                f'{self._max_epochs} epochs that cannot be. It is damaged, or of another training: start '
+                'from its weights with load_from instead.'
+            )
         self._epoch, self._iter = epoch, step
         # the checkpoint of an epoch is written before its validation, which may not have happened
         self._resumed_between_epochs = epoch > 0 and self.start_batch == 0
 
     def reseed(self, seed: int) -> None:
-        """Takes the seed of a resumed run that had drawn its own.
-
-        Args:
-            seed: Seed of the run.
-        """
+        """Takes the seed of a resumed run that had drawn its own."""
         self._seed = seed
         for sampler in self._samplers():
             if hasattr(sampler, 'seed'):
@@ -131,19 +108,15 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         return self._iter - self._epoch * len(self.dataloader)
 
     def run(self) -> nn.Module:
-        """Trains.
-
-        Returns:
-            The model.
-
-        Raises:
-            NonFiniteLossError: If the loss or the norm of the gradient is not finite.
-            ValueError: If the optimizer wrapper does not guard its updates.
-        """
-        self._check_wrapper()
+        """Trains and returns the model; a wrapper that does not guard its updates is a ValueError."""
+        if not isinstance(self.runner.optim_wrapper, AutocastOptimWrapper):
+            kind = type(self.runner.optim_wrapper).__name__
+            raise ValueError(
+                f"optim_wrapper.type='{kind}' would apply a loss that is not finite; use "
+                'AutocastOptimWrapper or a subclass (dtype=None is full precision).'
+            )
         self.runner.call_hook('before_train')
-        model = getattr(self.runner.model, 'module', self.runner.model)
-        handle = model.register_forward_hook(self._remember_losses)
+        handle = bare_model(self.runner.model).register_forward_hook(self._remember_losses)
         try:
             if self._resumed_between_epochs:
                 self._validate_if_due()
@@ -154,14 +127,6 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             handle.remove()
         self.runner.call_hook('after_train')
         return self.runner.model
-
-    def _check_wrapper(self) -> None:
-        if not isinstance(self.runner.optim_wrapper, AutocastOptimWrapper):
-            kind = type(self.runner.optim_wrapper).__name__
-            raise ValueError(
-                f"optim_wrapper.type='{kind}' would apply a loss that is not finite; use "
-                'AutocastOptimWrapper or a subclass (dtype=None is full precision).'
-            )
 
     def _validate_if_due(self) -> None:
         self._decide_current_val_interval()
@@ -175,28 +140,24 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         start = self.start_batch
-        seed_everything(self._step_seed())
+        # the workers' seeds are drawn when iteration starts: these too must follow from the step alone
+        self._seed_step()
         batches = self._batches_from(start)
         for index in range(start, len(self.dataloader)):
-            seed_everything(self._step_seed())
+            self._seed_step()
             self.run_iter(index, next(batches))
             if self.stop_training and index + 1 < len(self.dataloader):
                 return
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 
-    def _step_seed(self) -> int:
-        return step_seed(self._seed, self._iter, self.runner.rank)
+    def _seed_step(self) -> None:
+        seed_everything(step_seed(self._seed, self._iter, self.runner.rank))
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Trains one step; hooks get losses and diagnostics averaged over all processes.
 
-        Args:
-            idx: Index of the batch in the epoch.
-            data_batch: The batch.
-
-        Raises:
-            NonFiniteLossError: With the videos of the batch and the component that went bad.
+        A NonFiniteLossError says which component went bad and has the videos of the batch.
         """
         try:
             self.runner.call_hook('before_train_iter', batch_idx=idx, data_batch=data_batch)
@@ -213,29 +174,32 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             self._last_losses = output
 
     def _describe(self, error: Exception, batch: Any) -> str:
-        parts = {key: _total(value) for key, value in self._last_losses.items() if 'loss' in key}
+        parts = {}
+        for key, value in self._last_losses.items():
+            if 'loss' in key:
+                tensors = value if isinstance(value, (list, tuple)) else [value]
+                parts[key] = float(sum(tensor.detach().float().mean() for tensor in tensors))
         bad = [f'{key}={value}' for key, value in parts.items() if not np.isfinite(value)]
         good = [f'{key}={value:.4g}' for key, value in parts.items() if np.isfinite(value)]
-        videos = batch_videos(batch)
+        unusable = [
+            name
+            for name, parameter in bare_model(self.runner.model).named_parameters()
+            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+        ]
+        gradients = f'the gradient of {len(unusable)} parameters, first {", ".join(unusable[:3])}'
+        samples = (batch.get('data_samples') if isinstance(batch, dict) else None) or []
+        names = [getattr(sample, 'video_id', None) or getattr(sample, 'video', None) for sample in samples]
+        videos = [str(name) for name in names if name is not None]
         where = f'epoch {self._epoch + 1}, process {self.runner.rank}'
         shown = ', '.join(videos[:_NAMED_VIDEOS]) or 'unknown (the batch carries no data_samples)'
         return (
             f'stopped at step {self._iter + 1} ({where}): {error}.\n'
-            f'  went bad: {", ".join(bad) or self._bad_gradients()}\n'
+            f'  went bad: {", ".join(bad) or gradients}\n'
             f'  still fine: {", ".join(good) or "none"}\n'
             f'  videos of the batch: {shown}\n'
             'No update was made from this batch and no checkpoint was written after it. Look at these clips '
             '(tools/visualization/browse_dataset.py), lower the learning rate or set optim_wrapper.clip_grad.'
         )
-
-    def _bad_gradients(self) -> str:
-        model = getattr(self.runner.model, 'module', self.runner.model)
-        names = [
-            name
-            for name, parameter in model.named_parameters()
-            if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
-        ]
-        return f'the gradient of {len(names)} parameters, first {", ".join(names[:3])}'
 
     def _samplers(self) -> list[Any]:
         batch_sampler = self.dataloader.batch_sampler
@@ -256,8 +220,3 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         for _ in range(start):
             next(batches)
         return batches
-
-
-def _total(value: Any) -> float:
-    tensors = value if isinstance(value, (list, tuple)) else [value]
-    return float(sum(tensor.detach().float().mean() for tensor in tensors))
