@@ -42,20 +42,19 @@ def contact_sheet(
     frames = [_frames(clip, frame_width) for clip in clips]
     width = max(sum(frame.width + 2 for frame in row) for row in frames) + 2 * MARGIN
     columns = max(20, int((width - 2 * MARGIN) / (0.55 * font_size)))
-    words = [_wrap(text, columns) for text in texts]
+    words = [
+        [part for row in text.split('\n') for part in textwrap.wrap(row, columns) or ['']] for text in texts
+    ]
     line = round(font_size * LINE)
     heights = [row[0].height + MARGIN // 2 + line * len(text) + MARGIN for row, text in zip(frames, words)]
     sheet = Image.new('RGB', (width, sum(heights) + MARGIN), 'white')
     draw = ImageDraw.Draw(sheet)
     top = MARGIN
     for row, text, height in zip(frames, words, heights, strict=True):
-        left = MARGIN
-        for frame in row:
-            sheet.paste(frame, (left, top))
-            left += frame.width + 2
-        draw.text(
-            (MARGIN, top + row[0].height + MARGIN // 2), '\n'.join(text), fill='black', font=font, spacing=2
-        )
+        for place, frame in enumerate(row):
+            sheet.paste(frame, (MARGIN + place * (frame.width + 2), top))
+        below = top + row[0].height + MARGIN // 2
+        draw.text((MARGIN, below), '\n'.join(text), fill='black', font=font, spacing=2)
         top += height
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +71,3 @@ def _frames(clip: Tensor | np.ndarray, width: int) -> list[Image.Image]:
     enlarge = width > array.shape[3]
     method = Image.Resampling.NEAREST if enlarge else Image.Resampling.BICUBIC
     return [picture.resize((width, height), method) for picture in pictures]
-
-
-def _wrap(text: str, columns: int) -> list[str]:
-    return [part for line in text.split('\n') for part in (textwrap.wrap(line, columns) or [''])]

@@ -219,6 +219,26 @@ def test_bad_files_are_typed_errors(tmp_path, content, why):
     assert (again.path, again.why) == (str(path), caught.value.why)
 
 
+def test_a_stream_without_decoder_is_a_typed_error(tmp_path):
+    path = write_video(tmp_path / 'clip.mp4', ramp(4))
+    path.write_bytes(path.read_bytes().replace(b'avc1', b'zzzz'))
+    for exact in (True, False):
+        with pytest.raises(VideoReadError, match='no decoder'):
+            read_frames(path, exact=exact)
+
+
+@pytest.mark.parametrize('name', ['list.m3u8', 'list.ffconcat', 'list.mp4'])
+def test_playlists_are_not_followed(tmp_path, name):
+    encode(tmp_path / 'other.ts', ramp(4))
+    text = 'ffconcat version 1.0\nfile other.ts\n'
+    if name.endswith('m3u8'):
+        text = '#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nother.ts\n#EXT-X-ENDLIST\n'
+    (tmp_path / name).write_text(text)
+    assert len(read_frames(tmp_path / 'other.ts', 4)) == 4
+    with pytest.raises(VideoReadError, match='playlists are not followed'):
+        read_frames(tmp_path / name, 4)
+
+
 def test_sound_without_pictures(tmp_path):
     path = tmp_path / 'sound.wav'
     with av.open(str(path), 'w') as container:

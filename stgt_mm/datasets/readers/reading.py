@@ -21,11 +21,7 @@ fallback_counts: Counter = Counter()
 
 
 def available_readers() -> list[str]:
-    """Returns the names of the readers that can be used here.
-
-    Returns:
-        Registered names, in the order of ``DEFAULT_ORDER``, then others by name.
-    """
+    """Returns the names of the readers that can be used here: ``DEFAULT_ORDER``, then others by name."""
     READERS.import_from_location()
     known = set(READERS.module_dict)
     return [n for n in DEFAULT_ORDER if n in known] + sorted(known - set(DEFAULT_ORDER))
@@ -56,16 +52,16 @@ def reader_order(reader: str | Sequence[str] = 'auto') -> list[str]:
     return names
 
 
-def _attempt(
-    path: str,
-    names: list[str],
+def _first_success(
+    path: str | os.PathLike,
+    reader: str | Sequence[str],
     use: Callable[[BaseReader], object],
     exact: bool,
     failed: list[str] | None = None,
 ) -> object:
     """Runs ``use`` on the first reader that manages; counts, lists and logs those that do not."""
-    reasons = []
-    tries = [(name, flag) for name in names for flag in ((True,) if exact else (False, True))]
+    path, reasons = os.fspath(path), []
+    tries = [(name, flag) for name in reader_order(reader) for flag in ((True,) if exact else (False, True))]
     for name, flag in tries:
         try:
             result = use(READERS.module_dict[name](path, exact=flag))
@@ -85,7 +81,7 @@ def _attempt(
 def open_video(
     path: str | os.PathLike, reader: str | Sequence[str] = 'auto', exact: bool = True
 ) -> BaseReader:
-    """Opens a video with the first reader that can.
+    """Opens a video with the first reader that can, as a context manager.
 
     Args:
         path: Video file.
@@ -93,13 +89,13 @@ def open_video(
         exact: See ``BaseReader``.
 
     Returns:
-        A context manager with ``num_frames`` and ``get(indices)``.
+        A reader with ``num_frames`` and ``get(indices)``.
 
     Raises:
         ValueError: If a reader is unknown or not installed here.
         VideoReadError: If no reader can open the file.
     """
-    return _attempt(os.fspath(path), reader_order(reader), lambda opened: opened, exact)
+    return _first_success(path, reader, lambda opened: opened, exact)
 
 
 def read_frames(
@@ -137,4 +133,4 @@ def read_frames(
             indices = sample_frame_indices(count, num_frames) if indices_fn is None else indices_fn(count)
             return opened.get([min(int(i), count - 1) for i in indices])
 
-    return _attempt(os.fspath(path), reader_order(reader), take, exact, failed)
+    return _first_success(path, reader, take, exact, failed)
