@@ -128,7 +128,6 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
         ``Q-Former: queries`` (with projection). For one caption: ``caption``. For k candidates of a video,
         keys and values given: ``re-rank``.
     """
-    _replace_convolutions(model)
     parts: list[PartCost] = []
     former = model.qformer
 

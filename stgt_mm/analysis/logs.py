@@ -26,18 +26,9 @@ class RunLog:
 
 
 def load_runs(work_dirs: Sequence[str | Path], names: Sequence[str] | None = None) -> list[RunLog]:
-    """Reads the logs of runs.
+    """Reads the logs of work dirs, or ``metrics.jsonl`` files; ``UserError`` if there is none or it is empty.
 
-    Args:
-        work_dirs: Work dirs, or ``metrics.jsonl`` files.
-        names: A name each, by default the shortest end of the path that tells the runs apart.
-
-    Returns:
-        The logs in the same order.
-
-    Raises:
-        UserError: If a folder has no log, or the log has no line.
-        ValueError: If there are more or fewer names than runs.
+    Without ``names``, a run has the shortest end of its path that tells it apart.
     """
     if names is not None and len(names) != len(work_dirs):
         raise ValueError(f'{len(names)} names for {len(work_dirs)} runs: give one each.')

@@ -36,7 +36,7 @@ class Figure:
 FIGURES = {
     '7a': Figure(
         'model.neck.test_similarity_threshold',
-        ('0.1', '0.2', '0.3', '0.4', '0.5', '0.6', '0.7', '0.8', '0.9'),
+        tuple(f'0.{tenth}' for tenth in range(1, 10)),
         False,
         'threshold h of the graph in testing; the checkpoint was trained with VTC at h = 0.1',
     ),
@@ -134,14 +134,7 @@ class Step:
 
 
 def run_sweep(sweep: Sweep) -> list[dict[str, Any]]:
-    """Runs the points that are not done yet.
-
-    Args:
-        sweep: What to sweep.
-
-    Returns:
-        For each value in order ``{'value', 'metrics', 'protocol', ...}``, from ``results.json`` of its test.
-    """
+    """Runs the points that are not done yet, and returns ``{'value', 'metrics', 'protocol', ...}`` of all."""
     weights = file_sha256(sweep.checkpoint)
     steps = {value: _steps(sweep, value, weights) for value in sweep.values}
     left = [value for value in sweep.values if not steps[value][-1].is_done()]

@@ -153,15 +153,9 @@ class GroupPlan:
 
 
 def plan_batches(plan: GroupPlan, counts: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
-    """Makes the batches of an epoch.
+    """Makes the batches of an epoch, lists of ``plan.batch_size`` indices.
 
-    Args:
-        plan: Groups and pools.
-        counts: Batches of each pool of the plan, one pool after the other (:func:`batches_of_steps`).
-        rng: Source of all draws.
-
-    Returns:
-        ``sum(counts)`` lists of ``plan.batch_size`` indices.
+    ``counts`` of them come from each pool of the plan, one pool after the other (:func:`batches_of_steps`).
     """
     batches: list[list[int]] = []
     for pool, count in zip(plan.pools, counts, strict=True):

@@ -20,7 +20,6 @@ ACTIONS = ('left', 'right', 'up', 'down', 'swell', 'contract', 'vanish')
 """Actions that an object does and undoes: it hops in a direction and back, swells, contracts, vanishes."""
 
 FAMILIES = ('move', 'turn', 'grow', 'recolour', 'order_one', 'order_two', 'duo', 'pass', 'number')
-SINGLE_FAMILIES = ('move', 'turn', 'grow', 'recolour', 'order_one')
 ORDER_KINDS = ('direction', 'turn', 'grow', 'recolour', 'order_one', 'order_two')
 """Kinds of fact that no average over time can know."""
 STATE_KINDS = ('which', 'front', 'stop', 'number', 'size', 'colour', 'shape')

@@ -19,22 +19,10 @@ def contact_sheet(
     frame_width: int = 160,
     font_size: int = 14,
 ) -> Path:
-    """Draws clips as rows of frames with their captions.
+    """Draws clips, uint8, shape (T, 3, H, W) each, as rows of frames with a text below, into a picture file.
 
-    Small frames are enlarged without smoothing, so that what is seen is what the model gets.
-
-    Args:
-        clips: n clips, uint8, shape (T, 3, H, W); T, H and W may differ.
-        texts: n texts; line breaks are kept, long lines wrapped.
-        path: Picture to write; its folder is made.
-        frame_width: Pixels of a frame on the sheet.
-        font_size: Pixels of a letter.
-
-    Returns:
-        ``path``.
-
-    Raises:
-        ValueError: If the numbers differ, there is nothing to draw, or a clip is not uint8 (T, 3, H, W).
+    Small frames are enlarged without smoothing, so that what is seen is what the model gets. Sizes are in
+    pixels. Line breaks of the texts are kept, long lines are wrapped.
     """
     if len(clips) != len(texts) or not clips:
         raise ValueError(f'{len(clips)} clips and {len(texts)} texts: give as many, and at least one.')

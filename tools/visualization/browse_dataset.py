@@ -28,7 +28,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--split', choices=('train', 'val', 'test'), default='train', help='which data loader'
     )
     parser.add_argument('--num', type=int, default=8, help='number of clips')
-    parser.add_argument('--epoch', type=int, default=0, help='epoch whose random choices are shown')
+    parser.add_argument('--epoch', type=int, default=0, help='epoch whose random draws are shown')
     parser.add_argument(
         '--shuffle', action='store_true', help='clips from all over, instead of the first ones'
     )

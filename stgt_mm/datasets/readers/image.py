@@ -10,16 +10,10 @@ from stgt_mm.datasets.readers.errors import VideoReadError
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Reads a picture; of an animated one, the first frame.
+    """Reads a picture that Pillow knows, of an animated one the first frame, as uint8 [1, H, W, 3], RGB.
 
-    Args:
-        path: JPEG, PNG, WebP or any other file that Pillow knows.
-
-    Returns:
-        uint8 array [1, H, W, 3], RGB, turned the way the file says it is shown, transparent parts white.
-
-    Raises:
-        VideoReadError: If the file is missing, is no picture, or does not decode to its end.
+    It is turned the way the file says it is shown, and transparent parts are white. Raises
+    ``VideoReadError`` if the file is missing, is no picture, or does not decode to its end.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):

@@ -28,17 +28,10 @@ def available_readers() -> list[str]:
 
 
 def reader_order(reader: str | Sequence[str] = 'auto') -> list[str]:
-    """Returns which readers are tried, first to last.
+    """Returns the names of the readers that are tried, first to last.
 
-    Args:
-        reader: ``'auto'`` for all that are installed, best first; a name for that one alone; a list
-            of names for those in that order.
-
-    Returns:
-        Names of readers.
-
-    Raises:
-        ValueError: If a reader is unknown or not installed here.
+    ``'auto'`` means all that are installed, best first; a name that one alone; a list those in that order.
+    Raises ``ValueError`` if a reader is unknown or not installed here.
     """
     known = available_readers()
     if reader == 'auto':
@@ -81,19 +74,9 @@ def _first_success(
 def open_video(
     path: str | os.PathLike, reader: str | Sequence[str] = 'auto', exact: bool = True
 ) -> BaseReader:
-    """Opens a video with the first reader that can, as a context manager.
+    """Opens a video with the first reader that can; ``VideoReadError`` if none can.
 
-    Args:
-        path: Video file.
-        reader: See ``reader_order``.
-        exact: See ``BaseReader``.
-
-    Returns:
-        A reader with ``num_frames`` and ``get(indices)``.
-
-    Raises:
-        ValueError: If a reader is unknown or not installed here.
-        VideoReadError: If no reader can open the file.
+    For ``reader`` see :func:`reader_order`, for ``exact`` :class:`BaseReader`.
     """
     return _first_success(path, reader, lambda opened: opened, exact)
 
@@ -106,7 +89,7 @@ def read_frames(
     exact: bool = True,
     failed: list[str] | None = None,
 ) -> np.ndarray:
-    """Reads frames of a video, whatever reader manages.
+    """Reads frames of a video with the first reader that can.
 
     Args:
         path: Video file.
