@@ -68,7 +68,6 @@ def test_a_failure_shows_the_end_of_its_log_and_what_is_done_stays_done(sweep, c
     assert '$ ' in (sweep.point('0.7') / 'test.log').read_text() and not sweep.point('0.9').exists()
 
 
-@pytest.mark.timeout(60)
 def test_an_interruption_stops_the_command(sweep):
     (sweep.tools / 'test.py').write_text('import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(300)')
     log = sweep.point('0.1') / 'test.log'
