@@ -13,15 +13,8 @@ from typing import Any
 
 from budget import Budget, Cost, choose_budget, steps_in_time
 from comparison_rows import CSAL, Row
+from jobs import Job, ProgressLine, final_checkpoint, free_cores, python_tool, run_chains
 
-from stgt_mm.analysis.jobs import (
-    Job,
-    ProgressLine,
-    final_checkpoint,
-    free_cores,
-    python_tool,
-    run_chains,
-)
 from stgt_mm.analysis.logs import step_times
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.engine.checkpoint.files import write_text

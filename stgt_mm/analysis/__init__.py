@@ -1,1 +1,1 @@
-"""What tools/analysis_tools works out: logs, sweeps, comparisons at equal budgets."""
+"""Curves of logs, FLOPs by part, and sweeps of a key, for tools/analysis_tools."""

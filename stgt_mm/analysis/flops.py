@@ -16,7 +16,7 @@ with warnings.catch_warnings():  # fvcore scripts a loss of its own with what to
     warnings.simplefilter('ignore', FutureWarning)
     from fvcore.nn import FlopCountAnalysis
 
-# What is left out of the count: reading, moving and shaping, then a few operations an element.
+# Operators left out of the count: reading, moving and shaping, then a few operations an element.
 MOVES = {
     'cat', 'diagonal', 'embedding', 'expand', 'expand_as', 'eye', 'flatten', 'fill_', 'index', 'masked_fill',
     'masked_fill_', 'movedim', 'new_ones', 'numel', 'ones_like', 'permute', 'repeat', 'repeat_interleave',
@@ -31,42 +31,31 @@ POINTWISE = {
 
 @dataclass
 class Sizes:
-    """What the cost depends on beside the model.
-
-    Attributes:
-        frames: Frames of a clip, T.
-        image: Side of the frames in pixels, (height, width).
-        text_tokens: Tokens of a caption, L.
-        candidates: Captions that are matched with a video, k.
-    """
+    """Sizes of the inputs."""
 
     frames: int
-    image: tuple[int, int]
-    text_tokens: int
-    candidates: int
+    image: tuple[int, int]  # height and width in pixels
+    text_tokens: int  # of a caption
+    candidates: int  # captions that are matched with a video, k
 
 
 @dataclass
 class PartCost:
-    """The work of one part.
-
-    Attributes:
-        name: What is done.
-        flops: fvcore's count, in which a multiplication with its addition is one.
-        by_operator: The same by operator.
-        uncounted: Calls of operators that are not in ``flops``.
-    """
+    """The work of one part."""
 
     name: str
-    flops: int
+    flops: int  # fvcore's count, in which a multiplication with its addition is one
     by_operator: dict[str, int] = field(default_factory=dict)
-    uncounted: Counter[str] = field(default_factory=Counter)
+    uncounted: Counter[str] = field(default_factory=Counter)  # calls of operators that are not in ``flops``
 
     @property
     def unknown(self) -> dict[str, int]:
         """Calls of uncounted operators that nobody has looked at: their work may not be small."""
-        known = MOVES | POINTWISE
-        return {op: n for op, n in self.uncounted.items() if op.removeprefix('aten::') not in known}
+        return {
+            operator: calls
+            for operator, calls in self.uncounted.items()
+            if operator.removeprefix('aten::') not in MOVES | POINTWISE
+        }
 
 
 class _Step(nn.Module):
@@ -78,37 +67,23 @@ class _Step(nn.Module):
         self.function = function
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Calls the function."""
         return self.function(*inputs)
-
-
-def _sizes(values: list[Any], count: int) -> list[list[int]]:
-    return [value.type().sizes() for value in values[:count]]
 
 
 def _attention_flops(inputs: list[Any], _: list[Any]) -> int:
     """Queries [..., R, d] with keys [..., S, d], then their weights with values [..., S, e]."""
-    query, key, value = _sizes(inputs, 3)
+    query, key, value = (tensor.type().sizes() for tensor in inputs[:3])
     return math.prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
 def _bmm_flops(inputs: list[Any], _: list[Any]) -> int:
     """[B, R, d] with [B, d, S]; fvcore's own stumbles over ``out=``."""
-    first, second = _sizes(inputs, 2)
-    return math.prod(first) * second[-1]
-
-
-HANDLES = {
-    'aten::scaled_dot_product_attention': _attention_flops,
-    'aten::bmm': _bmm_flops,
-}
+    return math.prod(inputs[0].type().sizes()) * inputs[1].type().sizes()[-1]
 
 
 def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
-    """Has the shape and the count of a convolution, as a matrix product over its windows.
-
-    PyTorch's meta convolution cannot be traced; the values of meta tensors do not matter.
-    """
+    """Has the shape and the count of a convolution, as a matrix product over its windows."""
+    # PyTorch's meta convolution cannot be traced; the values of meta tensors do not matter.
     settings = zip(x.shape[2:], conv.padding, conv.dilation, conv.kernel_size, conv.stride)
     places = [(int(n) + 2 * pad - step * (kernel - 1) - 1) // by + 1 for n, pad, step, kernel, by in settings]
     batch = int(x.shape[0])
@@ -116,30 +91,25 @@ def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
     return F.linear(windows, conv.weight.flatten(1)).view(batch, *places, -1).movedim(-1, 1)
 
 
-def _countable(model: nn.Module) -> nn.Module:
+def _replace_convolutions(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
             if isinstance(module.padding, str):
                 raise ValueError(f"a convolution with padding='{module.padding}' cannot be counted here.")
             module.forward = partial(_convolve, module)
-    return model
 
 
 def count_step(name: str, model: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) -> PartCost:
-    """Counts what a function of a model does.
+    """Counts what a function, which may call anything of a model, does to meta tensors.
 
-    Args:
-        name: Name of the result.
-        model: The model, on the meta device.
-        function: Gets the inputs and returns a tensor; it may call anything of the model.
-        *inputs: Meta tensors.
-
-    Returns:
-        The cost. Nothing is left out silently: see ``uncounted``.
+    Nothing is left out silently: see ``uncounted`` of the result.
     """
+    _replace_convolutions(model)
     analysis = FlopCountAnalysis(_Step(model, function), inputs)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none')
-    analysis.set_op_handle(**HANDLES)
+    analysis.set_op_handle(
+        **{'aten::scaled_dot_product_attention': _attention_flops, 'aten::bmm': _bmm_flops}
+    )
     total = int(analysis.total())
     by_operator = {str(op): int(count) for op, count in analysis.by_operator().items()}
     return PartCost(name, total, by_operator, Counter(analysis.unsupported_ops()))
@@ -149,8 +119,8 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
     """Counts the way from a clip and captions to scores, part by part.
 
     Args:
-        model: A ``VideoTextAligner`` on the meta device, in eval mode; its convolutions are replaced by their
-            count.
+        model: A ``VideoTextAligner`` on the meta device, in eval mode; its convolutions are replaced by
+            matrix products of the same count.
         sizes: Sizes of the inputs.
 
     Returns:
@@ -158,7 +128,6 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
         ``Q-Former: queries`` (with projection). For one caption: ``caption``. For k candidates of a video,
         keys and values given: ``re-rank``.
     """
-    model = _countable(model)
     parts: list[PartCost] = []
     former = model.qformer
 
@@ -197,26 +166,17 @@ def sizes_of(
     text_tokens: int | None = None,
     candidates: int | None = None,
 ) -> Sizes:
-    """Finds the sizes of the inputs in a config.
+    """Takes sizes that are None from the config: the pipeline's frames, the tokenizer's limit, ``rerank_k``.
 
-    Args:
-        cfg: The config.
-        model: Its model.
-        frames: Frames of a clip; None: those that the test (or training) pipeline loads.
-        text_tokens: Tokens of a caption; None: the tokenizer's limit.
-        candidates: Captions that are matched with a video; None: ``rerank_k`` of the test, 0 without one.
-
-    Returns:
-        The sizes.
-
-    Raises:
-        ValueError: If a number is missing in the config too, or is not positive.
+    Raises ``ValueError`` if a number is missing in the config too, or is not positive.
     """
-    given = {
-        'frames': _frames(cfg) if frames is None else frames,
-        'text_tokens': _text_tokens(cfg) if text_tokens is None else text_tokens,
-        'candidates': (cfg.get('test_cfg') or {}).get('rerank_k', 0) if candidates is None else candidates,
-    }
+    if frames is None:
+        frames = _frames_of_pipeline(cfg)
+    if text_tokens is None:
+        text_tokens = cfg.model.data_preprocessor.tokenizer.get('max_length')
+    if candidates is None:
+        candidates = (cfg.get('test_cfg') or {}).get('rerank_k', 0)
+    given = {'frames': frames, 'text_tokens': text_tokens, 'candidates': candidates}
     for name, value in given.items():
         if value is None or value < (name != 'candidates'):
             option = f'--{name.replace("_", "-")}'
@@ -224,7 +184,7 @@ def sizes_of(
     return Sizes(image=model.backbone.img_size, **given)
 
 
-def _frames(cfg: Any) -> int | None:
+def _frames_of_pipeline(cfg: Any) -> int | None:
     for loader in ('test_dataloader', 'train_dataloader', 'val_dataloader'):
         for step in ((cfg.get(loader) or {}).get('dataset') or {}).get('pipeline') or []:
             if str(step['type']).endswith('LoadVideo'):
@@ -232,23 +192,11 @@ def _frames(cfg: Any) -> int | None:
     return None
 
 
-def _text_tokens(cfg: Any) -> int | None:
-    return cfg.model.data_preprocessor.tokenizer.get('max_length')
-
-
 def count_parameters(model: nn.Module) -> dict[str, tuple[int, int]]:
-    """Counts parameters by part.
-
-    Args:
-        model: The model, on any device.
-
-    Returns:
-        Name of the child, and ``'total'`` -> all and learnable parameters. A child without any is left out.
-    """
-    counts = {name: _parameters(child) for name, child in model.named_children()}
-    return {**{name: count for name, count in counts.items() if count[0]}, 'total': _parameters(model)}
-
-
-def _parameters(module: nn.Module) -> tuple[int, int]:
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
-    return sum(size for size, _ in sizes), sum(size for size, learnable in sizes if learnable)
+    """Counts all and learnable parameters by name of the child (those that have any) and in ``'total'``."""
+    counts = {}
+    for name, module in (*model.named_children(), ('total', model)):
+        sizes = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
+        if sizes:
+            counts[name] = sum(n for n, _ in sizes), sum(n for n, learnable in sizes if learnable)
+    return counts

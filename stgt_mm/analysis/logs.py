@@ -1,4 +1,4 @@
-"""What the log of a run tells: curves, seconds of its steps, its best epoch."""
+"""Logs of runs: curves, seconds of the steps, best epochs."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,32 +18,17 @@ _NO_CURVE = {'epoch', 'time', 'data_time'}
 
 @dataclass(frozen=True)
 class RunLog:
-    """The log of one run.
-
-    Attributes:
-        name: How it is called in tables and pictures.
-        series: Steps and values by key; validation keys without ``val/``.
-        records: Every line of the log.
-    """
+    """The log of one run, under a name for tables and pictures."""
 
     name: str
-    series: Series
-    records: list[dict[str, Any]] = field(repr=False)
+    series: Series  # steps and values by key; validation keys without ``val/``
+    records: list[dict[str, Any]] = field(repr=False)  # every line of the log
 
 
 def load_runs(work_dirs: Sequence[str | Path], names: Sequence[str] | None = None) -> list[RunLog]:
-    """Reads the logs of runs.
+    """Reads the logs of work dirs, or ``metrics.jsonl`` files; ``UserError`` if there is none or it is empty.
 
-    Args:
-        work_dirs: Work dirs, or ``metrics.jsonl`` files.
-        names: A name each, by default the shortest end of the path that tells the runs apart.
-
-    Returns:
-        The logs in the same order.
-
-    Raises:
-        UserError: If a folder has no log, or the log has no line.
-        ValueError: If there are more or fewer names than runs.
+    Without ``names``, a run has the shortest end of its path that tells it apart.
     """
     if names is not None and len(names) != len(work_dirs):
         raise ValueError(f'{len(names)} names for {len(work_dirs)} runs: give one each.')
@@ -66,16 +51,16 @@ def _log_file(path: Path) -> Path:
     if not path.is_dir():
         near = [str(folder) for folder in path.parent.glob('*') if folder.is_dir()]
         raise UserError(f"there is no folder '{path}'. {did_you_mean(str(path), near)}")
-    below = sorted(str(file.parent) for file in path.glob(f'*/**/{FILE_NAME}'))
-    hint = (
-        f'There are runs below it: {", ".join(below[:5])}.' if below else 'Is it the work dir of a training?'
-    )
+    inside = sorted(str(file.parent) for file in path.glob(f'*/**/{FILE_NAME}'))
+    hint = 'Is it the work dir of a training?'
+    if inside:
+        hint = f'There are runs below it: {", ".join(inside[:5])}.'
     raise UserError(f"'{path}' has no {FILE_NAME}. {hint}")
 
 
 def _short_names(folders: Sequence[Path]) -> list[str]:
     parts = [folder.resolve().parts for folder in folders]
-    for length in range(1, max(len(own) for own in parts) + 1):
+    for length in range(1, max(map(len, parts)) + 1):
         names = ['/'.join(own[-length:]) for own in parts]
         if len(set(names)) == len(set(parts)):
             break
@@ -83,17 +68,9 @@ def _short_names(folders: Sequence[Path]) -> list[str]:
 
 
 def choose_keys(runs: Sequence[RunLog], keys: Sequence[str] | None = None) -> list[str]:
-    """Says which curves to draw.
+    """Says which keys of ``RunLog.series`` to draw; None takes loss and recalls as far as they are there.
 
-    Args:
-        runs: The logs.
-        keys: Wanted keys, ``val/`` may be left out; None takes loss and recalls as far as they are there.
-
-    Returns:
-        Keys of ``RunLog.series``; each is in at least one run.
-
-    Raises:
-        UserError: If no run has a key.
+    ``val/`` may be left out. Raises ``UserError`` if no run has a key.
     """
     known = {key for run in runs for key in run.series}
     if keys is None:
@@ -102,20 +79,11 @@ def choose_keys(runs: Sequence[RunLog], keys: Sequence[str] | None = None) -> li
     for key in keys:
         if key not in known:
             raise UserError(f"no run has logged '{key}'. {did_you_mean(key, known)}")
-    return list(keys)
+    return keys
 
 
 def curves_of(runs: Sequence[RunLog], key: str, window: int = 1) -> Series:
-    """Collects the curve of a key from all runs that have it.
-
-    Args:
-        runs: The logs.
-        key: Key of ``RunLog.series``.
-        window: Steps of a running mean; validations are never smoothed.
-
-    Returns:
-        Steps and values by the run's name.
-    """
+    """Collects the curve of a key by name of the run; ``window`` steps are averaged, validations never."""
     curves = {}
     for run in runs:
         if key in run.series:
@@ -127,37 +95,19 @@ def curves_of(runs: Sequence[RunLog], key: str, window: int = 1) -> Series:
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Seconds of the training steps of a run.
-
-    Attributes:
-        steps: How many steps have a time.
-        mean: Mean.
-        median: Median.
-        slowest: The longest.
-        slowest_step: Which one that was, from 1.
-        data_share: Share of the time spent waiting for data, in percent.
-        total: Sum.
-    """
+    """Seconds of the training steps of a run."""
 
     steps: int
     mean: float
     median: float
     slowest: float
-    slowest_step: int
-    data_share: float
+    slowest_step: int  # from 1
+    data_share: float  # share of the time spent waiting for data, in percent
     total: float
 
 
 def step_times(records: Sequence[dict[str, Any]], skip: int = 0) -> StepTimes | None:
-    """Sums up the seconds of the steps.
-
-    Args:
-        records: Lines of the log.
-        skip: Steps at the beginning that are left out.
-
-    Returns:
-        The numbers; None if the log has no times.
-    """
+    """Sums up the seconds of the steps without the first ``skip``; None if the log has no times."""
     timed = [record for record in records if record.get('time') is not None][skip:]
     if not timed:
         return None
@@ -175,14 +125,9 @@ def step_times(records: Sequence[dict[str, Any]], skip: int = 0) -> StepTimes | 
 
 
 def best_validation(run: RunLog, key: str) -> tuple[int, int, float] | None:
-    """Finds the best validation; lower is better for losses, ``MdR`` and ``MnR``, else higher.
+    """Finds epoch, step and value of the best validation, the first of equal ones; None if there was none.
 
-    Args:
-        run: The log.
-        key: A validation metric.
-
-    Returns:
-        Epoch, step and value, the first of equal ones; None if it was never validated.
+    Lower is better for losses, ``MdR`` and ``MnR``, else higher.
     """
     lines = [record for record in run.records if record.get(f'val/{key}') is not None]
     if not lines:
@@ -193,15 +138,7 @@ def best_validation(run: RunLog, key: str) -> tuple[int, int, float] | None:
 
 
 def time_table(runs: Sequence[RunLog]) -> str:
-    """Writes the time of the steps of each run as a table.
-
-    Args:
-        runs: The logs.
-
-    Returns:
-        Markdown.
-    """
-    header = ['run', 'steps', 'mean s', 'median s', 'slowest s', 'at step', 'data %', 'total min']
+    """Writes the time of the steps of each run as a Markdown table."""
     rows = []
     for run in runs:
         times = step_times(run.records)
@@ -211,19 +148,12 @@ def time_table(runs: Sequence[RunLog]) -> str:
         seconds = [f'{value:.3f}' for value in (times.mean, times.median, times.slowest)]
         share, total = f'{times.data_share:.1f}', f'{times.total / 60:.1f}'
         rows.append([run.name, times.steps, *seconds, times.slowest_step, share, total])
+    header = ['run', 'steps', 'mean s', 'median s', 'slowest s', 'at step', 'data %', 'total min']
     return markdown_table(header, rows)
 
 
 def best_table(runs: Sequence[RunLog], keys: Sequence[str]) -> str:
-    """Writes the best and the last validation of each run as a table.
-
-    Args:
-        runs: The logs.
-        keys: Keys; those that are no validation metric of a run are left out for it.
-
-    Returns:
-        Markdown; empty if no run was validated on any of the keys.
-    """
+    """Writes the best and the last validation of each run as a Markdown table; empty without validations."""
     rows = []
     for run in runs:
         for key in keys:

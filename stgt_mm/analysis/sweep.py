@@ -1,17 +1,23 @@
-"""A key of a config at several values: a test or a training each, a table and a curve."""
+"""A key of a config at several values: a test or a training each."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.analysis.jobs import Job, final_checkpoint, python_tool, run_chains
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.errors import UserError
 from stgt_mm.evaluation.report import write_results
 from stgt_mm.io.hashing import config_sha256, file_sha256
+from stgt_mm.io.marker import marker_fits, write_marker
+from stgt_mm.progress import format_duration
 from stgt_mm.utils import did_you_mean
 
 RERANK_KEY = 'test_cfg.rerank_k'
@@ -19,18 +25,11 @@ RERANK_KEY = 'test_cfg.rerank_k'
 
 @dataclass(frozen=True)
 class Figure:
-    """A sweep of the paper.
-
-    Attributes:
-        key: What is swept.
-        values: At which values.
-        trains: Whether each value is a training from the checkpoint, and not just a test of it.
-        what: In words.
-    """
+    """A sweep of the paper."""
 
     key: str
     values: tuple[str, ...]
-    trains: bool
+    trains: bool  # whether each value is a training from the checkpoint, and not just a test of it
     what: str
 
 
@@ -38,7 +37,7 @@ class Figure:
 FIGURES = {
     '7a': Figure(
         'model.neck.test_similarity_threshold',
-        ('0.0', '0.1', '0.2', '0.3', '0.4', '0.5', '0.6', '0.7', '0.8', '0.9'),
+        tuple(f'0.{tenth}' for tenth in range(10)),
         False,
         'threshold h of the graph in testing; the checkpoint was trained with VTC at h = 0.1',
     ),
@@ -59,29 +58,17 @@ FIGURES = {
 
 @dataclass(frozen=True)
 class Sweep:
-    """What to sweep.
-
-    Attributes:
-        config: Config file.
-        key: Dotted key.
-        values: Its values, as typed.
-        checkpoint: Tested at each value, or where each training starts.
-        trains: Whether to train.
-        folder: Where all results go.
-        options: Further ``KEY=VALUE`` settings.
-        processes: Processes a training or a test.
-        tools: The folder ``tools`` of the repository.
-    """
+    """What to sweep; a mistake shows here, before anything runs."""
 
     config: str
     key: str
-    values: tuple[str, ...]
-    checkpoint: Path
+    values: tuple[str, ...]  # as typed
+    checkpoint: Path  # tested at each value, or where each training starts
     trains: bool
     folder: Path
-    options: tuple[str, ...]
-    processes: int
-    tools: Path
+    options: tuple[str, ...]  # further ``KEY=VALUE`` settings
+    processes: int  # of each training and test
+    tools: Path  # the folder ``tools`` of the repository
 
     def __post_init__(self) -> None:
         if not self.checkpoint.is_file():
@@ -92,115 +79,122 @@ class Sweep:
         if len(set(self.values)) != len(self.values) or not self.values:
             raise UserError(f'values {", ".join(self.values)}: at least one, each once.')
         for value in self.values:
-            self.config_at(value)
+            load_config(self.config, parse_overrides(self.settings(value)))
 
     def settings(self, value: str) -> list[str]:
-        """Lists the ``KEY=VALUE`` settings of a point.
-
-        Args:
-            value: The value.
-
-        Returns:
-            The settings.
-        """
+        """Lists the ``KEY=VALUE`` settings of a point."""
         start = [f'load_from={self.checkpoint}'] if self.trains else []
         return [*self.options, *start, f'{self.key}={value}']
 
-    def config_at(self, value: str) -> Any:
-        """Loads the config of a point; a mistyped key shows here, before anything runs.
-
-        Args:
-            value: The value.
-
-        Returns:
-            The config.
-        """
-        return load_config(self.config, parse_overrides(self.settings(value)))
-
     def point(self, value: str) -> Path:
-        """Says where the results of a point are.
-
-        Args:
-            value: The value.
-
-        Returns:
-            The folder.
-        """
+        """Says in which folder the results of a point are."""
         return self.folder / 'points' / re.sub(r'[^\w.+-]+', '_', value)
 
-    @property
-    def encodes_once(self) -> bool:
-        """Whether all points come from one pass over the videos."""
-        return self.key == RERANK_KEY and not self.trains and self.processes == 1
+    def parsed(self, value: str) -> Any:
+        """Returns a value as the config gets it."""
+        return parse_overrides([f'{self.key}={value}'])[self.key]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A training or a test of a point, run as a command of its own."""
+
+    name: str
+    marker: Path  # the log has the same name with ``.log``
+    made_from: dict[str, Any]  # command, hash of the checkpoint, hash of the config
+
+    def is_done(self) -> bool:
+        """Whether it has ended well, from the same weights with the same settings."""
+        return marker_fits(self.marker, self.made_from)
+
+    def run(self) -> None:
+        """Runs the command to its end; ``UserError`` if it fails or the user interrupts."""
+        self.marker.parent.mkdir(parents=True, exist_ok=True)
+        self.marker.unlink(missing_ok=True)
+        command, log = self.made_from['command'], self.marker.with_suffix('.log')
+        with open(log, 'a', encoding='utf-8') as file:
+            file.write(f'$ {" ".join(command)}\n')
+            file.flush()
+            # A session of its own, so that its data loaders and its ranks can be stopped together with it.
+            process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise UserError('interrupted. The same command goes on from here.') from None
+        if status:
+            lines = log.read_text(encoding='utf-8', errors='replace').splitlines()[-12:]
+            said = '\n'.join(f'  {line}' for line in lines)
+            how = f'was ended by signal {-status}' if status < 0 else f'ended with status {status}'
+            raise UserError(
+                f'{self.name} {how}. The end of {log}:\n{said}\n'
+                'Remove the cause and start the same command again: what is done is not done again.'
+            )
+        write_marker(self.marker, self.made_from)
 
 
 def run_sweep(sweep: Sweep) -> list[dict[str, Any]]:
-    """Runs the points that are not done yet.
-
-    Args:
-        sweep: What to sweep.
-
-    Returns:
-        For each value in order ``{'value', 'metrics', 'protocol', ...}``, from ``results.json`` of its test.
-    """
+    """Runs the points that are not done yet, and returns ``{'value', 'metrics', 'protocol', ...}`` of all."""
     weights = file_sha256(sweep.checkpoint)
-    chains = [_point_jobs(sweep, value, weights) for value in sweep.values]
-    left = [value for value, chain in zip(sweep.values, chains) if chain[-1].finished() is None]
+    steps = {value: _steps(sweep, value, weights) for value in sweep.values}
+    left = [value for value in sweep.values if not steps[value][-1].is_done()]
     print(f'{sweep.key}: {len(sweep.values)} values, {len(sweep.values) - len(left)} done before')
-    if sweep.encodes_once and left:
-        _rerank(sweep, {value: chain[-1] for value, chain in zip(sweep.values, chains) if value in left})
-    elif left:
-        _run_points(sweep, chains)
+    started = time.monotonic()
+    if left and sweep.key == RERANK_KEY and not sweep.trains and sweep.processes == 1:
+        _rerank(sweep, {value: steps[value][-1] for value in left})
+        left = []
+    for done, value in enumerate(left):
+        estimate = ''
+        if done:
+            seconds = (time.monotonic() - started) / done * (len(left) - done)
+            estimate = f', {format_duration(seconds)} left'
+        print(f'[{done + 1}/{len(left)}] {sweep.key}={value}{estimate}', flush=True)
+        for step in steps[value]:
+            if not step.is_done():
+                step.run()
     points = []
     for value in sweep.values:
         results = json.loads((sweep.point(value) / 'results.json').read_text(encoding='utf-8'))
-        points.append({'value': _parsed(sweep.key, value), **results})
+        points.append({'value': sweep.parsed(value), **results})
     return points
 
 
-def _run_points(sweep: Sweep, chains: list[list[Job]]) -> None:
-    started, run = time.monotonic(), 0
-    for place, (value, chain) in enumerate(zip(sweep.values, chains), 1):
-        left = ''
-        if run:
-            minutes = (time.monotonic() - started) / run * (len(chains) - place + 1) / 60
-            left = f', at most {minutes:.1f} min left'
-        print(f'[{place}/{len(chains)}] {sweep.key}={value}{left}', flush=True)
-        run += run_chains([chain]) > 0
+def _steps(sweep: Sweep, value: str, weights: str) -> list[Step]:
+    folder, settings = sweep.point(value), sweep.settings(value)
+    cfg = load_config(sweep.config, parse_overrides(settings))
+    config = config_sha256(cfg, ())
+
+    def step(tool: str, *arguments: object) -> Step:
+        command = [sys.executable, str(sweep.tools / f'{tool}.py'), sweep.config]
+        if sweep.processes > 1:
+            command = ['bash', str(sweep.tools / f'dist_{tool}.sh'), sweep.config]
+        command += [*map(str, arguments), '--work-dir', str(folder), '--cfg-options', *settings]
+        made_from = {'command': command, 'weights': weights, 'config': config}
+        return Step(f'{tool}ing with {sweep.key}={value}', folder / f'{tool}.json', made_from)
+
+    processes = [sweep.processes] if sweep.processes > 1 else []
+    results = ['--out', folder / 'results.json']
+    if not sweep.trains:
+        return [step('test', sweep.checkpoint, *processes, *results)]
+    kept = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
+    if kept and cfg.get('val_dataloader') is not None:
+        final = folder / f'best_{kept.replace("/", "_")}.pth'
+    else:
+        final = folder / f'epoch_{cfg["train_cfg"]["max_epochs"]}.pth'
+    return [step('train', *processes, '--resume'), step('test', final, *processes, *results)]
 
 
-def _point_jobs(sweep: Sweep, value: str, weights: str) -> list[Job]:
-    folder = sweep.point(value)
-    cfg = sweep.config_at(value)
-    identity = f'{weights} {config_sha256(cfg, ())}'
-    settings = ['--work-dir', folder, '--cfg-options', *sweep.settings(value)]
-    jobs, checkpoint = [], sweep.checkpoint
-    if sweep.trains:
-        command = _tool(sweep, 'train', [sweep.config], ['--resume', *settings])
-        jobs.append(Job(f'training with {sweep.key}={value}', command, folder / 'train.json', identity))
-        checkpoint = final_checkpoint(folder, cfg)
-    command = _tool(sweep, 'test', [sweep.config, checkpoint], ['--out', folder / 'results.json', *settings])
-    return [*jobs, Job(f'test with {sweep.key}={value}', command, folder / 'test.json', identity)]
-
-
-def _tool(sweep: Sweep, name: str, arguments: list[Any], options: list[Any]) -> tuple[str, ...]:
-    if sweep.processes == 1:
-        return python_tool(sweep.tools / f'{name}.py', *arguments, *options)
-    script = str(sweep.tools / f'dist_{name}.sh')
-    return ('bash', script, *map(str, arguments), str(sweep.processes), *map(str, options))
-
-
-def _rerank(sweep: Sweep, jobs: dict[str, Job]) -> None:
+def _rerank(sweep: Sweep, tests: dict[str, Step]) -> None:
     """Tests several k on one encoding, each pair scored once."""
     from stgt_mm.engine.cli import build_runner
 
-    started = time.monotonic()
-    numbers = {value: _parsed(sweep.key, value) for value in jobs}
+    numbers = {value: sweep.parsed(value) for value in tests}
     if any(not isinstance(number, int) for number in numbers.values()):
-        raise UserError(f'{RERANK_KEY}: whole numbers, not {", ".join(jobs)}.')
-    cfg = load_config(
-        sweep.config, parse_overrides([*sweep.options, f'{RERANK_KEY}={max(numbers.values())}'])
-    )
+        raise UserError(f'{RERANK_KEY}: whole numbers, not {", ".join(tests)}.')
+    largest = f'{RERANK_KEY}={max(numbers.values())}'
+    cfg = load_config(sweep.config, parse_overrides([*sweep.options, largest]))
     cfg.work_dir, cfg.launcher = str(sweep.folder / 'log'), 'none'
     cfg.resume, cfg.load_from, cfg.load_strict = False, str(sweep.checkpoint), True
     runner = build_runner(cfg)
@@ -209,7 +203,7 @@ def _rerank(sweep: Sweep, jobs: dict[str, Job]) -> None:
     runner.load_or_resume()
     split = loop.encode()
     found = loop.sweep_rerank_k(split, sorted(numbers.values()))
-    for value, job in jobs.items():
+    for value, test in tests.items():
         protocol = {
             **loop.protocol,
             'rerank_k': min(numbers[value], max(loop.protocol['videos'], loop.protocol['texts'])),
@@ -217,8 +211,4 @@ def _rerank(sweep: Sweep, jobs: dict[str, Job]) -> None:
             'checkpoint': str(sweep.checkpoint),
         }
         write_results(sweep.point(value) / 'results.json', found[numbers[value]], protocol)
-        job.finish((time.monotonic() - started) / len(jobs))
-
-
-def _parsed(key: str, value: str) -> Any:
-    return parse_overrides([f'{key}={value}'])[key]
+        write_marker(test.marker, test.made_from)

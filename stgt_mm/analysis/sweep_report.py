@@ -19,17 +19,9 @@ _WIDEST_RATIO = 20
 
 
 def choose_metrics(points: Sequence[dict[str, Any]], metrics: Sequence[str] | None = None) -> list[str]:
-    """Says which metrics to show.
+    """Says which metrics to show; None takes R@1 and R-mean of both directions.
 
-    Args:
-        points: From :func:`run_sweep`.
-        metrics: Wanted ones; None takes R@1 and R-mean of both directions.
-
-    Returns:
-        Keys that every point has.
-
-    Raises:
-        UserError: If one is not there.
+    Raises ``UserError`` if a point of :func:`run_sweep` lacks one.
     """
     known = [key for key in points[0]['metrics'] if all(key in point['metrics'] for point in points)]
     if metrics is None:
@@ -41,40 +33,17 @@ def choose_metrics(points: Sequence[dict[str, Any]], metrics: Sequence[str] | No
 
 
 def sweep_table(sweep: Sweep, points: Sequence[dict[str, Any]], metrics: Sequence[str]) -> str:
-    """Writes the sweep as a table; the paper's row stands below if the config names one that has numbers.
-
-    Args:
-        sweep: What was swept.
-        points: From :func:`run_sweep`.
-        metrics: Columns.
-
-    Returns:
-        Markdown.
-    """
+    """Writes a Markdown table; the paper's row stands below if the config names one that has numbers."""
     rows = [[point['value'], *(f'{point["metrics"][key]:.2f}' for key in metrics)] for point in points]
     paper = points[0].get('paper') or {}
-    cells = [_paper_value(paper, key) for key in metrics]
+    cells = [(paper.get(key.partition('/')[0]) or {}).get(key.partition('/')[2]) for key in metrics]
     if any(cell is not None for cell in cells):
         rows.append([f'paper ({paper.get("table") or paper["key"]})', *cells])
     return markdown_table([sweep.key.rpartition('.')[2], *metrics], rows)
 
 
-def _paper_value(paper: dict[str, Any], key: str) -> float | None:
-    direction, _, name = key.partition('/')
-    return (paper.get(direction) or {}).get(name)
-
-
 def write_sweep(sweep: Sweep, points: Sequence[dict[str, Any]], metrics: Sequence[str]) -> list[Path]:
-    """Writes ``sweep.json``, ``sweep.md`` and ``sweep.png``.
-
-    Args:
-        sweep: What was swept.
-        points: From :func:`run_sweep`.
-        metrics: What the table and the picture show; the JSON has everything.
-
-    Returns:
-        The files.
-    """
+    """Writes ``sweep.json`` with everything, ``sweep.md`` and ``sweep.png`` with ``metrics``."""
     files = [sweep.folder / f'sweep.{ending}' for ending in ('json', 'md', 'png')]
     content = {
         'key': sweep.key,
@@ -92,8 +61,7 @@ def write_sweep(sweep: Sweep, points: Sequence[dict[str, Any]], metrics: Sequenc
     panels: dict[str, dict[str, Any]] = {}
     for key in metrics:
         curve, _, panel = key.rpartition('/')
-        values = [point['metrics'][key] for point in points]
-        panels.setdefault(panel, {})[curve or key] = (places, values)
+        panels.setdefault(panel, {})[curve or key] = (places, [point['metrics'][key] for point in points])
     plot_panels(panels, files[2], sweep.key, ticks)
     return files
 

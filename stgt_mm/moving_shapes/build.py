@@ -1,8 +1,9 @@
-"""Renders the clips of a benchmark and writes them as the public sets are written."""
+"""Files of a benchmark: rendered clips, and annotations in the forms of the public sets."""
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from stgt_mm.datasets.readers.writer import write_video
-from stgt_mm.moving_shapes.choreography import choreograph
 from stgt_mm.moving_shapes.grammar import caption, questions
 from stgt_mm.moving_shapes.meaning import FAMILIES, level, reverse
+from stgt_mm.moving_shapes.motion import NUM_FRAMES, draw_tracks
 from stgt_mm.moving_shapes.render import RGB, background, render
 from stgt_mm.moving_shapes.sets import Benchmark, Clip
+from stgt_mm.progress import track
 
 FRAMES_PER_SECOND = 8
 SPECIAL_TOKENS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
@@ -28,7 +30,7 @@ def clip_frames(clip: Clip) -> np.ndarray:
     """
     look = np.random.default_rng([_LOOK_STREAM, clip.style])
     backdrop, shade = background(look), look.uniform(-14, 14, size=RGB.shape)
-    tracks = choreograph(clip.meaning, np.random.default_rng(clip.seed))
+    tracks = draw_tracks(clip.meaning, np.random.default_rng(clip.seed))
     return render(tracks, backdrop, shade)
 
 
@@ -38,30 +40,14 @@ def _render_one(clip: Clip, folder: Path) -> None:
     write_video(path, clip_frames(clip), fps=FRAMES_PER_SECOND, crf=18, preset='ultrafast', gop=1)
 
 
-def render_clips(
-    clips: list[Clip], folder: Path, jobs: int = 2, on_progress: Callable[[int], None] | None = None
-) -> None:
-    """Renders clips to ``folder/<video_id>.mp4``.
-
-    Args:
-        clips: What to render.
-        folder: Is made if it does not exist; files in it are overwritten.
-        jobs: Processes; 1 renders in this one. The files are the same whatever the number.
-        on_progress: Is called with the number of clips done so far.
-    """
+def render_clips(clips: list[Clip], folder: Path, jobs: int = 2) -> None:
+    """Renders clips to ``folder/<video_id>.mp4``, in ``jobs`` processes; their number changes no byte."""
     folder.mkdir(parents=True, exist_ok=True)
     work = partial(_render_one, folder=folder)
-    if jobs <= 1:
-        _drain(map(work, clips), on_progress)
-        return
-    with get_context('spawn').Pool(jobs) as pool:
-        _drain(pool.imap_unordered(work, clips, chunksize=32), on_progress)
-
-
-def _drain(results: Iterable[None], on_progress: Callable[[int], None] | None) -> None:
-    for done, _ in enumerate(results, start=1):
-        if on_progress:
-            on_progress(done)
+    with get_context('spawn').Pool(jobs) if jobs > 1 else nullcontext() as pool:
+        done = pool.imap_unordered(work, clips, chunksize=32) if pool else map(work, clips)
+        for _ in track(done, 'rendering clips', len(clips)):
+            pass
 
 
 def records(clip: Clip) -> list[dict]:
@@ -117,7 +103,7 @@ def msrvtt_annotation(benchmark: Benchmark) -> dict:
     for clip in benchmark.clips:
         if clip.split not in names:
             continue
-        seconds = 16 / FRAMES_PER_SECOND
+        seconds = NUM_FRAMES / FRAMES_PER_SECOND
         video = {'category': FAMILIES.index(clip.meaning.family), 'url': '', 'video_id': clip.video_id}
         video |= {'start time': 0.0, 'end time': seconds, 'split': names[clip.split], 'id': clip.number}
         videos.append(video)

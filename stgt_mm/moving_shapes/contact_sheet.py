@@ -21,13 +21,7 @@ def representative_clips(benchmark: Benchmark, count: int) -> list[Clip]:
 
 
 def draw_contact_sheet(benchmark: Benchmark, path: Path, count: int = 9) -> None:
-    """Writes a PNG with ``count`` test clips of all families, 8 frames each.
-
-    Args:
-        benchmark: Where the clips come from.
-        path: The PNG.
-        count: Number of rows.
-    """
+    """Writes a PNG of ``count`` rows: a test clip each, of all families in turn, 8 frames."""
     clips = representative_clips(benchmark, count)
     strips = [clip_frames(clip)[::2] for clip in clips]
     frames, height, width = strips[0].shape[:3]

@@ -4,11 +4,13 @@ A wording is chosen by a style number, decision by decision, so that two meaning
 differ in nothing but their facts.
 """
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from stgt_mm.moving_shapes.meaning import Look, Meaning
 
 _GO = ('moves', 'slides', 'travels', 'goes')
+_GO_PLURAL = ('move', 'slide', 'travel', 'go')
 _ACTION = {
     'swell': ('swells up and shrinks back', 'gets bigger for a moment', 'becomes big and then normal again'),
     'contract': (
@@ -19,7 +21,7 @@ _ACTION = {
     'vanish': ('vanishes and comes back', 'is gone for a moment', 'disappears and appears again'),
 }
 _HOP = ('hops {way} and back', 'jumps {way} and returns', 'darts {way} and comes back')
-_WAY = {
+_DIRECTION = {
     'left': ('left', 'to the left', 'leftwards'),
     'right': ('right', 'to the right', 'rightwards'),
     'up': ('up', 'to the top', 'upwards'),
@@ -39,130 +41,90 @@ _ORDER_ONE = (
 )
 _ORDER_TWO = ('first {a}, then {b}', '{a}, and then {b}', 'after {a}, {b}', '{a} before {b}')
 _DUO = (
-    '{actor} {act} while {still} stays still',
-    '{actor} {act} and {still} does not change',
-    '{actor} {act} beside {still} that rests',
+    '{act} while {still} stays still',
+    '{act} and {still} does not change',
+    '{act} beside {still} that rests',
 )
-_BIG = ('big', 'large')
-_SMALL = ('small', 'little')
+_MOVE = {
+    'steady': (' without stopping', ' in one go', ' steadily'),
+    'stop': (' and stops halfway', ' with a stop in between', ', pausing halfway'),
+}
+_TURN = ('and then turns {}', 'then {}', 'before it turns {}', 'and afterwards {}')
+_RECOLOUR = ('turns {}', 'changes its colour to {}', 'becomes {}', 'switches from {old} to {}')
+_PASS = {
+    'front': ('passing in front of', 'hiding', 'in front of'),
+    'behind': ('passing behind', 'hidden by', 'behind'),
+}
+_TOGETHER = ('', ' side by side', ' together')
+_SIZE = {'big': ('big', 'large'), 'small': ('small', 'little')}
 
 
+@dataclass(frozen=True)
 class Style:
-    """The wording of a caption: a number that settles every choice by its name.
+    """The wording of a caption: a number that settles every decision by its name."""
 
-    Args:
-        seed: Any integer; equal seeds give equal choices.
-    """
+    seed: int
 
-    def __init__(self, seed: int):
-        self.seed = seed
-
-    def pick(self, name: str, options: tuple[str, ...]) -> str:
-        """Returns one of ``options``; which one depends on the seed and ``name`` only."""
-        digest = blake2b(f'{self.seed}:{name}'.encode(), digest_size=4).digest()
+    def pick(self, decision: str, options: tuple[str, ...]) -> str:
+        """Returns one of ``options``; which one depends on the seed and ``decision`` only."""
+        digest = blake2b(f'{self.seed}:{decision}'.encode(), digest_size=4).digest()
         return options[int.from_bytes(digest, 'big') % len(options)]
 
 
 def _noun(look: Look, style: Style, plural: bool = False) -> str:
-    size = {'': '', 'small': style.pick('size', _SMALL), 'big': style.pick('size', _BIG)}[look.size]
-    shape = {'cross': 'crosses'}.get(look.shape, f'{look.shape}s') if plural else look.shape
-    return ' '.join(word for word in (size, look.colour, shape) if word)
+    size = f'{style.pick("size", _SIZE[look.size])} ' if look.size else ''
+    return f'{size}{look.colour} {_plural(look.shape) if plural else look.shape}'
 
 
-def _the(look: Look, style: Style) -> str:
+def _plural(shape: str) -> str:
+    return 'crosses' if shape == 'cross' else f'{shape}s'
+
+
+def _object(look: Look, style: Style) -> str:
     return f'{style.pick("article", ("a", "the"))} {_noun(look, style)}'
 
 
-def _way(direction: str, style: Style) -> str:
-    return style.pick('way', _WAY[direction])
+def _direction(direction: str, style: Style) -> str:
+    return style.pick('way', _DIRECTION[direction])
 
 
-def _do(action: str, style: Style) -> str:
-    if action in _WAY:
-        return style.pick('hop', _HOP).format(way=_way(action, style))
+def _undone_change(action: str, style: Style) -> str:
+    if action in _DIRECTION:
+        return style.pick('hop', _HOP).format(way=_direction(action, style))
     return style.pick('act', _ACTION[action])
 
 
-def _long_event(event: str, style: Style) -> str:
+def _lasting_change(event: str, style: Style) -> str:
     if event in _RESIZE:
         return style.pick('resize', _RESIZE[event])
-    return f'{style.pick("go", _GO)} {_way(event, style)}'
-
-
-def _move(meaning: Meaning, style: Style) -> str:
-    text = f'{_the(meaning.objects[0], style)} {_long_event(meaning.event[0], style)}'
-    if meaning.event[1] == 'steady':
-        return text + style.pick('steady', (' without stopping', ' in one go', ' steadily'))
-    return text + style.pick('stop', (' and stops halfway', ' with a stop in between', ', pausing halfway'))
-
-
-def _turn(meaning: Meaning, style: Style) -> str:
-    first, second = (_way(direction, style) for direction in meaning.event)
-    tail = style.pick('turn', ('and then turns {}', 'then {}', 'before it turns {}', 'and afterwards {}'))
-    return f'{_the(meaning.objects[0], style)} {style.pick("go", _GO)} {first} {tail.format(second)}'
-
-
-def _recolour(meaning: Meaning, style: Style) -> str:
-    old, new = meaning.objects[0], meaning.event[0]
-    change = style.pick(
-        'recolour', ('turns {}', 'changes its colour to {}', 'becomes {}', 'switches from {old} to {}')
-    )
-    return f'{_the(old, style)} {change.format(new, old=old.colour)}'
-
-
-def _order_one(meaning: Meaning, style: Style) -> str:
-    first, second = (_do(action, style) for action in meaning.event)
-    return style.pick('order', _ORDER_ONE).format(who=_the(meaning.objects[0], style), a=first, b=second)
-
-
-def _order_two(meaning: Meaning, style: Style) -> str:
-    first, second = (
-        f'{_the(look, style)} {_do(action, style)}' for look, action in zip(meaning.objects, meaning.event)
-    )
-    return style.pick('order', _ORDER_TWO).format(a=first, b=second)
-
-
-def _duo(meaning: Meaning, style: Style) -> str:
-    actor, still = (_the(look, style) for look in meaning.objects)
-    act = _long_event(meaning.event[0], style)
-    return style.pick('duo', _DUO).format(actor=actor, still=still, act=act)
-
-
-def _pass(meaning: Meaning, style: Style) -> str:
-    actor, still = (_the(look, style) for look in meaning.objects)
-    act = _long_event(meaning.event[0], style)
-    if meaning.event[1] == 'front':
-        return (
-            f'{actor} {act}, {style.pick("front", ("passing in front of", "hiding", "in front of"))} {still}'
-        )
-    return f'{actor} {act}, {style.pick("front", ("passing behind", "hidden by", "behind"))} {still}'
-
-
-def _number(meaning: Meaning, style: Style) -> str:
-    count, direction = meaning.event
-    go = style.pick('go', ('move', 'slide', 'travel', 'go'))
-    together = style.pick('together', ('', ' side by side', ' together'))
-    return f'{count} {_noun(meaning.objects[0], style, plural=True)} {go} {_way(direction, style)}{together}'
-
-
-_WRITERS = {
-    'move': _move,
-    'turn': _turn,
-    'recolour': _recolour,
-    'order_one': _order_one,
-    'order_two': _order_two,
-    'duo': _duo,
-    'pass': _pass,
-    'number': _number,
-}
+    return f'{style.pick("go", _GO)} {_direction(event, style)}'
 
 
 def caption(meaning: Meaning, seed: int) -> str:
     """Returns a caption of a meaning in the wording of style ``seed``, lower case."""
-    style = Style(seed)
-    if meaning.family == 'grow':
-        return f'{_the(meaning.objects[0], style)} {_long_event(meaning.event[0], style)}'
-    return _WRITERS[meaning.family](meaning, style)
+    style, event = Style(seed), meaning.event
+    if meaning.family == 'number':
+        group, go = _noun(meaning.objects[0], style, plural=True), style.pick('go', _GO_PLURAL)
+        return f'{event[0]} {group} {go} {_direction(event[1], style)}{style.pick("together", _TOGETHER)}'
+    objects = [_object(look, style) for look in meaning.objects]
+    if meaning.family in ('order_one', 'order_two'):
+        first, second = (_undone_change(action, style) for action in event)
+        if meaning.family == 'order_one':
+            return style.pick('order', _ORDER_ONE).format(who=objects[0], a=first, b=second)
+        return style.pick('order', _ORDER_TWO).format(a=f'{objects[0]} {first}', b=f'{objects[1]} {second}')
+    if meaning.family == 'recolour':
+        change = style.pick('recolour', _RECOLOUR).format(event[0], old=meaning.objects[0].colour)
+        return f'{objects[0]} {change}'
+    text = f'{objects[0]} {_lasting_change(event[0], style)}'
+    if meaning.family == 'move':
+        return text + style.pick(event[1], _MOVE[event[1]])
+    if meaning.family == 'turn':
+        return f'{text} {style.pick("turn", _TURN).format(_direction(event[1], style))}'
+    if meaning.family == 'pass':
+        return f'{text}, {style.pick("front", _PASS[event[1]])} {objects[1]}'
+    if meaning.family == 'duo':
+        return style.pick('duo', _DUO).format(act=text, still=objects[1])
+    return text
 
 
 def questions(meaning: Meaning) -> list[tuple[str, str]]:
@@ -170,35 +132,32 @@ def questions(meaning: Meaning) -> list[tuple[str, str]]:
     look, event = meaning.objects[0], meaning.event
     if meaning.family == 'number':
         return [
-            (f'how many {look.shape}s move' if look.shape != 'cross' else 'how many crosses move', event[0]),
+            (f'how many {_plural(look.shape)} move', event[0]),
             (f'in which direction do the {event[0]} objects move', event[1]),
         ]
     if meaning.family == 'recolour':
-        return [(f'what colour is the {look.shape} at first', look.colour),
-                (f'what colour is the {look.shape} in the end', event[0])]  # fmt: skip
+        asked = f'what colour is the {look.shape}'
+        return [(f'{asked} at first', look.colour), (f'{asked} in the end', event[0])]
     if meaning.family in ('order_one', 'order_two'):
         return _order_questions(meaning)
-    pairs = [(f'what colour is the {look.shape}', look.colour)]
+    colour = (f'what colour is the {look.shape}', look.colour)
     if event[0] in _RESIZE:
-        pairs.append((f'does the {look.colour} {look.shape} grow or shrink', event[0]))
-        return pairs + [(f'which shape {event[0]}s', look.shape)]
+        resized = (f'does the {look.colour} {look.shape} grow or shrink', event[0])
+        return [colour, resized, (f'which shape {event[0]}s', look.shape)]
+    asked = f'in which direction does the {look.shape} move'
     if meaning.family == 'turn':
-        pairs.append((f'in which direction does the {look.shape} move at first', event[0]))
-        pairs.append((f'in which direction does the {look.shape} move in the end', event[1]))
-        return pairs
-    pairs.append((f'in which direction does the {look.shape} move', event[0]))
-    return pairs + [(f'which shape moves {event[0]}', look.shape)]
+        return [colour, (f'{asked} at first', event[0]), (f'{asked} in the end', event[1])]
+    return [colour, (asked, event[0]), (f'which shape moves {event[0]}', look.shape)]
 
 
 def _order_questions(meaning: Meaning) -> list[tuple[str, str]]:
-    names = [f'hop {action}' if action in _WAY else action for action in meaning.event]
-    looks = meaning.objects
+    looks, (first, last) = meaning.objects, meaning.event
     if meaning.family == 'order_one':
-        subject = f'the {looks[0].colour} {looks[0].shape}'
-        first, last = meaning.event
-        return [(f'what does {subject} do first', first), (f'what does {subject} do last', last)]
+        asked = f'what does the {looks[0].colour} {looks[0].shape} do'
+        return [(f'{asked} first', first), (f'{asked} last', last)]
     one, other = sorted(look.shape for look in looks)
+    seen = f'hop {last}' if last in _DIRECTION else last
     return [
         (f'which shape does something first, the {one} or the {other}', looks[0].shape),
-        (f'what colour is the object that can be seen to {names[1]}', looks[1].colour),
+        (f'what colour is the object that can be seen to {seen}', looks[1].colour),
     ]

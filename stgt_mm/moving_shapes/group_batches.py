@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,17 +35,7 @@ class Curriculum:
             raise ValueError(f'curriculum group_fraction={self.group_fraction} is not between 0 and 1.')
 
     def select(self, records: Sequence[dict[str, Any]]) -> np.ndarray:
-        """Finds the easy records.
-
-        Args:
-            records: Records with ``key``.
-
-        Returns:
-            Their indices, int64.
-
-        Raises:
-            ValueError: If a record lacks the key.
-        """
+        """Returns the indices of the easy records, int64; ``ValueError`` if a record lacks the key."""
         easy = []
         for record in records:
             if self.key not in record:
@@ -60,24 +50,25 @@ class Curriculum:
 def batches_of_steps(
     curriculum: Sequence[Curriculum], epoch: int, per_epoch: int, max_epochs: int
 ) -> list[int]:
-    """Counts the batches of an epoch by step of the curriculum.
+    """Counts the batches of an epoch (from 0) by step of the curriculum.
 
-    Args:
-        curriculum: The steps, in the order of their ends.
-        epoch: From 0.
-        per_epoch: Batches an epoch.
-        max_epochs: Epochs of the training.
-
-    Returns:
-        A number a step and one for the batches of all records after them; their sum is ``per_epoch``.
+    One more number is for the batches of all records after the last step; the sum is ``per_epoch``.
     """
     ends = [round((step.until * max_epochs - epoch) * per_epoch) for step in curriculum]
     ends = [0, *(min(max(end, 0), per_epoch) for end in ends), per_epoch]
     return [after - before for before, after in pairwise(ends)]
 
 
+class Pool(NamedTuple):
+    """Records that the batches of a step of the curriculum are drawn from."""
+
+    records: np.ndarray  # their indices
+    groups_a_batch: int
+    distinct_videos: int
+
+
 class GroupPlan:
-    """What batches are made from.
+    """Groups and pools of records that batches are made from.
 
     Args:
         records: Records with ``video_id`` and, where they belong to a group, ``group``.
@@ -113,8 +104,7 @@ class GroupPlan:
         if group_fraction > 0 and self._groups(group_fraction) == 0:
             raise ValueError(
                 f'group_fraction={group_fraction} of a batch of {batch_size} is less than one group of '
-                f'{group_size}. '
-                'Raise batch_size or group_fraction, or set group_fraction=0.'
+                f'{group_size}. Raise batch_size or group_fraction, or set group_fraction=0.'
             )
         names: dict[Any, int] = {}
         self.videos: list[int] = []
@@ -122,14 +112,13 @@ class GroupPlan:
         for record in records:
             self.videos.append(names.setdefault(record['video_id'], len(names)))
             self.groups.append(record.get('group'))
-        self.pools: list[tuple[np.ndarray, int]] = []
+        self.pools: list[Pool] = []
         for step in curriculum:
             own = group_fraction if step.group_fraction is None else step.group_fraction
             self._add_pool(step.select(records), own, f'{step.key} <= {step.max_value}')
         self._add_pool(np.arange(len(records)), group_fraction, 'any value')
 
     def _add_pool(self, pool: np.ndarray, fraction: float, name: str) -> None:
-        """Adds a pool and how many groups of it a batch holds."""
         if not len(pool):
             raise ValueError(f'no record has {name}: raise max_value.')
         groups = self._groups(fraction)
@@ -138,20 +127,16 @@ class GroupPlan:
                 f'no two clips with {name} share a `group`, and group_fraction={fraction}. '
                 "Write 'group' into the records, or set group_fraction=0."
             )
-        self.pools.append((pool, groups))
+        distinct = len({self.videos[index] for index in pool.tolist()})
+        self.pools.append(Pool(pool, groups, distinct))
 
     def _groups(self, fraction: float) -> int:
         return int(fraction * self.batch_size / self.group_size + 1e-9)
 
     def chunks(self, pool: np.ndarray, rng: np.random.Generator) -> list[list[int]]:
-        """Cuts the groups of a pool into pieces of at most ``group_size`` different videos.
+        """Cuts the groups of a pool, in random order, into pieces of 2 to ``group_size`` different videos.
 
-        Args:
-            pool: Indices of records.
-            rng: Decides the order, and who stands together in a group larger than ``group_size``.
-
-        Returns:
-            Pieces of at least two records each, in random order.
+        ``rng`` also decides which records of a group larger than ``group_size`` stand together.
         """
         groups: dict[Any, list[int]] = {}
         taken: set[tuple[Any, int]] = set()
@@ -168,75 +153,51 @@ class GroupPlan:
 
 
 def plan_batches(plan: GroupPlan, counts: Sequence[int], rng: np.random.Generator) -> list[list[int]]:
-    """Makes the batches of an epoch.
+    """Makes the batches of an epoch, lists of ``plan.batch_size`` indices.
 
-    Args:
-        plan: What they are made from.
-        counts: Batches of each pool of the plan, one pool after the other (:func:`batches_of_steps`).
-        rng: Source of all draws.
-
-    Returns:
-        ``sum(counts)`` lists of ``plan.batch_size`` indices.
+    ``counts`` of them come from each pool of the plan, one pool after the other (:func:`batches_of_steps`).
     """
     batches: list[list[int]] = []
-    for (pool, groups), count in zip(plan.pools, counts, strict=True):
-        batches.extend(_fill(plan, pool, groups, count, rng))
+    for pool, count in zip(plan.pools, counts, strict=True):
+        if count < 1:
+            continue
+        pieces: list[list[int]] = []
+        groups = pool.groups_a_batch
+        while len(pieces) < count * groups:
+            pieces.extend(plan.chunks(pool.records, rng))
+        pieces = pieces[: count * groups]
+        # Singles are first the records that no group of the epoch uses.
+        used = {index for piece in pieces for index in piece}
+        singles = deque(index for index in rng.permutation(pool.records).tolist() if index not in used)
+        for step in range(count):
+            of_groups = [index for piece in pieces[step * groups : (step + 1) * groups] for index in piece]
+            batches.append(_fill(plan, pool, of_groups, singles, rng))
     return batches
 
 
 def _fill(
-    plan: GroupPlan, pool: np.ndarray, groups: int, count: int, rng: np.random.Generator
-) -> list[list[int]]:
-    """Batches from one pool: groups first, then singles of the records that no group has used."""
-    if count < 1:
-        return []
-    pieces: list[list[int]] = []
-    wanted = count * groups
-    while len(pieces) < wanted:
-        pieces.extend(plan.chunks(pool, rng))
-    used = {index for piece in pieces[:wanted] for index in piece}
-    singles = _Singles(plan, pool, used, rng)
-    batches = []
-    for step in range(count):
-        chosen = pieces[step * groups : (step + 1) * groups]
-        batch, videos = _join(plan, chosen)
-        singles.complete(batch, videos)
-        batches.append(batch)
-    return batches
+    plan: GroupPlan, pool: Pool, of_groups: list[int], singles: deque[int], rng: np.random.Generator
+) -> list[int]:
+    """Makes a batch of members of groups, each video once, then of singles; all records refill the singles.
 
-
-def _join(plan: GroupPlan, pieces: list[list[int]]) -> tuple[list[int], set[int]]:
-    """Puts pieces one behind the other, each video once."""
+    A single whose video is in the batch already waits for a later batch, unless no other video is left.
+    """
     batch: list[int] = []
     videos: set[int] = set()
-    for index in (index for piece in pieces for index in piece):
+    for index in of_groups:
         if plan.videos[index] not in videos:
             videos.add(plan.videos[index])
             batch.append(index)
-    return batch, videos
-
-
-class _Singles:
-    """An endless stream of records: first those not used in groups, then all, reshuffled each time."""
-
-    def __init__(self, plan: GroupPlan, pool: np.ndarray, used: set[int], rng: np.random.Generator) -> None:
-        self.plan = plan
-        self.pool = pool
-        self.rng = rng
-        self.distinct = len({plan.videos[index] for index in pool.tolist()})
-        self.queue = deque(index for index in rng.permutation(pool).tolist() if index not in used)
-
-    def complete(self, batch: list[int], videos: set[int]) -> None:
-        """Fills a batch; a video that is in it already waits for a later one, unless no other is left."""
-        waiting: list[int] = []
-        while len(batch) < self.plan.batch_size:
-            if not self.queue:
-                self.queue.extend(self.rng.permutation(self.pool).tolist())
-            index = self.queue.popleft()
-            video = self.plan.videos[index]
-            if video in videos and len(videos) < self.distinct:
-                waiting.append(index)
-                continue
-            videos.add(video)
-            batch.append(index)
-        self.queue.extendleft(reversed(waiting))
+    waiting: list[int] = []
+    while len(batch) < plan.batch_size:
+        if not singles:
+            singles.extend(rng.permutation(pool.records).tolist())
+        index = singles.popleft()
+        video = plan.videos[index]
+        if video in videos and len(videos) < pool.distinct_videos:
+            waiting.append(index)
+            continue
+        videos.add(video)
+        batch.append(index)
+    singles.extendleft(reversed(waiting))
+    return batch

@@ -1,4 +1,4 @@
-"""What a Moving Shapes clip says: its objects, what they do, and how one fact of it changes.
+"""Meanings of Moving Shapes clips: objects, what they do, and how one fact of them changes.
 
 A :class:`Meaning` is complete: the caption is written from it and the clip is drawn from it. Two clips
 with equal meanings have captions that are true of both.
@@ -13,18 +13,18 @@ SHAPES = ('circle', 'square', 'triangle', 'cross', 'ring')
 SIZES = ('small', 'big')
 DIRECTIONS = ('left', 'right', 'up', 'down')
 OPPOSITE = {'left': 'right', 'right': 'left', 'up': 'down', 'down': 'up', 'grow': 'shrink', 'shrink': 'grow'}
+OTHER_VALUE = {
+    'front': 'behind', 'behind': 'front', 'stop': 'steady', 'steady': 'stop', 'two': 'three', 'three': 'two',
+}  # fmt: skip
 ACTIONS = ('left', 'right', 'up', 'down', 'swell', 'contract', 'vanish')
-"""What an object does and undoes: it hops in a direction and back, swells, contracts, vanishes."""
+"""Actions that an object does and undoes: it hops in a direction and back, swells, contracts, vanishes."""
 
 FAMILIES = ('move', 'turn', 'grow', 'recolour', 'order_one', 'order_two', 'duo', 'pass', 'number')
-SINGLE_FAMILIES = ('move', 'turn', 'grow', 'recolour', 'order_one')
 ORDER_KINDS = ('direction', 'turn', 'grow', 'recolour', 'order_one', 'order_two')
 """Kinds of fact that no average over time can know."""
 STATE_KINDS = ('which', 'front', 'stop', 'number', 'size', 'colour', 'shape')
 """Kinds of fact that single frames, or their average, can tell."""
 KINDS = ORDER_KINDS + STATE_KINDS
-
-_DIRECTION_SLOT = {'move': 0, 'duo': 0, 'pass': 0, 'number': 1}
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,14 @@ def reverse(meaning: Meaning) -> Meaning:
         return replace(meaning, event=event[::-1])
     if family == 'order_two':
         return replace(meaning, objects=objects[::-1], event=event[::-1])
-    slot = _DIRECTION_SLOT.get(family, 0)
-    flipped = OPPOSITE[event[slot]]
-    return replace(meaning, event=event[:slot] + (flipped,) + event[slot + 1 :])
+    return replace(meaning, event=tuple(OPPOSITE.get(word, word) for word in event))
 
 
 def order_kind(meaning: Meaning) -> str:
     """Returns which of :data:`ORDER_KINDS` tells the meaning from its reverse."""
     if meaning.family in ('turn', 'recolour', 'order_one', 'order_two'):
         return meaning.family
-    is_size = meaning.event[0] in ('grow', 'shrink')
-    return 'grow' if is_size else 'direction'
+    return 'grow' if meaning.event[0] in ('grow', 'shrink') else 'direction'
 
 
 def level(meaning: Meaning) -> int:
@@ -117,44 +114,25 @@ def kinds_of(meaning: Meaning) -> tuple[str, ...]:
 
 
 def change_fact(meaning: Meaning, kind: str, rng: np.random.Generator) -> Meaning:
-    """Changes one fact of a meaning.
+    """Changes the fact of a kind that is in ``kinds_of(meaning)``.
 
-    Args:
-        meaning: The true meaning.
-        kind: One of ``kinds_of(meaning)``. A kind of :data:`ORDER_KINDS` gives the reverse, because only
-            a clip and its reverse show the same frames.
-        rng: Chooses the object, and the new colour or shape.
-
-    Returns:
-        The changed meaning.
-
-    Raises:
-        ValueError: If the meaning has no fact of that kind.
+    A kind of :data:`ORDER_KINDS` gives the reverse, because only a clip and its reverse show the same frames.
     """
     if kind not in kinds_of(meaning):
         raise ValueError(f'{meaning.key()} has no fact of kind {kind!r}; it has {kinds_of(meaning)}')
-    event = meaning.event
     if kind in ORDER_KINDS:
         return reverse(meaning)
     if kind == 'which':
         return replace(meaning, objects=meaning.objects[::-1])
-    if kind == 'front':
-        return replace(meaning, event=(event[0], 'behind' if event[1] == 'front' else 'front'))
-    if kind == 'stop':
-        return replace(meaning, event=(event[0], 'steady' if event[1] == 'stop' else 'stop'))
-    if kind == 'number':
-        return replace(meaning, event=('three' if event[0] == 'two' else 'two', event[1]))
-    return _change_look(meaning, kind, rng)
-
-
-def _change_look(meaning: Meaning, kind: str, rng) -> Meaning:
+    if kind in ('front', 'stop', 'number'):
+        return replace(meaning, event=tuple(OTHER_VALUE.get(word, word) for word in meaning.event))
     looks = list(meaning.objects)
     index = int(rng.integers(len(looks)))
     if kind == 'size':
-        looks[index] = replace(looks[index], size='big' if looks[index].size == 'small' else 'small')
-        return replace(meaning, objects=tuple(looks))
-    words = COLOURS if kind == 'colour' else SHAPES
-    used = {getattr(look, kind) for look in looks}
-    free = [word for word in words if word not in used]
-    looks[index] = replace(looks[index], **{kind: free[int(rng.integers(len(free)))]})
+        value = 'big' if looks[index].size == 'small' else 'small'
+    else:
+        used = {getattr(look, kind) for look in looks}
+        free = [word for word in (COLOURS if kind == 'colour' else SHAPES) if word not in used]
+        value = free[int(rng.integers(len(free)))]
+    looks[index] = replace(looks[index], **{kind: value})
     return replace(meaning, objects=tuple(looks))

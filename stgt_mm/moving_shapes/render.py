@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stgt_mm.moving_shapes.choreography import FRAME_SIZE, Track
+from stgt_mm.moving_shapes.motion import FRAME_SIZE, Track
 
 RGB = np.array(
     [[214, 40, 40], [40, 168, 60], [48, 84, 224], [236, 208, 48], [164, 60, 196], [240, 240, 240]], np.float32
@@ -63,15 +63,15 @@ def opacity(track: Track) -> np.ndarray:
 
 
 def render(tracks: list[Track], backdrop: np.ndarray, shade: np.ndarray) -> np.ndarray:
-    """Draws a clip.
+    """Draws a clip, uint8, shape (T, H, W, 3); a track hides those before it in the list.
 
     Args:
-        tracks: Objects of T frames each; a later one hides an earlier one.
+        tracks: Objects of T frames each.
         backdrop: Background, shape (H, W, 3), in [0, 255].
-        shade: What is added to each colour of :data:`RGB` in this clip, shape (6, 3).
+        shade: Added to each colour of :data:`RGB` in this clip, shape (6, 3).
 
     Returns:
-        Frames, uint8, shape (T, H, W, 3).
+        The frames.
     """
     palette = RGB + shade.astype(np.float32)
     frames = np.repeat(backdrop[None], len(tracks[0].radius), axis=0)

@@ -1,4 +1,4 @@
-"""The sets of the benchmark as plain lists: which clips there are and what is asked of them.
+"""Sets of the benchmark as plain lists: its clips and what is asked of them.
 
 Everything here is a function of one seed and happens in one process; rendering a clip needs only its
 :class:`Clip`, so it can happen anywhere.
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stgt_mm.moving_shapes.grammar import caption
-from stgt_mm.moving_shapes.meaning import FAMILIES, Meaning, change_fact, kinds_of, reverse
+from stgt_mm.moving_shapes.meaning import FAMILIES, Meaning, change_fact, kinds_of
 from stgt_mm.moving_shapes.splits import SPLITS, draw_distinct, draw_group, draw_meaning
 
 GROUP_SIZE = 4
@@ -32,23 +32,14 @@ ONE_FACT_SHARES = {
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip before it is drawn.
-
-    Attributes:
-        number: Names the file and the video id, ``video<number>``.
-        split: 'train', 'val', 'test' or 'extra' (rendered for ``one_fact`` only; of test meanings).
-        group: Clips of one group share background, shades and wording.
-        meaning: What is shown.
-        style: Wording of the caption.
-        seed: Of all that the meaning leaves open.
-    """
+    """A clip before it is drawn."""
 
     number: int
-    split: str
-    group: int
+    split: str  # 'train', 'val', 'test' or 'extra' (rendered for ``one_fact`` only; of test meanings)
+    group: int  # clips of one group share background, shades and wording
     meaning: Meaning
-    style: int
-    seed: int
+    style: int  # wording of the caption
+    seed: int  # of all that the meaning leaves open
 
     @property
     def video_id(self) -> str:
@@ -68,12 +59,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """All clips and the triples of the two hard sets.
+    """All clips, in order of their number, and the two hard sets.
 
-    Attributes:
-        clips: In order of their number.
-        backwards: Indices into ``clips``: test clips to be shown in both directions.
-        one_fact: Triples (index into ``clips``, kind, the meaning with that fact changed).
+    ``backwards`` holds indices into ``clips`` of test clips to be shown in both directions; ``one_fact``
+    triples (index into ``clips``, kind of fact, the meaning with that fact changed).
     """
 
     clips: list[Clip] = field(default_factory=list)
@@ -99,17 +88,17 @@ def apportion(total: int, shares: dict[str, float]) -> dict[str, int]:
 def make_benchmark(
     seed: int = 0, train: int = 8000, val: int = 240, test: int = 500, one_fact: int = 1000
 ) -> Benchmark:
-    """Draws the benchmark.
+    """Draws the benchmark, without rendering it; equal seeds give equal benchmarks, to the byte.
 
     Args:
-        seed: Equal seeds give equal benchmarks, to the byte.
+        seed: Of all draws.
         train: Training clips, a multiple of 4 (groups of 4).
         val: Validation clips, all different in meaning.
         test: Test clips, all different in meaning.
         one_fact: Triples of a clip, its caption and a caption with one fact changed.
 
     Returns:
-        All clips and what is asked about them; nothing is rendered.
+        The benchmark.
 
     Raises:
         ValueError: If a number is not positive, ``train`` is not a multiple of 4, or a split has too few
@@ -129,9 +118,7 @@ def make_benchmark(
         for meaning in draw_distinct(rng, apportion(count, TEST_SHARES), split):
             _append(benchmark, [meaning], split, rng)
     tests = [index for index, clip in enumerate(benchmark.clips) if clip.split == 'test']
-    benchmark.backwards.extend(
-        index for index in tests if reverse(benchmark.clips[index].meaning) != benchmark.clips[index].meaning
-    )
+    benchmark.backwards.extend(tests)  # each differs from its reverse
     _fill_one_fact(benchmark, tests, apportion(one_fact, ONE_FACT_SHARES), rngs[3])
     return benchmark
 

@@ -1,4 +1,4 @@
-"""Which meanings belong to training, validation and test, and how they are drawn.
+"""Splits of all meanings into training, validation and test, and draws from them.
 
 The rule: number the colours, shapes and sizes; a look has the number ``colour + 2 * shape + size``; a
 meaning has the sum over its looks plus the number of its family plus that of its event (for ``recolour``
@@ -6,6 +6,8 @@ both colours count), modulo 6. Remainder 0 is test, 1 is validation, the rest is
 of the test split never occurs in training, whatever the words, while each of its colours, shapes and events
 does, in other company. A meaning, its reverse and its swap of roles share a remainder.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from stgt_mm.moving_shapes.meaning import (
     DIRECTIONS,
     FAMILIES,
     OPPOSITE,
+    OTHER_VALUE,
     SHAPES,
     SIZES,
     Look,
@@ -85,16 +88,7 @@ def _draw_event(rng: np.random.Generator, family: str, looks: tuple[Look, ...]) 
 
 
 def draw_meaning(rng: np.random.Generator, family: str, split: str) -> Meaning:
-    """Draws a meaning of one family that belongs to a split.
-
-    Args:
-        rng: Source of randomness.
-        family: One of :data:`~stgt_mm.moving_shapes.meaning.FAMILIES`.
-        split: 'train', 'val' or 'test'.
-
-    Returns:
-        The meaning.
-    """
+    """Draws a meaning of one family that belongs to a split."""
     count = 2 if family in ('order_two', 'duo', 'pass') else 1
     while True:
         looks = _draw_looks(rng, count, sized=family in SIZED)
@@ -104,19 +98,7 @@ def draw_meaning(rng: np.random.Generator, family: str, split: str) -> Meaning:
 
 
 def draw_distinct(rng: np.random.Generator, counts: dict[str, int], split: str) -> list[Meaning]:
-    """Draws meanings that all differ.
-
-    Args:
-        rng: Source of randomness.
-        counts: How many of each family.
-        split: 'train', 'val' or 'test'.
-
-    Returns:
-        The meanings, family by family.
-
-    Raises:
-        ValueError: If a family does not have that many meanings in the split.
-    """
+    """Draws so many meanings of each family, all different; ``ValueError`` if a family has not as many."""
     meanings: dict[str, Meaning] = {}
     for family, count in counts.items():
         wanted, misses = len(meanings) + count, 0
@@ -139,30 +121,24 @@ def draw_group(rng: np.random.Generator, family: str, split: str) -> list[Meanin
     """
     while True:
         base = draw_meaning(rng, family, split)
-        group = [base, reverse(base)]
-        other = _second_value(rng, base)
-        group += [other, reverse(other)]
+        other = _change_second_fact(rng, base)
+        group = [base, reverse(base), other, reverse(other)]
         if len({meaning.key() for meaning in group}) == 4 and all(split_of(m) == split for m in group):
             return group
 
 
-def _second_value(rng: np.random.Generator, base: Meaning) -> Meaning:
+def _change_second_fact(rng: np.random.Generator, base: Meaning) -> Meaning:
     family, looks, event = base.family, base.objects, base.event
-    if family == 'move':
-        return Meaning(family, looks, (event[0], 'steady' if event[1] == 'stop' else 'stop'))
+    if family in ('move', 'pass', 'number'):
+        return replace(base, event=tuple(OTHER_VALUE.get(word, word) for word in event))
     if family == 'turn':
         swapped, mirrored = event[::-1], (event[0], OPPOSITE[event[1]])
-        return Meaning(family, looks, swapped if rng.random() < 0.5 else mirrored)
+        return replace(base, event=swapped if rng.random() < 0.5 else mirrored)
     if family == 'grow':
         colour = _pick(rng, [colour for colour in COLOURS if colour != looks[0].colour])
-        return Meaning(family, (Look(colour, looks[0].shape),), event)
+        return replace(base, objects=(Look(colour, looks[0].shape),))
     if family == 'order_one':
-        third = _pick(rng, [action for action in ACTIONS if action not in event])
-        return Meaning(family, looks, (event[0], third))
+        return replace(base, event=(event[0], _pick(rng, [word for word in ACTIONS if word not in event])))
     if family == 'recolour':
-        return Meaning(family, looks, (_pick(rng, [c for c in COLOURS if c != event[0]]),))
-    if family == 'pass':
-        return Meaning(family, looks, (event[0], 'behind' if event[1] == 'front' else 'front'))
-    if family == 'number':
-        return Meaning(family, looks, ('three' if event[0] == 'two' else 'two', event[1]))
-    return Meaning(family, looks[::-1], event)
+        return replace(base, event=(_pick(rng, [colour for colour in COLOURS if colour != event[0]]),))
+    return replace(base, objects=looks[::-1])

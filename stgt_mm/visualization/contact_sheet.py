@@ -19,22 +19,10 @@ def contact_sheet(
     frame_width: int = 160,
     font_size: int = 14,
 ) -> Path:
-    """Draws clips as rows of frames with their captions.
+    """Draws clips, uint8, shape (T, 3, H, W) each, as rows of frames with a text below, into a picture file.
 
-    Small frames are enlarged without smoothing, so that what is seen is what the model gets.
-
-    Args:
-        clips: n clips, uint8, shape (T, 3, H, W); T, H and W may differ.
-        texts: n texts; line breaks are kept, long lines wrapped.
-        path: Picture to write; its folder is made.
-        frame_width: Pixels of a frame on the sheet.
-        font_size: Pixels of a letter.
-
-    Returns:
-        ``path``.
-
-    Raises:
-        ValueError: If the numbers differ, there is nothing to draw, or a clip is not uint8 (T, 3, H, W).
+    Small frames are enlarged without smoothing, so that what is seen is what the model gets. Sizes are in
+    pixels. Line breaks of the texts are kept, long lines are wrapped.
     """
     if len(clips) != len(texts) or not clips:
         raise ValueError(f'{len(clips)} clips and {len(texts)} texts: give as many, and at least one.')
@@ -42,20 +30,19 @@ def contact_sheet(
     frames = [_frames(clip, frame_width) for clip in clips]
     width = max(sum(frame.width + 2 for frame in row) for row in frames) + 2 * MARGIN
     columns = max(20, int((width - 2 * MARGIN) / (0.55 * font_size)))
-    words = [_wrap(text, columns) for text in texts]
+    words = [
+        [part for row in text.split('\n') for part in textwrap.wrap(row, columns) or ['']] for text in texts
+    ]
     line = round(font_size * LINE)
     heights = [row[0].height + MARGIN // 2 + line * len(text) + MARGIN for row, text in zip(frames, words)]
     sheet = Image.new('RGB', (width, sum(heights) + MARGIN), 'white')
     draw = ImageDraw.Draw(sheet)
     top = MARGIN
     for row, text, height in zip(frames, words, heights, strict=True):
-        left = MARGIN
-        for frame in row:
-            sheet.paste(frame, (left, top))
-            left += frame.width + 2
-        draw.text(
-            (MARGIN, top + row[0].height + MARGIN // 2), '\n'.join(text), fill='black', font=font, spacing=2
-        )
+        for place, frame in enumerate(row):
+            sheet.paste(frame, (MARGIN + place * (frame.width + 2), top))
+        below = top + row[0].height + MARGIN // 2
+        draw.text((MARGIN, below), '\n'.join(text), fill='black', font=font, spacing=2)
         top += height
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +59,3 @@ def _frames(clip: Tensor | np.ndarray, width: int) -> list[Image.Image]:
     enlarge = width > array.shape[3]
     method = Image.Resampling.NEAREST if enlarge else Image.Resampling.BICUBIC
     return [picture.resize((width, height), method) for picture in pictures]
-
-
-def _wrap(text: str, columns: int) -> list[str]:
-    return [part for line in text.split('\n') for part in (textwrap.wrap(line, columns) or [''])]

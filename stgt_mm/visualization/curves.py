@@ -13,20 +13,9 @@ RECALL_KEYS = ('t2v/Rmean', 'v2t/Rmean', 't2v/R1', 'v2t/R1', 'sim_t2v/R1', 'sim_
 def plot_curves(
     series: Series, path: str | Path, title: str = '', xlabel: str = 'step', ylabel: str = ''
 ) -> Path:
-    """Draws curves into a PNG file, without a display.
+    """Draws curves, by name equally many x and y values, into a PNG file without a display.
 
-    Args:
-        series: For each name the x and the y values, equally many.
-        path: File to write; folders are made.
-        title: Above the picture.
-        xlabel: Below the x axis.
-        ylabel: Beside the y axis.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: If there is no curve or one has unequal numbers of x and y.
+    Raises ``ValueError`` if there is no curve or one has unequal numbers of x and y.
     """
     if not series:
         raise ValueError(f'no curve to draw into {path}: the log holds none of the asked-for values.')
@@ -44,19 +33,10 @@ def plot_panels(
     xlabel: str = 'step',
     ticks: Mapping[float, str] | None = None,
 ) -> Path:
-    """Draws panels of curves into a PNG file; a name has the same colour in all of them.
+    """Draws panels of curves by title into a PNG file; a name has the same colour in all of them.
 
-    Args:
-        panels: For each panel, by its title, the curves as for :func:`plot_curves`.
-        path: File to write; folders are made.
-        xlabel: Below the x axes.
-        ticks: Words at places of the x axes, instead of numbers.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: If there is no panel, or one without a curve.
+    ``ticks`` are words at places of the x axes, instead of numbers. Raises ``ValueError`` if there is no
+    panel, or one without a curve.
     """
     if not panels or not all(panels.values()):
         raise ValueError(f'no curve to draw into {path}: every panel needs one.')
@@ -65,8 +45,8 @@ def plot_panels(
     rows = -(-len(panels) // columns)
     figure = new_figure(5.5 * columns, 3.4 * rows)
     axes = None
-    for place, (title, series) in enumerate(panels.items()):
-        axes = figure.add_subplot(rows, columns, place + 1, sharex=axes)
+    for place, (title, series) in enumerate(panels.items(), 1):
+        axes = figure.add_subplot(rows, columns, place, sharex=axes)
         _draw(axes, series, {name: f'C{names.index(name) % 10}' for name in series})
         axes.set(title=title, xlabel=xlabel)
         if ticks is not None:
@@ -77,15 +57,7 @@ def plot_panels(
 
 
 def new_figure(width: float, height: float) -> Any:
-    """Makes an empty figure that needs no display.
-
-    Args:
-        width: In inches of 120 pixels.
-        height: In inches.
-
-    Returns:
-        A matplotlib figure.
-    """
+    """Makes an empty matplotlib figure, sized in inches of 120 pixels, that needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -95,18 +67,7 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: str | Path) -> Path:
-    """Writes a figure as PNG.
-
-    Args:
-        figure: A matplotlib figure.
-        path: File to write; folders are made.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: If the name has an ending other than ``.png``.
-    """
+    """Writes a matplotlib figure as PNG; ``ValueError`` if the name has an ending other than ``.png``."""
     path = Path(path)
     if path.suffix.lower() != '.png':
         raise ValueError(f"'{path}': pictures are PNG files, call it '{path.with_suffix('.png')}'.")
@@ -120,9 +81,8 @@ def _draw(axes: Any, series: Series, colours: Mapping[str, str] | None = None) -
         if len(x) != len(y):
             raise ValueError(f"curve '{name}' has {len(x)} x values and {len(y)} y values.")
         colour = None if colours is None else colours[name]
-        axes.plot(
-            x, y, label=name, color=colour, marker='o' if len(x) < 30 else None, markersize=3, linewidth=1.2
-        )
+        marker = 'o' if len(x) < 30 else None
+        axes.plot(x, y, label=name, color=colour, marker=marker, markersize=3, linewidth=1.2)
     axes.grid(alpha=0.3)
 
 
@@ -152,36 +112,25 @@ def read_scalars(path: str | Path) -> dict[str, tuple[list[float], list[float]]]
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:
-    """Smooths a curve with the mean over the values up to each point.
-
-    Args:
-        values: The curve.
-        window: Values of a mean; fewer at the beginning.
-
-    Returns:
-        As many values.
-    """
-    means = []
-    for end in range(1, len(values) + 1):
-        part = values[max(0, end - window) : end]
-        means.append(sum(part) / len(part))
-    return means
+    """Smooths a curve with the mean over the last ``window`` values up to each point."""
+    parts = [values[max(0, end - window) : end] for end in range(1, len(values) + 1)]
+    return [sum(part) / len(part) for part in parts]
 
 
 def plot_run(scalars: str | Path, folder: str | Path) -> list[Path]:
-    """Draws the loss curves (a running mean over a percent of the run) and the recall curves of a run.
+    """Draws ``loss.png`` (a running mean over a percent of the run) and ``recall.png`` of a run.
 
     Args:
         scalars: The run's ``metrics.jsonl`` or ``scalars.json``.
-        folder: Where to put ``loss.png`` and ``recall.png``; a kind that was not logged is left out.
+        folder: Where to put the pictures.
 
     Returns:
-        The files written.
+        The files written; a kind of values that was not logged has none.
     """
     logged = read_scalars(scalars)
-    names = [name for name in sorted(logged) if name == 'loss' or name.startswith('loss_')]
-    window = max(1, max((len(logged[name][0]) for name in names), default=0) // 100)
-    losses = {name: (logged[name][0], running_mean(logged[name][1], window)) for name in names}
+    losses = {name: logged[name] for name in sorted(logged) if name == 'loss' or name.startswith('loss_')}
+    window = max(1, max((len(steps) for steps, _ in losses.values()), default=0) // 100)
+    losses = {name: (steps, running_mean(values, window)) for name, (steps, values) in losses.items()}
     recalls = {name: logged[name] for name in RECALL_KEYS if name in logged}
     files = []
     if losses:

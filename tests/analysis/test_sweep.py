@@ -1,9 +1,12 @@
 import dataclasses
 import json
+import os
+import signal
+import threading
+import time
 
 import pytest
 from command_line import ROOT, run_here
-from stand_in_tools import make_tools
 
 from stgt_mm.analysis.sweep import FIGURES, Sweep, run_sweep
 from stgt_mm.analysis.sweep_report import choose_metrics, sweep_table, write_sweep
@@ -12,23 +15,39 @@ from stgt_mm.errors import UserError
 
 CONFIG = str(ROOT / 'configs/moving_shapes/stgt_tiny.py')
 H = 'model.neck.test_similarity_threshold'
+# Quick stand-ins for tools/train.py and tools/test.py: their numbers follow from their options.
+OPTIONS = "import json, pathlib, sys\noptions = dict(arg.split('=', 1) for arg in sys.argv if '=' in arg)\n"
+TRAIN = """
+folder = pathlib.Path(sys.argv[sys.argv.index('--work-dir') + 1])
+with open(folder.parent / 'trained.txt', 'a') as file:
+    file.write(f'{folder.name}\\n')
+"""
+TEST = """
+h = float(options.get('model.neck.test_similarity_threshold', 0.5))
+if h == 0.7:
+    sys.exit('the reason')
+names = ('t2v/R1', 't2v/Rmean', 'v2t/Rmean', 'backwards/accuracy', 'one_fact/turn')
+paper = {'key': 'row', 'table': 'Table 2', 't2v': {'Rmean': 49.67}}
+result = {'metrics': {name: 100 * h + 1 for name in names}, 'protocol': {}, 'paper': paper}
+pathlib.Path(sys.argv[sys.argv.index('--out') + 1]).write_text(json.dumps(result))
+"""
 
 
 @pytest.fixture
 def sweep(tmp_path):
     checkpoint = tmp_path / 'weights.pth'
     checkpoint.write_bytes(b'weights')
-    tools = make_tools(tmp_path / 'tools')
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    (tools / 'train.py').write_text(OPTIONS + TRAIN)
+    (tools / 'test.py').write_text(OPTIONS + TEST)
     return Sweep(CONFIG, H, ('0.1', '0.3', '0.9'), checkpoint, False, tmp_path / 'out', (), 1, tools)
 
 
 def test_a_sweep_tests_each_value_once(sweep, capsys):
     points = run_sweep(sweep)
-    assert [(point['value'], point['metrics']['t2v/R1']) for point in points] == [
-        (0.1, 11),
-        (0.3, 31),
-        (0.9, 91),
-    ]
+    found = [(point['value'], point['metrics']['t2v/R1']) for point in points]
+    assert found == [(0.1, 11), (0.3, 31), (0.9, 91)]
     assert '3 values, 0 done before' in capsys.readouterr().out
     times = {file: file.stat().st_mtime_ns for file in sweep.folder.rglob('results.json')}
     more = dataclasses.replace(sweep, values=('0.1', '0.5', '0.9'))
@@ -38,6 +57,32 @@ def test_a_sweep_tests_each_value_once(sweep, capsys):
     sweep.checkpoint.write_bytes(b'others')
     run_sweep(more)
     assert '3 values, 0 done before' in capsys.readouterr().out
+
+
+def test_a_failure_shows_the_end_of_its_log_and_what_is_done_stays_done(sweep, capsys):
+    broken = dataclasses.replace(sweep, values=('0.1', '0.7', '0.9'))
+    for done in (0, 1):
+        with pytest.raises(UserError, match=r'=0\.7 ended with status 1\. The end of (.|\n)*  the reason'):
+            run_sweep(broken)
+        assert f'3 values, {done} done before' in capsys.readouterr().out
+    assert '$ ' in (sweep.point('0.7') / 'test.log').read_text() and not sweep.point('0.9').exists()
+
+
+def test_an_interruption_stops_the_command(sweep):
+    (sweep.tools / 'test.py').write_text('import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(300)')
+    log = sweep.point('0.1') / 'test.log'
+
+    def interrupt():
+        while not log.is_file() or len(log.read_text().splitlines()) < 2:
+            time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(UserError, match='same command goes on'):
+        run_sweep(sweep)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(log.read_text().splitlines()[1]), 0)
+    assert not (sweep.point('0.1') / 'test.json').exists()
 
 
 def test_a_sweep_is_written_with_the_row_of_the_paper(sweep):

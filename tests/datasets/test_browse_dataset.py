@@ -1,33 +1,21 @@
 import json
 import os
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command_line import ROOT, run_here
 from PIL import Image
 
 from stgt_mm.datasets import RetrievalDataset
 from stgt_mm.datasets.readers import write_video
 from stgt_mm.visualization.contact_sheet import contact_sheet
 
-ROOT = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get('STGT_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Runs a command of the repository in this process: (exit status, stdout, stderr)."""
-
-    def call(tool, *arguments):
-        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
-        return stop.value.code, *capsys.readouterr()
-
-    return call
+needs_files = pytest.mark.skipif(
+    not (SHARED / 'videos.json').is_file(), reason=f'REAL VIDEOS ABSENT: no {SHARED}/videos.json'
+)
 
 
 def test_sheet_shows_frames_and_text(tmp_path):
@@ -44,55 +32,40 @@ def test_sheet_shows_frames_and_text(tmp_path):
         contact_sheet([clip.float()], ['a'], tmp_path / 's.png')
 
 
-def test_commands_from_csv_to_sheet(tmp_path, run):
+def test_commands_from_csv_to_sheet(tmp_path, capsys):
     for clip in range(2):
         frames = np.full((6, 32, 32, 3), 40 + 100 * clip, dtype=np.uint8)
         write_video(tmp_path / f'v{clip}.mp4', frames, 6)
     (tmp_path / 'c.csv').write_text('video,caption\nv0.mp4,dark\nv1.mp4,light\nv1.mp4,bright\n')
     annotations = tmp_path / 'a.jsonl'
-    status, out_text, err = run(
-        'dataset_converters/custom.py', tmp_path / 'c.csv', annotations, '--video-root', tmp_path
-    )
-    assert status == 0 and 'Wrote 3 captions of 2 videos' in out_text, err
-    pipeline = [
-        {'type': 'LoadVideo', 'num_frames': 3},
-        {'type': 'Resize', 'size': 16},
-        {'type': 'PackVideoText'},
-    ]
+    convert = ['dataset_converters/custom.py', tmp_path / 'c.csv', annotations, '--video-root']
+    assert run_here(*convert, tmp_path) == 0
+    assert 'Wrote 3 captions of 2 videos' in capsys.readouterr().out
+    loading = {'type': 'LoadVideo', 'num_frames': 3}
+    pipeline = [loading, {'type': 'Resize', 'size': 16}, {'type': 'PackVideoText'}]
     dataset = {'type': 'RetrievalDataset', 'ann_file': str(annotations), 'video_root': str(tmp_path)}
     config = tmp_path / 'config.py'
     config.write_text(f'test_dataloader = { ({"dataset": {**dataset, "pipeline": pipeline}})!r}\n')
     tool, out = 'visualization/browse_dataset.py', tmp_path / 'sheet.png'
-    status, out_text, err = run(tool, config, '--split', 'test', '--out', out)
-    assert status == 0 and '2 of 2 test clips' in out_text, err
+    assert run_here(tool, config, '--split', 'test', '--out', out) == 0
+    assert '2 of 2 test clips' in capsys.readouterr().out
     left = np.asarray(Image.open(out))[20, 20]
     assert abs(int(left[0]) - 40) < 8
-    status, out_text, err = run(tool, config, '--split', 'val')
-    assert status == 2 and 'no val_dataloader' in err
-    status, out_text, err = run(
-        'dataset_converters/custom.py',
-        tmp_path / 'c.csv',
-        annotations,
-        '--video-root',
-        ROOT / 'docs',
-    )
-    assert status == 2 and 'none of the 2 videos' in err
+    assert run_here(tool, config, '--split', 'val') == 2
+    assert 'no val_dataloader' in capsys.readouterr().err
+    assert run_here(*convert, ROOT / 'docs') == 2
+    assert 'none of the 2 videos' in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    not (SHARED / 'videos.json').is_file(), reason=f'REAL VIDEOS ABSENT: no {SHARED}/videos.json'
-)
+@needs_files
 def test_damaged_real_files_give_frames_or_a_reason(tmp_path):
     listed = json.loads((SHARED / 'videos.json').read_text())
     damaged = [entry for entry in listed if entry['role'] == 'robustness']
     path = tmp_path / 'a.jsonl'
     rows = [{'video': entry['file'], 'video_id': entry['file'], 'text': 'unknown'} for entry in damaged]
     path.write_text('\n'.join(json.dumps(row) for row in rows))
-    pipeline = [
-        {'type': 'LoadVideo', 'num_frames': 8},
-        {'type': 'Resize', 'size': 32},
-        {'type': 'PackVideoText'},
-    ]
+    loading = {'type': 'LoadVideo', 'num_frames': 8}
+    pipeline = [loading, {'type': 'Resize', 'size': 32}, {'type': 'PackVideoText'}]
     data = RetrievalDataset(path, SHARED / 'videos', pipeline, collect_broken=True)
     broken = set()
     for index, entry in enumerate(damaged):
@@ -106,18 +79,3 @@ def test_damaged_real_files_give_frames_or_a_reason(tmp_path):
         assert meta.num_frames == entry['frames_decoded'], entry['file']
         assert max(meta.frame_indices) < meta.num_frames
     assert broken == {entry['file'] for entry in damaged if not entry['frames_decoded']}
-
-
-@pytest.mark.skipif(
-    not (SHARED / 'videos.json').is_file(), reason=f'REAL VIDEOS ABSENT: no {SHARED}/videos.json'
-)
-def test_captioned_real_videos_become_25_records(tmp_path, run):
-    out = tmp_path / 'custom.jsonl'
-    status, out_text, err = run(
-        'dataset_converters/custom.py',
-        SHARED / 'videos.json',
-        out,
-        '--video-root',
-        SHARED / 'videos',
-    )
-    assert status == 0 and 'Wrote 25 captions of 25 videos' in out_text, err

@@ -4,13 +4,7 @@ import torch
 from mmengine.structures import BaseDataElement
 
 from stgt_mm.datasets.frame_sampling import sample_frame_indices
-from stgt_mm.datasets.transforms import (
-    PackVideoText,
-    RandAugment,
-    RandomResizedCrop,
-    Resize,
-    ReverseTime,
-)
+from stgt_mm.datasets.transforms import PackVideoText, RandAugment, RandomResizedCrop, Resize, ReverseTime
 from stgt_mm.datasets.transforms.augmentation import OPERATIONS
 from stgt_mm.functional.text_cleaning import clean_caption
 
@@ -96,21 +90,23 @@ def test_operation_keeps_shape_type_and_input(name, amount):
     before = frames.clone()
     out = OPERATIONS[name](frames, amount)
     assert out.shape == frames.shape and out.dtype == torch.uint8 and torch.equal(frames, before)
-    assert torch.equal(out, frames) == (
-        name == 'Identity' or (name == 'AutoContrast' and torch.equal(out, frames))
-    )
+    if name != 'AutoContrast':
+        assert torch.equal(out, frames) == (name == 'Identity')
 
 
-def test_bad_options_are_refused():
-    for make in (
-        lambda: RandAugment(magnitude=11),
-        lambda: RandAugment(operations=('Rotat',), num_ops=1),
-        lambda: RandAugment(num_ops=11),
-        lambda: Resize(0),
-        lambda: RandomResizedCrop(8, scale=(0.0, 1.0)),
-    ):
-        with pytest.raises(ValueError):
-            make()
+@pytest.mark.parametrize(
+    ('transform', 'options'),
+    [
+        (RandAugment, {'magnitude': 11}),
+        (RandAugment, {'operations': ('Rotat',), 'num_ops': 1}),
+        (RandAugment, {'num_ops': 11}),
+        (Resize, {'size': 0}),
+        (RandomResizedCrop, {'size': 8, 'scale': (0.0, 1.0)}),
+    ],
+)
+def test_bad_options_are_refused(transform, options):
+    with pytest.raises(ValueError):
+        transform(**options)
 
 
 def test_reverse_only_where_asked():

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from labelled_frames import IGNORE, draw_frames
 
 import stgt_mm
 from stgt_mm.models.backbones.timm_vit import TimmViT
 from stgt_mm.models.backbones.weights import resolve_weights
 from stgt_mm.moving_shapes.build import clip_frames
-from stgt_mm.moving_shapes.frames import IGNORE, draw_frames
 from stgt_mm.moving_shapes.meaning import COLOURS, SHAPES
 from stgt_mm.moving_shapes.render import RGB
 from stgt_mm.moving_shapes.sets import make_benchmark

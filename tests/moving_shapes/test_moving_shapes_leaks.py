@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from stgt_mm.moving_shapes.choreography import FRAME_SIZE, choreograph, sample_times
 from stgt_mm.moving_shapes.meaning import ACTIONS, DIRECTIONS, Look, Meaning, reverse
+from stgt_mm.moving_shapes.motion import FRAME_SIZE, TIMES, draw_tracks
 
 A, B = Look('red', 'circle'), Look('blue', 'square')
 BIG, LITTLE = Look('green', 'cross', 'big'), Look('green', 'ring', 'small')
@@ -40,7 +40,7 @@ def sampled_states(meaning, seed, draws=DRAWS):
     rng = np.random.default_rng(seed)
     clips = []
     for _ in range(draws):
-        tracks = sorted(choreograph(meaning, rng), key=lambda track: (track.shape, track.xy[0].tolist()))
+        tracks = sorted(draw_tracks(meaning, rng), key=lambda track: (track.shape, track.xy[0].tolist()))
         rows = [np.column_stack([t.xy, t.radius, t.colour, t.visible])[::2] for t in tracks]
         clips.append(np.stack(rows, axis=1))
     return np.stack(clips)
@@ -133,6 +133,5 @@ def test_objects_stay_inside_and_pairs_stay_apart():
 
 
 def test_sampled_frames_are_symmetric_in_time():
-    times = sample_times()
-    assert times[::2].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
-    assert times[-1] == times[-2]
+    assert TIMES[::2].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert TIMES[-1] == TIMES[-2]

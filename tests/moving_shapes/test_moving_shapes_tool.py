@@ -1,21 +1,15 @@
 """The command that renders Moving Shapes: a second call keeps, repairs or replaces what is there."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+from command_line import run
 
-ROOT = Path(__file__).parents[2]
 SIZES = ('--train', '4', '--val', '9', '--test', '9', '--one-fact', '13', '--jobs', '1')
 
 
 def _render(folder, *options):
-    tool = ROOT / 'tools' / 'dataset_converters' / 'moving_shapes.py'
-    env = os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    command = [sys.executable, str(tool), str(folder), *SIZES, *options]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    done = run('dataset_converters/moving_shapes.py', folder, *SIZES, *options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.integration

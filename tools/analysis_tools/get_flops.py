@@ -32,11 +32,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def show_parameters(model: Any) -> None:
-    """Prints parameters by part, the paper's beside them at its size.
-
-    Args:
-        model: The model.
-    """
+    """Prints parameters by part, and the paper's at its size."""
     from stgt_mm.analysis.flops import count_parameters
 
     print(f'{"parameters":28}{"all":>12}{"learnable":>12}')
@@ -48,12 +44,7 @@ def show_parameters(model: Any) -> None:
 
 
 def show_flops(parts: list[Any], sizes: Any) -> None:
-    """Prints FLOPs by part, and what is not in them.
-
-    Args:
-        parts: From ``count_flops``.
-        sizes: Sizes of the inputs.
-    """
+    """Prints FLOPs by part, and what is not in them."""
     print(
         f'\nGFLOPs (fvcore: multiplication and addition are one), {sizes.frames} frames of '
         f'{sizes.image[0]}x{sizes.image[1]}, {sizes.text_tokens} tokens a caption, '

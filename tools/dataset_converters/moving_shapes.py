@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.io.marker import marker_fits, write_marker
 from stgt_mm.moving_shapes.build import clip_frames, render_clips, write_annotations
 from stgt_mm.moving_shapes.contact_sheet import draw_contact_sheet, representative_clips
 from stgt_mm.moving_shapes.meaning import FAMILIES
@@ -48,22 +49,6 @@ def fingerprint(benchmark: Benchmark) -> str:
     return digest.hexdigest()
 
 
-def show_progress(total: int, start: float):
-    """Returns a callback that prints a line with the time left, at most once a second."""
-    last = [0.0]
-
-    def report(done: int) -> None:
-        now = time.monotonic()
-        if now - last[0] < 1.0 and done < total:
-            return
-        last[0] = now
-        left = (now - start) / done * (total - done)
-        end = '\n' if done == total or not sys.stdout.isatty() else '\r'
-        print(f'rendered {done}/{total} clips, {left:3.0f} s left', end=end, flush=True)
-
-    return report
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Makes the benchmark in the folder that the command line names."""
     args = parse_args(argv)
@@ -73,16 +58,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     benchmark = make_benchmark(args.seed, args.train, args.val, args.test, args.one_fact)
     state = {'seed': args.seed, 'clips': len(benchmark.clips), 'fingerprint': fingerprint(benchmark)}
     state_path, videos = args.root / STATE_FILE, args.root / 'videos'
-    known = json.loads(state_path.read_text()) if state_path.exists() else {}
-    if args.force or known != state:
+    if args.force or not marker_fits(state_path, state):
         for stale in videos.glob('video*.mp4'):
             stale.unlink()
     args.root.mkdir(parents=True, exist_ok=True)
-    state_path.write_text(json.dumps(state, indent=1))
+    write_marker(state_path, state)
     write_annotations(benchmark, args.root)
     missing = [c for c in benchmark.clips if not (videos / f'{c.video_id}.mp4').exists()]
     if missing:
-        render_clips(missing, videos, args.jobs, show_progress(len(missing), time.monotonic()))
+        render_clips(missing, videos, args.jobs)
+        print(f'rendered {len(missing)}/{len(missing)} clips')
         draw_contact_sheet(benchmark, args.root / 'contact_sheet.png')
     counts = ', '.join(f'{split} {len(benchmark.of(split))}' for split in ('train', 'val', 'test', 'extra'))
     print(f'{args.root}: {counts} clips; {len(benchmark.backwards)} backwards, '

@@ -28,7 +28,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--split', choices=('train', 'val', 'test'), default='train', help='which data loader'
     )
     parser.add_argument('--num', type=int, default=8, help='number of clips')
-    parser.add_argument('--epoch', type=int, default=0, help='epoch whose random choices are shown')
+    parser.add_argument('--epoch', type=int, default=0, help='epoch whose random draws are shown')
     parser.add_argument(
         '--shuffle', action='store_true', help='clips from all over, instead of the first ones'
     )
@@ -37,18 +37,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def build(cfg: Config, split: str) -> ClipDataset:
-    """Builds the data set of a split.
-
-    Args:
-        cfg: Config with ``<split>_dataloader``.
-        split: ``'train'``, ``'val'`` or ``'test'``.
-
-    Returns:
-        The data set.
-
-    Raises:
-        ValueError: If the config has no such loader.
-    """
+    """Builds the data set of ``<split>_dataloader``."""
     loader = cfg.get(f'{split}_dataloader')
     if loader is None:
         raise ValueError(f'the config has no {split}_dataloader. Choose another --split.')
@@ -58,16 +47,7 @@ def build(cfg: Config, split: str) -> ClipDataset:
 
 
 def texts_of(dataset: ClipDataset, sample: Any, index: int) -> str:
-    """Writes the lines below a clip.
-
-    Args:
-        dataset: Where the sample is from.
-        sample: Its :class:`~stgt_mm.structures.VideoTextSample`.
-        index: Its index.
-
-    Returns:
-        What the clip is, then its captions.
-    """
+    """Writes the lines below a clip: index, id and frames, then the captions."""
     frames = ', '.join(map(str, sample.frame_indices))
     head = f'[{index}] {sample.video_id}, frames {frames} of {sample.num_frames}'
     if 'text' in sample:

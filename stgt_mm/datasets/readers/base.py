@@ -1,4 +1,4 @@
-"""What a reader is."""
+"""Interface of the readers."""
 
 import os
 from abc import ABC, abstractmethod
@@ -45,17 +45,10 @@ class BaseReader(ABC):
         self.close()
 
     def get(self, indices: Sequence[int]) -> np.ndarray:
-        """Decodes frames.
+        """Decodes frames, uint8 [T, H, W, 3], RGB, turned the way the file says it is shown.
 
-        Args:
-            indices: Frame indices in ``[0, num_frames)``, in any order, repeats allowed.
-
-        Returns:
-            uint8 array [T, H, W, 3], RGB, turned the way the file says it is shown.
-
-        Raises:
-            IndexError: If an index is out of range.
-            VideoReadError: If a frame cannot be decoded.
+        Indices may come in any order and more than once. Raises ``IndexError`` for one out of range,
+        ``VideoReadError`` if a frame cannot be decoded.
         """
         indices = [int(i) for i in indices]
         wrong = [i for i in indices if not 0 <= i < self.num_frames]

@@ -31,20 +31,18 @@ class DecordReader(BaseReader):
         exact: See ``BaseReader``.
 
     Raises:
-        VideoReadError: If the file is missing or not a video, if decord cannot open it, or if what
-            decord says about it is wrong.
+        VideoReadError: If the file is not a video, or decord cannot open it or is wrong about it.
     """
 
     def __init__(self, path: str | os.PathLike, exact: bool = True) -> None:
         super().__init__(path, exact)
         self._reader = None
-        with PyAVReader(self.path, exact) as checked:
-            self.facts = checked.facts
-        self.num_frames = self.facts.num_frames
-        if self.facts.num_streams > 1:
-            raise VideoReadError(
-                self.path, f'{self.facts.num_streams} video streams: decord may not take the first'
-            )
+        with PyAVReader(self.path, exact) as counted:
+            facts = counted.facts
+        self.num_frames = facts.num_frames
+        if facts.num_streams > 1:
+            why = f'{facts.num_streams} video streams: decord may not take the first'
+            raise VideoReadError(self.path, why)
         try:
             self._reader = decord.VideoReader(self.path, num_threads=1)
             claimed = len(self._reader)
@@ -57,16 +55,15 @@ class DecordReader(BaseReader):
     def _read(self, indices: list[int]) -> np.ndarray:
         try:
             single = len(self._reader.get_key_indices()) == 1
-            frames = self._reader.get_batch(indices).asnumpy() if single else self._walk(indices)
+            frames = self._reader.get_batch(indices).asnumpy() if single else self._decode_from_start(indices)
         except (decord.DECORDError, RuntimeError) as error:
             raise VideoReadError(self.path, f'decord cannot decode it ({_first_line(error)})') from error
         if frames.shape[-1] != 3:
-            raise VideoReadError(
-                self.path, f'decord gives padded rows, shape {frames.shape}, for so narrow a video'
-            )
+            why = f'decord gives padded rows, shape {frames.shape}, for so narrow a video'
+            raise VideoReadError(self.path, why)
         return frames
 
-    def _walk(self, indices: list[int]) -> np.ndarray:
+    def _decode_from_start(self, indices: list[int]) -> np.ndarray:
         self._reader.seek(0)
         wanted, arrays = set(indices), {}
         for index in range(max(indices) + 1):
@@ -76,7 +73,7 @@ class DecordReader(BaseReader):
         return np.stack([arrays[i] for i in indices])
 
     def close(self) -> None:
-        """Releases the file; may be called twice."""
+        """Releases the file."""
         self._reader = None
 
 

@@ -4,12 +4,7 @@ from stgt_mm.errors import UserError
 
 
 class VideoReadError(UserError):
-    """A file that gives no frames, with its path and the reason of every reader that tried.
-
-    Args:
-        path: The file.
-        why: What went wrong.
-    """
+    """A file that gives no frames, with its path and the reason of every reader that tried."""
 
     def __init__(self, path: object, why: str = '') -> None:
         # Both go to ``args``, and ``why`` may be missing, so that the error survives a worker process.

@@ -1,4 +1,4 @@
-"""What is known about a file once it has been decoded, remembered within the process."""
+"""Frame tables of files, remembered within the process once a file has been decoded."""
 
 import os
 from bisect import bisect_right
@@ -11,17 +11,11 @@ _known: OrderedDict[tuple, 'VideoFacts'] = OrderedDict()
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """Frame table of the first video stream.
+    """Frame table of the first video stream."""
 
-    Args:
-        pts: Time stamp of each frame in the order they are shown; its length is the frame count.
-        keyframes: Indices of the frames that decoding can start at, ascending, the first one 0.
-        num_streams: Number of video streams in the file.
-    """
-
-    pts: tuple[int | None, ...]
-    keyframes: tuple[int, ...]
-    num_streams: int
+    pts: tuple[int | None, ...]  # time stamp of each frame in the order they are shown
+    keyframes: tuple[int, ...]  # indices of the frames that decoding can start at, ascending from 0
+    num_streams: int  # video streams in the file
 
     @property
     def num_frames(self) -> int:
@@ -36,14 +30,7 @@ class VideoFacts:
         return all(a < b for a, b in zip(self.pts, self.pts[1:]))
 
     def keyframe_before(self, index: int) -> int:
-        """Returns the last keyframe at or before a frame.
-
-        Args:
-            index: Frame index.
-
-        Returns:
-            Index of the keyframe.
-        """
+        """Returns the index of the last keyframe at or before a frame."""
         return self.keyframes[bisect_right(self.keyframes, index) - 1]
 
 
@@ -53,26 +40,12 @@ def _key(path: str, exact: bool) -> tuple:
 
 
 def recall(path: str, exact: bool) -> VideoFacts | None:
-    """Returns what this process knows about a file.
-
-    Args:
-        path: The file.
-        exact: Facts found by decoding (true) or from the container alone.
-
-    Returns:
-        The facts, or ``None`` when the file is new or has changed.
-    """
+    """Returns the facts by decoding (``exact``) or by the container; None if the file is new or changed."""
     return _known.get(_key(path, exact))
 
 
 def remember(path: str, exact: bool, facts: VideoFacts) -> None:
-    """Keeps the facts about a file; the oldest of 20,000 files is forgotten.
-
-    Args:
-        path: The file.
-        exact: Whether the facts come from decoding.
-        facts: The facts.
-    """
+    """Keeps the facts about a file; the oldest of 20,000 files is forgotten."""
     _known[_key(path, exact)] = facts
     while len(_known) > _LIMIT:
         _known.popitem(last=False)

@@ -10,16 +10,10 @@ from stgt_mm.datasets.readers.errors import VideoReadError
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Reads a picture; of an animated one, the first frame.
+    """Reads a picture that Pillow knows, of an animated one the first frame, as uint8 [1, H, W, 3], RGB.
 
-    Args:
-        path: JPEG, PNG, WebP or any other file that Pillow knows.
-
-    Returns:
-        uint8 array [1, H, W, 3], RGB, turned the way the file says it is shown, transparent parts white.
-
-    Raises:
-        VideoReadError: If the file is missing, is no picture, or does not decode to its end.
+    It is turned the way the file says it is shown, and transparent parts are white. Raises
+    ``VideoReadError`` if the file is missing, is no picture, or does not decode to its end.
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -27,27 +21,13 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     try:
         with Image.open(path) as image:
             image.load()
-            picture = np.asarray(_on_white(_upright(image)))
+            with suppress(Exception):  # EXIF that cannot be read says nothing about the picture
+                image = ImageOps.exif_transpose(image)
+            if image.has_transparency_data:
+                image = image.convert('RGBA')
+                image = Image.alpha_composite(Image.new('RGBA', image.size, 'white'), image)
+            return np.asarray(image.convert('RGB'))[None]
     # decoders of damaged files raise whatever comes to their mind, struct.error and SyntaxError among them
     except Exception as error:
-        raise VideoReadError(path, f'not a picture that can be decoded ({_first_line(error)})') from error
-    return picture[None]
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    with suppress(Exception):  # EXIF that cannot be read says nothing about the picture
-        return ImageOps.exif_transpose(image)
-    return image
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    if not image.has_transparency_data:
-        return image.convert('RGB')
-    image = image.convert('RGBA')
-    white = Image.new('RGBA', image.size, 'white')
-    return Image.alpha_composite(white, image).convert('RGB')
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise VideoReadError(path, f'not a picture that can be decoded ({why})') from error

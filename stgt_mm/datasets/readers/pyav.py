@@ -18,6 +18,12 @@ from stgt_mm.registry import READERS
 # Decoded frames of a clip up to this size stay in memory, so that short clips are decoded once.
 _HOLD_BYTES = 128 * 2**20
 
+# A playlist among the videos could name any file of this machine, or an address: FFmpeg would open it.
+_PLAYLISTS = {'concat', 'concatf', 'dash', 'hls', 'imf', 'lavfi', 'rtp', 'rtsp', 'sdp', 'webm_dash_manifest'}
+_NO_OTHER_FILES = {
+    'format_whitelist': ','.join(sorted(av.formats_available - _PLAYLISTS)),
+    'protocol_whitelist': 'file',
+}
 
 # Starting converter threads costs ten times what converting a small frame does; older PyAV has none.
 _ONE_THREAD = {'threads': 1} if 'threads' in (VideoReformatter.reformat.__doc__ or '') else {}
@@ -52,7 +58,7 @@ class PyAVReader(BaseReader):
         self.num_frames = self.facts.num_frames
 
     def close(self) -> None:
-        """Releases the file and the frames held; may be called twice."""
+        """Releases the file and the frames held."""
         self._held = []
         if self._container is not None:
             self._container.close()
@@ -61,15 +67,20 @@ class PyAVReader(BaseReader):
     def _open(self) -> None:
         self.close()
         try:
-            self._container = av.open(self.path, metadata_errors='ignore')
+            self._container = av.open(self.path, metadata_errors='ignore', options=_NO_OTHER_FILES)
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise VideoReadError(self.path, f'not a video that FFmpeg can open ({_reason(error)})') from error
+            why = _reason(error)
+            if isinstance(error, av.ArgumentError):  # what a format that is not on the list gives
+                why += '; playlists are not followed'
+            raise VideoReadError(self.path, f'not a video that FFmpeg can open ({why})') from error
         # A cover picture of a sound file is a video stream as well, of one picture.
         streams = [s for s in self._container.streams.video if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise VideoReadError(self.path, 'no video stream')
         self._num_streams = len(streams)
         self._stream = streams[0]
+        if self._stream.codec_context is None:
+            raise VideoReadError(self.path, 'FFmpeg has no decoder for its video stream')
         self._stream.codec_context.thread_count = 1
 
     def _find_facts(self) -> VideoFacts:
@@ -117,14 +128,14 @@ class PyAVReader(BaseReader):
 
     def _read(self, indices: list[int]) -> np.ndarray:
         wanted = sorted(set(indices))
-        arrays = self._read_held(wanted) if self._held else self._read_file(wanted)
+        if self._held:
+            try:
+                arrays = dict(zip(wanted, _to_arrays(self._held[i] for i in wanted)))
+            except (av.FFmpegError, ValueError) as error:
+                raise VideoReadError(self.path, f'no conversion to RGB ({_reason(error)})') from error
+        else:
+            arrays = self._read_file(wanted)
         return np.stack([arrays[i] for i in indices])
-
-    def _read_held(self, wanted: list[int]) -> dict[int, np.ndarray]:
-        try:
-            return dict(zip(wanted, _to_arrays(self._held[i] for i in wanted)))
-        except (av.FFmpegError, ValueError) as error:
-            raise VideoReadError(self.path, f'no conversion to RGB ({_reason(error)})') from error
 
     def _read_file(self, wanted: list[int]) -> dict[int, np.ndarray]:
         # Jumping is checked frame by frame against the table; where it does not fit, decode from the start.

@@ -21,28 +21,17 @@ fallback_counts: Counter = Counter()
 
 
 def available_readers() -> list[str]:
-    """Returns the names of the readers that can be used here.
-
-    Returns:
-        Registered names, in the order of ``DEFAULT_ORDER``, then others by name.
-    """
+    """Returns the names of the readers that can be used here: ``DEFAULT_ORDER``, then others by name."""
     READERS.import_from_location()
     known = set(READERS.module_dict)
     return [n for n in DEFAULT_ORDER if n in known] + sorted(known - set(DEFAULT_ORDER))
 
 
 def reader_order(reader: str | Sequence[str] = 'auto') -> list[str]:
-    """Returns which readers are tried, first to last.
+    """Returns the names of the readers that are tried, first to last.
 
-    Args:
-        reader: ``'auto'`` for all that are installed, best first; a name for that one alone; a list
-            of names for those in that order.
-
-    Returns:
-        Names of readers.
-
-    Raises:
-        ValueError: If a reader is unknown or not installed here.
+    ``'auto'`` means all that are installed, best first; a name that one alone; a list those in that order.
+    Raises ``ValueError`` if a reader is unknown or not installed here.
     """
     known = available_readers()
     if reader == 'auto':
@@ -56,16 +45,16 @@ def reader_order(reader: str | Sequence[str] = 'auto') -> list[str]:
     return names
 
 
-def _attempt(
-    path: str,
-    names: list[str],
+def _first_success(
+    path: str | os.PathLike,
+    reader: str | Sequence[str],
     use: Callable[[BaseReader], object],
     exact: bool,
     failed: list[str] | None = None,
 ) -> object:
     """Runs ``use`` on the first reader that manages; counts, lists and logs those that do not."""
-    reasons = []
-    tries = [(name, flag) for name in names for flag in ((True,) if exact else (False, True))]
+    path, reasons = os.fspath(path), []
+    tries = [(name, flag) for name in reader_order(reader) for flag in ((True,) if exact else (False, True))]
     for name, flag in tries:
         try:
             result = use(READERS.module_dict[name](path, exact=flag))
@@ -85,21 +74,11 @@ def _attempt(
 def open_video(
     path: str | os.PathLike, reader: str | Sequence[str] = 'auto', exact: bool = True
 ) -> BaseReader:
-    """Opens a video with the first reader that can.
+    """Opens a video with the first reader that can; ``VideoReadError`` if none can.
 
-    Args:
-        path: Video file.
-        reader: See ``reader_order``.
-        exact: See ``BaseReader``.
-
-    Returns:
-        A context manager with ``num_frames`` and ``get(indices)``.
-
-    Raises:
-        ValueError: If a reader is unknown or not installed here.
-        VideoReadError: If no reader can open the file.
+    For ``reader`` see :func:`reader_order`, for ``exact`` :class:`BaseReader`.
     """
-    return _attempt(os.fspath(path), reader_order(reader), lambda opened: opened, exact)
+    return _first_success(path, reader, lambda opened: opened, exact)
 
 
 def read_frames(
@@ -110,7 +89,7 @@ def read_frames(
     exact: bool = True,
     failed: list[str] | None = None,
 ) -> np.ndarray:
-    """Reads frames of a video, whatever reader manages.
+    """Reads frames of a video with the first reader that can.
 
     Args:
         path: Video file.
@@ -137,4 +116,4 @@ def read_frames(
             indices = sample_frame_indices(count, num_frames) if indices_fn is None else indices_fn(count)
             return opened.get([min(int(i), count - 1) for i in indices])
 
-    return _attempt(os.fspath(path), reader_order(reader), take, exact, failed)
+    return _first_success(path, reader, take, exact, failed)

@@ -21,9 +21,8 @@ def _check_frames(frames: np.ndarray) -> None:
     if channels != 3 or count < 1:
         raise ValueError(f'frames must be [T, H, W, 3] with T >= 1, got {frames.shape}')
     if height % 2 or width % 2:
-        raise ValueError(
-            f'yuv420p needs an even height and width, got {height}x{width}; pad or crop one pixel'
-        )
+        got = f'{height}x{width}'
+        raise ValueError(f'yuv420p needs an even height and width, got {got}; pad or crop one pixel')
 
 
 def write_video(

@@ -16,17 +16,10 @@ GREY = 128
 
 
 def _affine(
-    frames: Tensor, angle: float = 0.0, x: float = 0.0, y: float = 0.0, shear: Any = (0, 0)
+    frames: Tensor, angle: float = 0.0, shift: Sequence[float] = (0, 0), shear: Sequence[float] = (0, 0)
 ) -> Tensor:
-    return F.affine(
-        frames,
-        angle=angle,
-        translate=[x, y],
-        scale=1.0,
-        shear=list(shear),
-        interpolation=InterpolationMode.BILINEAR,
-        fill=[GREY] * frames.shape[-3],
-    )
+    bilinear, grey = InterpolationMode.BILINEAR, [GREY] * frames.shape[-3]
+    return F.affine(frames, angle, list(shift), 1.0, list(shear), interpolation=bilinear, fill=grey)
 
 
 # Each takes (frames, amount in [-1, 1]). At amount 1: rotation by 30 degrees, a shear of 0.3 (16.7 degrees),
@@ -44,22 +37,14 @@ OPERATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     'Rotate': lambda frames, amount: _affine(frames, angle=30 * amount),
     'ShearX': lambda frames, amount: _affine(frames, shear=(16.7 * amount, 0)),
     'ShearY': lambda frames, amount: _affine(frames, shear=(0, 16.7 * amount)),
-    'TranslateX': lambda frames, amount: _affine(frames, x=10 / 224 * amount * frames.shape[-1]),
-    'TranslateY': lambda frames, amount: _affine(frames, y=10 / 224 * amount * frames.shape[-2]),
+    'TranslateX': lambda frames, amount: _affine(frames, shift=(10 / 224 * amount * frames.shape[-1], 0)),
+    'TranslateY': lambda frames, amount: _affine(frames, shift=(0, 10 / 224 * amount * frames.shape[-2])),
 }
 
 DEFAULT = (
-    'Identity',
-    'AutoContrast',
-    'Brightness',
-    'Sharpness',
-    'Equalize',
-    'ShearX',
-    'ShearY',
-    'TranslateX',
-    'TranslateY',
-    'Rotate',
-)
+    'Identity', 'AutoContrast', 'Brightness', 'Sharpness', 'Equalize',
+    'ShearX', 'ShearY', 'TranslateX', 'TranslateY', 'Rotate',
+)  # fmt: skip
 
 
 @TRANSFORMS.register_module()
@@ -97,14 +82,7 @@ class RandAugment(BaseTransform):
         self.operations = tuple(operations)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Changes the look of a clip.
-
-        Args:
-            results: ``frames``, uint8, shape (T, 3, H, W), and ``rng``.
-
-        Returns:
-            The same dict, frames of the same shape and type.
-        """
+        """Changes the look of ``frames``, uint8, shape (T, 3, H, W), with draws of ``rng``."""
         rng = results['rng']
         frames = results['frames']
         for position in rng.choice(len(self.operations), size=self.num_ops, replace=False):

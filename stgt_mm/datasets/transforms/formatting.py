@@ -9,16 +9,9 @@ from stgt_mm.registry import TRANSFORMS
 from stgt_mm.structures import VideoTextSample
 
 META_KEYS = (
-    'sample_idx',
-    'video',
-    'video_id',
-    'text',
-    'text_id',
-    'num_frames',
-    'frame_indices',
-    'failed_readers',
+    'sample_idx', 'video', 'video_id', 'text', 'text_id', 'num_frames', 'frame_indices', 'failed_readers',
     'replaced',
-)
+)  # fmt: skip
 
 
 @TRANSFORMS.register_module()
@@ -27,7 +20,7 @@ class PackVideoText(BaseTransform):
 
     Args:
         extra_keys: Keys of the record, besides the usual ones, that go into the sample's meta information,
-            for example ``('question', 'answer')``.
+            for example ``('question', 'answer')``; ``KeyError`` if a record lacks one.
     """
 
     is_random = False
@@ -37,25 +30,13 @@ class PackVideoText(BaseTransform):
         self.extra_keys = tuple(extra_keys)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Packs.
-
-        Args:
-            results: ``tokens`` (T, 1 + N, C) from the feature cache, or ``frames`` (T, 3, H, W); the keys of
-                the meta information; ``record``.
-
-        Returns:
-            ``inputs``, contiguous, and ``data_samples``.
-
-        Raises:
-            KeyError: If the record lacks one of ``extra_keys``.
-        """
+        """Packs ``tokens`` (T, 1 + N, C) from the feature cache, or else ``frames`` (T, 3, H, W)."""
         metainfo = {key: results[key] for key in META_KEYS if key in results}
         for key in self.extra_keys:
             if key not in results['record']:
                 raise KeyError(
-                    f"extra_keys names '{key}', which the record of {results['video']} does not have. It "
-                    'has: '
-                    f'{", ".join(results["record"])}.'
+                    f"extra_keys names '{key}', which the record of {results['video']} does not have. "
+                    f'It has: {", ".join(results["record"])}.'
                 )
             metainfo[key] = results['record'][key]
         inputs = results['tokens'] if 'tokens' in results else results['frames']

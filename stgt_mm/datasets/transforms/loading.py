@@ -1,4 +1,4 @@
-"""From a file to a clip of a few frames, or of one."""
+"""Clips of a few frames from video files, of one from pictures."""
 
 from typing import Any
 
@@ -49,36 +49,25 @@ class LoadVideo(BaseTransform):
         return self.sampling != 'uniform'
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Reads the clip.
-
-        Args:
-            results: ``video`` (path) and ``rng`` (numpy Generator).
-
-        Returns:
-            The same dict with ``frames``, ``num_frames``, ``frame_indices`` and perhaps ``failed_readers``.
-
-        Raises:
-            VideoReadError: If no reader can decode the file.
-        """
+        """Reads the clip with one draw of ``rng``; ``VideoReadError`` if no reader can decode the file."""
         # Each reader that is tried must draw the same frames, so that a fallback changes nothing.
         seed = int(results['rng'].integers(2**63))
-        total, indices = 0, np.empty(0, dtype=np.int64)
 
-        def choose(count: int) -> list[int]:
-            nonlocal total, indices
-            total = count
-            indices = sample_frame_indices(count, self.num_frames, self.sampling, np.random.default_rng(seed))
-            return indices.tolist()
+        def sample(count: int) -> tuple[int, ...]:
+            rng = np.random.default_rng(seed)
+            results['num_frames'] = count
+            results['frame_indices'] = tuple(
+                sample_frame_indices(count, self.num_frames, self.sampling, rng).tolist()
+            )
+            return results['frame_indices']
 
         failed: list[str] = []
         frames = read_frames(
-            results['video'], reader=self.reader, indices_fn=choose, exact=self.exact, failed=failed
+            results['video'], reader=self.reader, indices_fn=sample, exact=self.exact, failed=failed
         )
         if failed:
             results['failed_readers'] = tuple(failed)
         results['frames'] = torch.from_numpy(frames).permute(0, 3, 1, 2)
-        results['num_frames'] = total
-        results['frame_indices'] = tuple(indices.tolist())
         return results
 
     def __repr__(self) -> str:
@@ -97,22 +86,9 @@ class LoadImage(BaseTransform):
     is_random = False
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Reads the picture.
-
-        Args:
-            results: ``video`` (path).
-
-        Returns:
-            The same dict with ``frames``, ``num_frames`` and ``frame_indices``.
-
-        Raises:
-            VideoReadError: If the file is no picture or is damaged.
-        """
+        """Reads the picture; ``VideoReadError`` if the file is none or is damaged."""
         frames = torch.from_numpy(read_image(results['video']).copy())
-        results['frames'] = frames.permute(0, 3, 1, 2)
-        results['num_frames'] = 1
-        results['frame_indices'] = (0,)
-        return results
+        return results | {'frames': frames.permute(0, 3, 1, 2), 'num_frames': 1, 'frame_indices': (0,)}
 
     def __repr__(self) -> str:
         return 'LoadImage()'
@@ -125,14 +101,7 @@ class ReverseTime(BaseTransform):
     is_random = False
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Turns the sampled frames round.
-
-        Args:
-            results: ``frames`` (T, 3, H, W), ``frame_indices`` and ``record``.
-
-        Returns:
-            The same dict, both in reverse order where the record asks for it.
-        """
+        """Turns ``frames`` (T, 3, H, W) and ``frame_indices`` round where ``record`` asks for it."""
         if results['record'].get('reverse', False):
             results['frames'] = results['frames'].flip(0)
             results['frame_indices'] = results['frame_indices'][::-1]

@@ -1,4 +1,4 @@
-"""Size and place of what is seen: one choice for all frames of a clip."""
+"""Sizes and crops, the same for all frames of a clip."""
 
 import math
 from collections.abc import Sequence
@@ -45,14 +45,7 @@ class Resize(BaseTransform):
         self.size = _pair(size)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Resizes.
-
-        Args:
-            results: ``frames``, uint8, shape (T, 3, H, W).
-
-        Returns:
-            The same dict, frames of shape (T, 3, *size).
-        """
+        """Resizes ``frames``, uint8, to shape (T, 3, *size)."""
         results['frames'] = _bicubic(results['frames'], self.size)
         return results
 
@@ -90,30 +83,16 @@ class RandomResizedCrop(BaseTransform):
         self.ratio = tuple(ratio)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Crops and resizes.
-
-        Args:
-            results: ``frames``, uint8, shape (T, 3, H, W), and ``rng``.
-
-        Returns:
-            The same dict, frames of shape (T, 3, *size).
-        """
+        """Crops ``frames``, uint8, with draws of ``rng``, and resizes them to shape (T, 3, *size)."""
         frames = results['frames']
         top, left, height, width = self.window(frames.shape[-2], frames.shape[-1], results['rng'])
         results['frames'] = _bicubic(frames[..., top : top + height, left : left + width], self.size)
         return results
 
     def window(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-        """Draws the window.
+        """Draws top, left, height and width of a window in a frame of ``height`` by ``width`` pixels.
 
-        Args:
-            height: Pixels of the frame.
-            width: Pixels of the frame.
-            rng: Source of the draw.
-
-        Returns:
-            Top, left, height and width of the window in pixels. After ten draws that do not fit, the largest
-            centred window of an allowed shape.
+        After ten draws that do not fit it is the largest centred window of an allowed shape.
         """
         for _ in range(10):
             area = height * width * rng.uniform(*self.scale)

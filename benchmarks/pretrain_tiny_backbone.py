@@ -7,7 +7,7 @@ token is taught: the colours and shapes in the frame and how much of it they cov
 CLS token of an image-text model.
 
 Example:
-    python tools/pretrain_tiny_backbone.py stgt_mm/weights/tiny_vit.safetensors
+    python benchmarks/pretrain_tiny_backbone.py stgt_mm/weights/tiny_vit.safetensors
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from labelled_frames import CELLS, GRID, IGNORE, LabelledFrames, draw_frames
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,7 +29,6 @@ from torch.nn import functional as F
 from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.io.hashing import file_sha256
 from stgt_mm.models.backbones.timm_vit import TimmViT
-from stgt_mm.moving_shapes.frames import CELLS, GRID, IGNORE, LabelledFrames, draw_frames
 from stgt_mm.moving_shapes.meaning import COLOURS, SHAPES
 
 MODEL = {
@@ -233,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     state = {name: tensor.half().contiguous() for name, tensor in backbone.vit.state_dict().items()}
     save_file(state, args.out)
     facts = {
-        'command': f'python tools/pretrain_tiny_backbone.py {" ".join(sys.argv[1:])}',
+        'command': f'python benchmarks/pretrain_tiny_backbone.py {" ".join(sys.argv[1:])}',
         'seed': args.seed,
         'sha256': file_sha256(args.out),
         'bytes': os.path.getsize(args.out),

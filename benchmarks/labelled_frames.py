@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stgt_mm.moving_shapes.choreography import FRAME_SIZE, Track
 from stgt_mm.moving_shapes.meaning import COLOURS, SHAPES
+from stgt_mm.moving_shapes.motion import FRAME_SIZE, Track
 from stgt_mm.moving_shapes.render import RGB, background, opacity, render
 
 PATCH = 8
