@@ -7,7 +7,7 @@ import torch
 from engine_toy import ToyBackbone, ToyModel
 
 from stgt_mm.engine.checkpoint import files
-from stgt_mm.engine.checkpoint.weights import frozen_parts, load_weights, trained_state
+from stgt_mm.engine.checkpoint.weights import frozen_parts, is_in, load_weights
 from stgt_mm.engine.errors import CheckpointError, CheckpointSpaceError
 
 
@@ -17,7 +17,8 @@ def toy(seed=0, **kwargs):
 
 def saved(model):
     parts = frozen_parts(model)
-    return {'state_dict': trained_state(model, parts), 'frozen': parts}
+    state = {key: value.clone() for key, value in model.state_dict().items() if not is_in(key, parts)}
+    return {'state_dict': state, 'frozen': parts}
 
 
 class FullDisk:
@@ -74,8 +75,8 @@ def test_plain_values_survive_and_classes_are_refused(tmp_path):
         'b': [np.arange(3), (1, 'x', None)],
         'c': torch.ones(2, requires_grad=True),
     }
-    files.write_checkpoint(files.to_plain(value), tmp_path / 'a.pth')
-    read = files.read_checkpoint(tmp_path / 'a.pth')['state_dict']
+    files.write_checkpoint({'state_dict': {}, 'kept': files.to_plain(value)}, tmp_path / 'a.pth')
+    read = files.read_checkpoint(tmp_path / 'a.pth')['kept']
     assert read['a'] == 0.1
     assert read['b'] == [[0, 1, 2], (1, 'x', None)]
     with pytest.raises(TypeError, match='ToyBackbone'):
@@ -126,7 +127,7 @@ def test_another_architecture_lists_every_kind_of_misfit():
     text = str(error.value)
     assert '1 missing in the checkpoint:\n  layers.3.bias' in text
     assert '1 not in the model:\n  neck.proj' in text
-    assert 'layers.0.weight: (8, 6) in the checkpoint, (16, 6) in the model' in text
+    assert 'layers.0.weight: [8, 6] in the checkpoint, [16, 6] in the model' in text
     assert '--cfg-options' in text
 
 
