@@ -57,12 +57,7 @@ class VideoTextRunner(Runner):
         return super().wrap_model(model_wrapper_cfg, model)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
-        """Registers the hooks that every run has.
-
-        Args:
-            hooks: Replacements by name (``runtime_info``, ``timer``, ``logger``, ``param_scheduler``,
-                ``replaced_clips``, ``checkpoint``, ``metrics_file``, ``progress``); None removes one.
-        """
+        """Registers the hooks that every run has; ``hooks`` replaces them by name, None removes one."""
         defaults: dict[str, Any] = {
             'runtime_info': {'type': 'RuntimeInfoHook'},
             'timer': {'type': 'IterTimerHook'},
@@ -122,23 +117,12 @@ class VideoTextRunner(Runner):
         backend_args: dict[str, Any] | None = None,
         save_frozen: bool = False,
     ) -> None:
-        """Writes a checkpoint in one step: a file of that name is always whole.
+        """Writes a checkpoint in one step: a file of that name is always whole, and goes to a local folder.
 
-        Args:
-            out_dir: Folder.
-            filename: Name in the folder.
-            file_client_args: Must be None: checkpoints are local files.
-            save_optimizer: Keep the optimizer's state, without which training cannot resume.
-            save_param_scheduler: Keep the schedules' state.
-            meta: More entries for ``meta``; ``epoch`` and ``iter`` override the present ones.
-            by_epoch: Called at the end of an epoch (before it is counted) and not of an iteration.
-            backend_args: Must be None: checkpoints are local files.
-            save_frozen: Keep the weights of frozen parts and not just their source and hash.
-
-        Raises:
-            CheckpointError: If a weight is not finite; a file that stood there is kept.
-            CheckpointSpaceError: If the disk is full; a file that stood there is kept.
-            ValueError: If a remote storage is asked for.
+        ``meta`` may override the present ``epoch`` and ``iter``. With ``by_epoch`` the call comes at the end
+        of an epoch, before it is counted, else at the end of an iteration. ``save_frozen`` keeps the weights
+        of frozen parts and not just their source and hash. A full disk or weights that are not finite raise
+        an error, and a file that stood there is kept.
         """
         if file_client_args or backend_args:
             raise ValueError(
@@ -159,21 +143,11 @@ class VideoTextRunner(Runner):
         strict: Strictness | None = None,
         revise_keys: list[Any] | None = None,
     ) -> dict[str, Any]:
-        """Loads weights, accounting for every key.
+        """Loads weights from a ``.pth`` or ``.safetensors`` file, accounting for every key.
 
-        Args:
-            filename: A ``.pth`` or ``.safetensors`` file.
-            map_location: Where tensors go.
-            strict: Stop on keys that are missing or unexpected, all or all but these prefixes; None takes
-                ``load_strict`` of the config, true by default.
-            revise_keys: Must be None; use a converter.
-
-        Returns:
-            The checkpoint.
-
-        Raises:
-            CheckpointError: If the file is not whole or does not fit the model.
-            ValueError: If ``revise_keys`` is given.
+        ``strict`` is that of :func:`~stgt_mm.engine.checkpoint.weights.load_weights`; None takes
+        ``load_strict`` of the config, true by default. A file that is not whole or does not fit the model is
+        a CheckpointError.
         """
         if revise_keys:
             raise ValueError(f'revise_keys is not supported; convert the checkpoint: {CONVERT_COMMAND}')
@@ -219,16 +193,8 @@ class VideoTextRunner(Runner):
     ) -> None:
         """Goes on with a training where a checkpoint left it, in the middle of an epoch as well.
 
-        mmengine's own cannot: it unpickles, and re-draws the weights of timm's models.
-
-        Args:
-            filename: The checkpoint.
-            resume_optimizer: Restore the optimizer.
-            resume_param_scheduler: Restore the schedules.
-            map_location: Where tensors go, by default the device of the model.
-
-        Raises:
-            CheckpointError: If it was saved under another configuration, cannot be resumed or does not fit.
+        A checkpoint of another configuration or other data, or one that does not fit, is a CheckpointError.
+        mmengine's own method cannot load what it saved: it unpickles objects that torch refuses.
         """
         location = get_device() if map_location == 'default' else map_location
         checkpoint = read_checkpoint(filename, location)

@@ -31,16 +31,7 @@ def state_sha256(state: nn.Module | Mapping[str, torch.Tensor]) -> str:
 
 
 def config_sha256(cfg: Mapping[str, Any], left_out: Collection[str] = OF_THE_RUN) -> str:
-    """Hashes a resolved config, whatever the order of its keys.
-
-    Args:
-        cfg: The config.
-        left_out: Keys that do not count, by default those that say where it writes, how it was launched and
-            which checkpoint it loads.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """Hashes a resolved config but for the keys ``left_out``, whatever the order of its keys."""
     plain = {key: value for key, value in cfg.items() if key not in left_out}
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=_named).encode()).hexdigest()
 

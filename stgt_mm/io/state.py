@@ -9,27 +9,14 @@ _LISTED = 12
 
 
 class Misfit(NamedTuple):
-    """What of a state dict does not fit a model; all lists are empty when everything does.
-
-    Attributes:
-        missing: Names that the model has and the state dict has not.
-        unexpected: Names that the model does not have.
-        shapes: By name, how the tensor differs: in shape, or in being floating-point or not.
-    """
+    """What of a state dict does not fit a model; empty when everything does."""
 
     missing: list[str]
     unexpected: list[str]
     shapes: dict[str, str]
 
     def lines(self, place: str = 'checkpoint') -> list[str]:
-        """Puts the misfit into words, at most twelve names a kind.
-
-        Args:
-            place: What to call the origin of the state dict.
-
-        Returns:
-            Lines; none if everything fits.
-        """
+        """Puts the misfit into words, at most twelve names a kind."""
         lines = []
         for title, names in (
             (f'missing in the {place}', self.missing),
@@ -45,15 +32,9 @@ class Misfit(NamedTuple):
 def compare(
     state: Mapping[str, Tensor], model: Mapping[str, Tensor | Sequence[int]], place: str = 'checkpoint'
 ) -> Misfit:
-    """Compares a state dict with that of a model.
+    """Compares a state dict with that of a model, or with its names and shapes.
 
-    Args:
-        state: Names and tensors.
-        model: State dict of the model, or its names and shapes.
-        place: What to call the origin of ``state`` in words.
-
-    Returns:
-        Everything that does not fit.
+    ``place`` is what to call the origin of ``state`` in words.
     """
     return Misfit(
         missing=[name for name in model if name not in state],
@@ -77,16 +58,7 @@ def _difference(theirs: Tensor, ours: Tensor | Sequence[int], place: str) -> str
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], source: Any) -> None:
-    """Loads a state dict, or lists everything that does not fit and changes nothing.
-
-    Args:
-        module: Receives the weights.
-        state: Names and tensors.
-        source: Named in the message.
-
-    Raises:
-        ValueError: If names are missing or unexpected, or tensors of another shape or kind.
-    """
+    """Loads a state dict, or raises a ValueError that lists what does not fit and changes nothing."""
     problems = compare(state, module.state_dict(), 'file').lines('file')
     if problems:
         raise ValueError('\n  '.join([f"the weights of '{source}' do not fit:", *problems]))

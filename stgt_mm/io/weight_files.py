@@ -23,7 +23,7 @@ _WHOLE = ('model.safetensors', 'pytorch_model.bin')
 
 
 def read_state(location: str | Path, skip_objects: bool = False) -> dict[str, Tensor]:
-    """Reads a state dict.
+    """Reads a state dict to the CPU, in the precision of the file.
 
     Args:
         location: A ``.safetensors`` file; a file of ``torch.save`` (.pth, .pt, .bin), read with
@@ -34,11 +34,8 @@ def read_state(location: str | Path, skip_objects: bool = False) -> dict[str, Te
             such as the schedule of a training: they become empty shells, their code is not imported.
 
     Returns:
-        Names and tensors, on the CPU, in the precision of the file.
-
-    Raises:
-        FileNotFoundError: If there is no such file, or a shard is missing.
-        ValueError: If a file is damaged or holds anything but tensors by name; the message names it.
+        Names and tensors. A missing file or shard is a FileNotFoundError; a damaged one, or one that holds
+        anything but tensors by name, a ValueError; both name it.
     """
     path = Path(location)
     if path.is_dir():
@@ -96,22 +93,10 @@ def _read_shards(index: Path, skip_objects: bool) -> dict[str, Tensor]:
     return state
 
 
-def read_plain(
-    path: Path, map_location: Any = 'cpu', skip_objects: bool = False, mmap: bool = False
-) -> Any:
-    """Reads a file of ``torch.save`` that holds tensors and plain values.
+def read_plain(path: Path, map_location: Any = 'cpu', skip_objects: bool = False, mmap: bool = False) -> Any:
+    """Reads a file of ``torch.save`` that holds tensors and plain values; nothing of it is run.
 
-    Args:
-        path: The file.
-        map_location: Where tensors go.
-        skip_objects: Whether objects of other classes become empty shells instead of an error.
-        mmap: Whether tensors are mapped and not read.
-
-    Returns:
-        What it holds.
-
-    Raises:
-        ValueError: If it is damaged or holds objects; nothing of it is run.
+    A damaged file, or one with objects, is a ValueError; ``skip_objects`` makes them empty shells.
     """
     options = {'map_location': map_location, 'mmap': mmap}
     _check_sums(path)
@@ -133,7 +118,7 @@ def read_plain(
             ) from error
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        with torch.serialization.safe_globals([(_shell(name), name) for name in names]):
+        with torch.serialization.safe_globals([(type(name, (_Shell,), {}), name) for name in names]):
             return _load(path, options)
     except Exception as error:
         raise ValueError(_refused(path, str(error))) from error
@@ -180,17 +165,15 @@ def _load(path: Path, options: dict[str, Any]) -> Any:
         return torch.load(path, weights_only=True, **options)
 
 
-def _shell(name: str) -> type:
-    """Makes a class that takes anything, keeps nothing and does nothing."""
+class _Shell:
+    """Takes anything, keeps nothing and does nothing."""
 
-    def swallow(self: Any, *args: Any, **kwargs: Any) -> None:
-        return None
-
-    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> '_Shell':
         return object.__new__(cls)
 
-    methods = {'__new__': new, '__init__': swallow, '__setstate__': swallow}
-    return type(name.rpartition('.')[2], (), methods)
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
 
 
 def _unpack(content: Any, path: Path) -> dict[str, Tensor]:
@@ -225,5 +208,5 @@ def independent(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         storage = tensor.untyped_storage()
         alone = storage.nbytes() == tensor.nbytes and storage.data_ptr() not in seen
         seen.add(storage.data_ptr())
-        out[name] = tensor.detach().contiguous() if alone else tensor.detach().clone().contiguous()
+        out[name] = (tensor if alone else tensor.clone()).detach().contiguous()
     return out

@@ -21,17 +21,9 @@ _NOT_RESUMED = ('cfg', 'loop_stage', 'dataset_meta', 'eta', 'epoch', 'iter', 'ma
 def training_state(
     runner: Any, meta: dict[str, Any], parts: Parts, save_optimizer: bool, save_param_scheduler: bool
 ) -> dict[str, Any]:
-    """Collects a checkpoint: plain values, so that nothing has to be unpickled.
+    """Collects a checkpoint of plain values, so that nothing has to be unpickled.
 
-    Args:
-        runner: The runner.
-        meta: Entries of its own, ``epoch`` and ``iter`` among them.
-        parts: Frozen parts that are left out, named by source and hash.
-        save_optimizer: Whether the optimizer's state is in it.
-        save_param_scheduler: Whether the schedules' state is in it.
-
-    Returns:
-        ``meta``, ``state_dict``, ``frozen``, ``message_hub``, ``optimizer``, ``param_schedulers``.
+    ``meta`` has ``epoch`` and ``iter``; of the frozen ``parts`` only source and hash are kept.
     """
     info = {}
     for key, value in runner.message_hub.runtime_info.items():
@@ -67,15 +59,7 @@ def _origin(runner: Any) -> dict[str, Any]:
 
 
 def check_finite(model: nn.Module, path: str | Path) -> None:
-    """Stops before weights are saved that are no numbers any more.
-
-    Args:
-        model: Unwrapped model.
-        path: The checkpoint that was to be written.
-
-    Raises:
-        CheckpointError: With the names of the parameters.
-    """
+    """Raises a CheckpointError before weights are saved that are no numbers any more."""
     bad = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
     if bad:
         raise CheckpointError(
@@ -88,14 +72,7 @@ def check_finite(model: nn.Module, path: str | Path) -> None:
 def restore_training(
     runner: Any, checkpoint: dict[str, Any], optimizer: bool = True, param_scheduler: bool = True
 ) -> None:
-    """Puts everything but the weights back.
-
-    Args:
-        runner: The runner; its model has the weights.
-        checkpoint: From :func:`training_state`.
-        optimizer: Whether to restore the optimizer.
-        param_scheduler: Whether to restore the schedules.
-    """
+    """Puts everything but the weights back, from a dict of :func:`training_state`."""
     meta = checkpoint['meta']
     runner.train_loop.restore(meta['epoch'], meta['iter'])
     if meta['seed'] != runner.seed:

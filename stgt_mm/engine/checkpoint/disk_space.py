@@ -14,17 +14,9 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def explained_when_full(path: str | Path, needed: int = 0) -> Iterator[None]:
-    """Turns the errors of a full disk, an exhausted quota or a file size limit into one with a remedy.
+    """Turns the errors of a full disk, an exhausted quota or a file size limit into CheckpointSpaceError.
 
-    Args:
-        path: File that is written inside.
-        needed: Bytes it will have, as far as known.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        CheckpointSpaceError: If a write inside failed for lack of space; other errors pass as they are.
+    ``path`` is the file that is written inside, ``needed`` its bytes as far as known.
     """
     folder = Path(path).parent
     try:

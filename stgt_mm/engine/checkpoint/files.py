@@ -20,14 +20,8 @@ POINTER = 'last_checkpoint'
 def to_plain(value: Any) -> Any:
     """Turns a nested value into one that ``torch.load(weights_only=True)`` accepts.
 
-    Args:
-        value: Nested dicts, lists, tuples, numbers, strings, numpy values, tensors (any shape).
-
-    Returns:
-        The same with dicts as ``dict``, numpy scalars and arrays as Python values, tensors on the CPU.
-
-    Raises:
-        TypeError: If a value is of a class that would have to be pickled.
+    Dicts become ``dict``, numpy scalars and arrays Python values, tensors (any shape) go to the CPU. A value
+    of a class that would have to be pickled is a TypeError.
     """
     if value is None or isinstance(value, bool):
         return value
@@ -47,14 +41,9 @@ def to_plain(value: Any) -> Any:
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
-    """Writes a checkpoint so that ``path`` always holds a whole file: the old one or the new one.
+    """Writes plain values so that ``path`` always holds a whole file: the old one or the new one.
 
-    Args:
-        checkpoint: Plain values only, see :func:`to_plain`.
-        path: Target; its folder is created.
-
-    Raises:
-        CheckpointSpaceError: If the disk is full; what stood at ``path`` is kept, the partial file removed.
+    A full disk is a CheckpointSpaceError; what stood at ``path`` is kept, the partial file removed.
     """
     storages = (tensor.untyped_storage() for tensor in _tensors(checkpoint))
     sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}  # views of one storage count once
@@ -90,18 +79,10 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
 
 def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:
-    """Reads a checkpoint without unpickling classes.
+    """Reads a ``.pth`` file, or weights from a ``.safetensors`` file, without unpickling classes.
 
-    Args:
-        path: A ``.pth`` file (zip format of torch) or a ``.safetensors`` file with weights.
-        map_location: Where tensors go.
-
-    Returns:
-        The stored dict; bare weights come as ``dict(state_dict=...)``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        CheckpointError: If the file is truncated or damaged, or holds pickled classes or no weights.
+    Bare weights come as ``dict(state_dict=...)``. A file that is truncated or damaged, or that holds pickled
+    classes or no weights, is a CheckpointError.
     """
     path = Path(path)
     if not path.is_file():

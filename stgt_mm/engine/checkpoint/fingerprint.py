@@ -23,16 +23,10 @@ _IGNORED_ENDINGS = ('_file', '_files', '_root', '_dir', '_path')
 
 
 def training_fingerprint(cfg: Mapping[str, Any], world_size: int) -> dict[str, str]:
-    """Flattens what decides the course of training: model, optimizer, schedule, data, seed, processes.
+    """Flattens what decides the course of training: ``{dotted key of the config: value as text}``.
 
-    Paths, workers, logging, hooks (but those with ``changes_training``) and validation are left out.
-
-    Args:
-        cfg: The whole configuration.
-        world_size: Number of processes.
-
-    Returns:
-        ``{dotted key: value as text}``.
+    Model, optimizer, schedule, data, seed, processes, hooks with ``changes_training``; not paths, workers,
+    logging, other hooks and validation.
     """
     flat: dict[str, str] = {'processes': str(world_size)}
     for section in _SECTIONS:

@@ -17,17 +17,9 @@ _META_KINDS = {'epoch': int, 'iter': int, 'fingerprint': dict, 'seed': int, 'tra
 
 
 def newest_whole_checkpoint(work_dir: str | Path, logger: Logger) -> str | None:
-    """Finds the newest checkpoint of a run that is whole; all processes get the same.
+    """Finds the newest checkpoint of a run that is whole, the same on all processes; None without any.
 
-    Args:
-        work_dir: The run's folder.
-        logger: Told of every file that had to be left out.
-
-    Returns:
-        Path, or None if there is no checkpoint at all.
-
-    Raises:
-        CheckpointError: If there are checkpoints but none can be resumed.
+    The logger is told of every file that is left out; if none can be resumed, that is a CheckpointError.
     """
     candidates = resume_candidates(work_dir)
     found: list[str | None] = [None]
@@ -50,14 +42,9 @@ def newest_whole_checkpoint(work_dir: str | Path, logger: Logger) -> str | None:
 
 
 def training_data(loop: Any) -> dict[str, str]:
-    """Describes what the position in a training is counted in.
+    """Describes what the position in a training is counted in, as text; empty before the loop is built.
 
-    Args:
-        loop: The training loop, or its config before it is built.
-
-    Returns:
-        ``steps_per_epoch``, ``records`` and, where the data set tells its ``content_hash``, ``annotation``,
-        as text; empty before the loop is built.
+    ``steps_per_epoch``, ``records`` and, where the data set tells its ``content_hash``, ``annotation``.
     """
     loader = getattr(loop, 'dataloader', None)
     if not isinstance(loader, DataLoader):
@@ -68,15 +55,7 @@ def training_data(loop: Any) -> dict[str, str]:
 
 
 def check_resumable(checkpoint: dict[str, Any], filename: str | Path) -> None:
-    """Makes sure that a checkpoint holds all that a training needs to go on.
-
-    Args:
-        checkpoint: The checkpoint.
-        filename: Its name for messages.
-
-    Raises:
-        CheckpointError: If it holds weights only, or something else in their place.
-    """
+    """Raises a CheckpointError if a checkpoint does not hold all that a training needs to go on."""
     meta = checkpoint.get('meta', {})
     if 'optimizer' not in checkpoint or not meta.keys() >= _NEEDED:
         raise CheckpointError(
@@ -93,17 +72,7 @@ def check_resumable(checkpoint: dict[str, Any], filename: str | Path) -> None:
 def check_same_training(
     checkpoint: dict[str, Any], filename: str | Path, fingerprint: dict[str, str], data: dict[str, str]
 ) -> None:
-    """Makes sure that a training goes on under the configuration and with the data it began with.
-
-    Args:
-        checkpoint: One that is resumable.
-        filename: Its name for messages.
-        fingerprint: Of the present configuration.
-        data: Description of the present training set, from :func:`training_data`.
-
-    Raises:
-        CheckpointError: With the keys that differ.
-    """
+    """Raises a CheckpointError if a training would go on under another config or with other data."""
     meta = checkpoint['meta']
     new_training = (
         'or start a new training from its weights: another --work-dir and --cfg-options load_from=PATH, '

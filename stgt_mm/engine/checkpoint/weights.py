@@ -1,4 +1,4 @@
-"""The weights of a checkpoint: which parts are left out as frozen, and loading that accounts for every key."""
+"""The weights of a checkpoint: parts left out as frozen, and loading that accounts for every key."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,15 +17,9 @@ Parts = Mapping[str, Mapping[str, str]]
 
 
 def frozen_parts(model: nn.Module) -> dict[str, dict[str, str]]:
-    """Names the frozen parts of a model by where they came from and a hash.
+    """Names the frozen parts of a model: ``{dotted prefix: {'source': ..., 'sha256': ...}}``.
 
     A part is an outermost module whose attribute ``frozen`` is true and none of whose parameters is trained.
-
-    Args:
-        model: Unwrapped model.
-
-    Returns:
-        ``{prefix: {'source': ..., 'sha256': ...}}``; ``prefix`` is the module's dotted name.
     """
     parts: dict[str, dict[str, str]] = {}
     for name, module in _frozen_modules(model).items():
@@ -36,13 +30,11 @@ def frozen_parts(model: nn.Module) -> dict[str, dict[str, str]]:
 
 
 def _frozen_modules(model: nn.Module) -> dict[str, nn.Module]:
-    found = {}
-    for name, module in model.named_modules():
-        if name and getattr(module, 'frozen', False) is True:
-            trained = [parameter.requires_grad for parameter in module.parameters()]
-            if trained and not any(trained):
-                found[name] = module
-    return found
+    def is_frozen(module: nn.Module) -> bool:
+        trained = [parameter.requires_grad for parameter in module.parameters()]
+        return getattr(module, 'frozen', False) is True and bool(trained) and not any(trained)
+
+    return {name: module for name, module in model.named_modules() if name and is_frozen(module)}
 
 
 def is_in(key: str, prefixes: Iterable[str]) -> bool:
@@ -61,17 +53,12 @@ def load_weights(
         model: Unwrapped model.
         checkpoint: As :func:`stgt_mm.engine.checkpoint.files.read_checkpoint` gives it.
         name: What to call the checkpoint in messages.
-        strict: True: missing, unexpected and mis-shaped keys stop. False: missing and unexpected ones are
-            returned. Prefixes of keys (``['neck']``): the checkpoint need not have these, or has them in
-            another shape, and they stay as they are; all else is strict.
+        strict: True: missing, unexpected and mis-shaped keys are a CheckpointError. False: missing and
+            unexpected ones are returned. Prefixes of keys (``['neck']``): the checkpoint need not have these,
+            or has them in another shape, and they stay as they are; all else is strict.
 
     Returns:
         Lines that describe what was not loaded, empty when all was.
-
-    Raises:
-        CheckpointError: If a key does not fit and ``strict`` says so, if a shape differs, or if a frozen part
-            is not the one the checkpoint was trained on.
-        ValueError: If a prefix of ``strict`` is no part of the model.
     """
     state = {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
     frozen = checkpoint.get('frozen') or {}
@@ -96,14 +83,13 @@ def load_weights(
             'load_strict=False.'
         )
     model.load_state_dict({key: value for key, value in state.items() if key not in left}, strict=False)
-    for prefix in reversed(fresh):
-        keys = [key for key in left if is_in(key, [prefix])]
-        if keys:
-            values = sum(own[key].numel() for key in keys)
-            lines.insert(
-                0, f'{prefix} keeps its initial weights: {len(keys)} tensors, {values:,} values, not from {name}'
-            )
-    return lines
+    kept = []
+    for prefix in fresh:
+        sizes = [own[key].numel() for key in left if is_in(key, [prefix])]
+        if sizes:
+            counts = f'{len(sizes)} tensors, {sum(sizes):,} values'
+            kept.append(f'{prefix} keeps its initial weights: {counts}, not from {name}')
+    return kept + lines
 
 
 def _known_prefixes(prefixes: Sequence[str], own: Mapping[str, Tensor]) -> list[str]:

@@ -1,7 +1,7 @@
 """When checkpoints are written and which ones are kept.
 
-Not a child of mmengine's ``CheckpointHook``: of its 600 lines we would override nearly all. It knows no steps
-inside epochs beside them, names the newest file before it is whole, and deletes the best before the next one.
+mmengine's ``CheckpointHook`` is no base for it: it deletes an old file before the new one is whole, and knows of
+old files by a list in memory only.
 """
 
 import math

@@ -9,16 +9,9 @@ PACKAGE_PREFIX = 'package://'
 
 
 def resolve_weights(location: str) -> Path:
-    """Returns the path of a weight file.
+    """Returns the path of an existing weight file or Hugging Face folder.
 
-    Args:
-        location: A path, or ``package://<package>/<path>`` for a file that ships inside a Python package.
-
-    Returns:
-        An existing file, or an existing folder in which Hugging Face keeps weights.
-
-    Raises:
-        FileNotFoundError: If there is none.
+    ``package://<package>/<path>`` is a file that ships inside a Python package.
     """
     path = Path(location)
     if location.startswith(PACKAGE_PREFIX):
