@@ -15,11 +15,11 @@ class Converted(dict[str, Tensor]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.origin: dict[str, tuple[str, ...]] = {}
-        self.left_aside: dict[str, str] = {}
-        self.unknown: list[str] = []
-        self.filled: dict[str, str] = {}
-        self.gaps: dict[str, str] = {}
+        self.origin: dict[str, tuple[str, ...]] = {}  # new name: names in the source that it was made of
+        self.left_aside: dict[str, str] = {}  # names in the source that are not needed, with the reason
+        self.unknown: list[str] = []  # names in the source that no rule knows
+        self.filled: dict[str, str] = {}  # new names whose values are not from the source, with the reason
+        self.gaps: dict[str, str] = {}  # patterns of beginnings of names that such a source does not have
 
     def put(self, name: str, tensor: Tensor, *origin: str) -> None:
         """Adds a tensor and its names in the source; a ValueError if the new name is taken."""
@@ -32,6 +32,12 @@ class Converted(dict[str, Tensor]):
         """Adds a tensor that the source does not have, and where its values come from."""
         self.put(name, tensor)
         self.filled[name] = why
+
+    def leave(self, name: str, why: str) -> None:
+        """Takes a tensor out again, for a reason that its names in the source are listed with."""
+        del self[name]
+        self.filled.pop(name, None)
+        self.left_aside.update(dict.fromkeys(self.origin.pop(name), why))
 
     def merge(self, other: 'Converted', prefix: str = '', source_prefix: str = '') -> None:
         """Takes over the conversion of a part, whose new and old names get these prefixes."""
@@ -74,21 +80,25 @@ def rename(
     state_dict: Mapping[str, Tensor],
     names: KeyMap,
     aside: Pairs = (),
+    prefix: str = '',
+    outside: Pairs = (),
     spelling: Callable[[str], str] = str,
 ) -> Converted:
     """Translates the names of a state dict and accounts for all of them.
 
-    ``aside`` are patterns of names that are not needed, each with the reason. ``spelling`` is applied to a
-    name before it is looked up, for sources that spell names in several ways.
+    ``names`` and ``aside``, patterns of names that are not needed with the reason, hold for what is below
+    ``prefix`` and without it; ``outside`` is the ``aside`` of the rest. ``spelling`` is applied to a name
+    before it is looked up, for sources that spell names in several ways.
     """
     out = Converted()
     for key, tensor in state_dict.items():
-        name = spelling(key)
-        new = names.get(name)
-        why = next((why for pattern, why in aside if re.fullmatch(pattern, name)), None)
+        inside = key.startswith(prefix)
+        name = spelling(key.removeprefix(prefix))
+        new = names.get(name) if inside else None
+        reasons = (why for pattern, why in (aside if inside else outside) if re.fullmatch(pattern, name))
         if new is not None:
             out.put(new, tensor, key)
-        elif why is not None:
+        elif (why := next(reasons, None)) is not None:
             out.left_aside[key] = why
         else:
             out.unknown.append(key)

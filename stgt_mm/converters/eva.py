@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from stgt_mm.converters.converted import Converted, KeyMap, rename, strip_prefix
+from stgt_mm.converters.converted import Converted, KeyMap, rename
 
 BLIP2_DEPTH = 39
 _BLOCK = ('norm1.*', 'norm2.*', 'attn.qkv.weight', 'attn.q_bias', 'attn.v_bias', 'attn.proj.*')
@@ -33,15 +33,9 @@ def convert(state_dict: Mapping[str, Tensor], depth: int | None = BLIP2_DEPTH) -
     blocks.
     """
     prefix = 'visual.' if 'visual.pos_embed' in state_dict else ''
-    past = []
-    for key in state_dict if depth is not None else ():
-        block = re.match(rf'{re.escape(prefix)}blocks\.(\d+)\.', key)
+    out = rename(state_dict, _NAMES, _ASIDE, prefix, outside=_ASIDE)
+    for name in list(out) if depth is not None else ():
+        block = re.match(r'blocks\.(\d+)\.', name)
         if block is not None and int(block[1]) >= depth:
-            past.append(key)
-    kept = {key: tensor for key, tensor in state_dict.items() if key not in past}
-    out = Converted()
-    out.merge(rename(strip_prefix(kept, prefix), _NAMES, _ASIDE), source_prefix=prefix)
-    others = {key: tensor for key, tensor in kept.items() if not key.startswith(prefix)}
-    out.merge(rename(others, KeyMap([]), _ASIDE))
-    out.left_aside.update(dict.fromkeys(past, f'past the first {depth} blocks, which are used'))
+            out.leave(name, f'past the first {depth} blocks, which are used')
     return out

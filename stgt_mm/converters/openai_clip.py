@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from stgt_mm.converters.converted import Converted, KeyMap, rename, strip_prefix
+from stgt_mm.converters.converted import Converted, KeyMap, rename
 
 # timm's names, by width and patch size
 TIMM = {
@@ -75,18 +75,14 @@ def convert(state_dict: Mapping[str, Tensor]) -> Converted:
     (``vision_model.*``). OpenAI trained with QuickGELU: take timm's models with ``quickgelu`` in their names.
     """
     prefix = next((p for p in ('visual.', 'vision_model.') if any(k.startswith(p) for k in state_dict)), '')
-    inside = strip_prefix(state_dict, prefix)
-    out = rename(inside, _HUGGING_FACE if 'embeddings.class_embedding' in inside else _OPENAI, _ASIDE)
+    hugging_face = f'{prefix}embeddings.class_embedding' in state_dict
+    out = rename(state_dict, _HUGGING_FACE if hugging_face else _OPENAI, _ASIDE, prefix, _OUTSIDE)
     _join_query_key_value(out)
     if 'cls_token' in out:
         out['cls_token'] = out['cls_token'].reshape(1, 1, -1)
     if 'pos_embed' in out:
         out['pos_embed'] = out['pos_embed'][None]
-    whole = Converted()
-    whole.merge(out, source_prefix=prefix)
-    outside = {key: tensor for key, tensor in state_dict.items() if not key.startswith(prefix)}
-    whole.merge(rename(outside, KeyMap([]), _OUTSIDE))
-    return whole
+    return out
 
 
 def _join_query_key_value(out: Converted) -> None:

@@ -90,9 +90,7 @@ def select_part(converted: Converted, part: str) -> Converted:
     out.merge(converted)
     for name in converted:
         if part != 'all' and name.startswith(BACKBONE) != (part == 'backbone'):
-            del out[name]
-            out.filled.pop(name, None)
-            out.left_aside.update(dict.fromkeys(out.origin.pop(name), f'not in the part {part}'))
+            out.leave(name, f'not in the part {part}')
     if converted and not out:
         raise ValueError(f"the source has nothing of the part '{part}'.")
     return out

@@ -1,7 +1,7 @@
 """When checkpoints are written and which ones are kept.
 
-mmengine's ``CheckpointHook`` is no base for it: it deletes an old file before the new one is whole, and knows of
-old files by a list in memory only.
+mmengine's ``CheckpointHook`` is no base for it: it deletes an old file before the new one is whole, and knows
+of old files by a list in memory only.
 """
 
 import math
