@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from stgt_mm.io.hashing import state_sha256
 from stgt_mm.io.whole_file import whole_file
 
 CONVERT_COMMAND = 'python tools/model_converters/convert.py SOURCE IN OUT'
@@ -45,10 +46,7 @@ def read_state(location: str | Path, skip_objects: bool = False) -> dict[str, Te
     if path.name.endswith('.index.json'):
         return _read_shards(path, skip_objects)
     if path.suffix == '.safetensors':
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ValueError(f"'{path}' is damaged or not whole ({error}). Download it again.") from error
+        return _read_safetensors(path)
     # mapped, weights are read when they are used; only the zip form of torch.save can be
     return _unpack(read_plain(path, skip_objects=skip_objects, mmap=zipfile.is_zipfile(path)), path)
 
@@ -62,6 +60,21 @@ def _file_of_folder(folder: Path) -> Path:
         f"the folder '{folder}' has none of {', '.join((*_INDEXES, *_WHOLE))}. In it: {found}. "
         'Give the weight file itself if it has another name.'
     )
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        state = load_file(path)
+        with safe_open(path, 'pt') as file:
+            written = (file.metadata() or {}).get('sha256')
+    except SafetensorError as error:
+        raise ValueError(f"'{path}' is damaged or not whole ({error}). Download it again.") from error
+    # the format has no checksum; what write_safetensors wrote has its own
+    if written is not None and written != state_sha256(state):
+        raise ValueError(
+            f"'{path}' is damaged: its tensors have changed since it was written. Make it again."
+        )
+    return state
 
 
 def _read_shards(index: Path, skip_objects: bool) -> dict[str, Tensor]:
@@ -197,7 +210,8 @@ def write_safetensors(state: Mapping[str, Tensor], path: str | Path, metadata: M
     with whole_file(path) as partial:
         partial.touch()
         rights = partial.stat().st_mode  # those of any new file: the library makes it for its owner alone
-        save_file(independent(state), partial, metadata={'format': 'pt', **metadata})
+        state = independent(state)
+        save_file(state, partial, metadata={'format': 'pt', 'sha256': state_sha256(state), **metadata})
         partial.chmod(rights)
 
 

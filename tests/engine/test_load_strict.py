@@ -78,3 +78,12 @@ def test_a_frozen_part_with_a_file_of_its_own_may_be_absent_from_a_strict_load()
     assert load_weights(Model(), stored('head', 'neck'), 'x') == []
     with pytest.raises(CheckpointError, match=r'2 missing in the checkpoint:\n  backbone\.weight'):
         load_weights(Model(checkpoint=None), stored('head', 'neck'), 'x')
+
+
+def test_whole_numbers_do_not_become_weights():
+    checkpoint = stored('head', 'neck')
+    checkpoint['state_dict']['head.norm.weight'] = torch.ones(3, dtype=torch.int64)
+    with pytest.raises(CheckpointError, match=r'head\.norm\.weight: torch\.int64 in the checkpoint'):
+        load_weights(Model(), checkpoint, 'x')
+    checkpoint['state_dict']['head.norm.weight'] = torch.ones(3, dtype=torch.float16)
+    assert load_weights(Model(), checkpoint, 'x') == []
