@@ -26,17 +26,15 @@ _WHOLE = ('model.safetensors', 'pytorch_model.bin')
 def read_state(location: str | Path, skip_objects: bool = False) -> dict[str, Tensor]:
     """Reads a state dict to the CPU, in the precision of the file.
 
-    Args:
-        location: A ``.safetensors`` file; a file of ``torch.save`` (.pth, .pt, .bin), read with
-            ``weights_only``; an index of shards (``*.index.json``); or a folder of Hugging Face, in one file
-            or in shards. A dict with a key like 'model' or 'state_dict' is unpacked, ``module.`` before all
-            names is taken away.
-        skip_objects: Whether a file of ``torch.save`` may hold objects of other packages beside the weights,
-            such as the schedule of a training: they become empty shells, their code is not imported.
+    ``location`` is a ``.safetensors`` file; a file of ``torch.save``, read with ``weights_only``; an index of
+    shards (``*.index.json``); or a folder of Hugging Face, in one file or in shards. A dict with a key like
+    'model' or 'state_dict' is unpacked, ``module.`` before all names is taken away.
 
-    Returns:
-        Names and tensors. A missing file or shard is a FileNotFoundError; a damaged one, or one that holds
-        anything but tensors by name, a ValueError; both name it.
+    With ``skip_objects`` a file of ``torch.save`` may hold objects of other packages beside the weights, such
+    as the schedule of a training: they become empty shells, their code is not imported.
+
+    A missing file or shard is a FileNotFoundError; a damaged one, or one that holds anything but tensors by
+    name, a ValueError; both name it.
     """
     path = Path(location)
     if path.is_dir():

@@ -33,7 +33,7 @@ def stored(*parts):
     return {'state_dict': {key: value for key, value in state.items() if key.split('.')[0] in parts}}
 
 
-def test_a_named_part_starts_anew_and_the_rest_is_loaded():
+def test_a_named_part_keeps_its_start_and_the_rest_is_loaded():
     model, checkpoint = Model(), stored('head')
     neck = model.neck.weight.clone()
     lines = load_weights(model, checkpoint, 'start.safetensors', strict=['neck'])

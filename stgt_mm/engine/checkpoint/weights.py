@@ -47,18 +47,13 @@ def load_weights(
 ) -> list[str]:
     """Loads a checkpoint into a model and accounts for every key; one that does not fit changes nothing.
 
-    A frozen part that has loaded a file of its own (``checkpoint=``) need not be in the checkpoint.
+    ``strict`` is True: missing, unexpected and mis-shaped keys are a CheckpointError. False: missing and
+    unexpected ones are returned. Prefixes of keys (``['neck']``): the checkpoint need not have these, or has
+    them in another shape, and they stay as they are; all else is strict. A frozen part that has loaded a file
+    of its own (``checkpoint=``) need not be in the checkpoint.
 
-    Args:
-        model: Unwrapped model.
-        checkpoint: As :func:`stgt_mm.engine.checkpoint.files.read_checkpoint` gives it.
-        name: What to call the checkpoint in messages.
-        strict: True: missing, unexpected and mis-shaped keys are a CheckpointError. False: missing and
-            unexpected ones are returned. Prefixes of keys (``['neck']``): the checkpoint need not have these,
-            or has them in another shape, and they stay as they are; all else is strict.
-
-    Returns:
-        Lines that describe what was not loaded, empty when all was.
+    Returns lines that describe what was not loaded, empty when all was. ``name`` is that of the checkpoint in
+    messages.
     """
     state = {re.sub(r'^module\.', '', key): value for key, value in checkpoint['state_dict'].items()}
     frozen = checkpoint.get('frozen') or {}
