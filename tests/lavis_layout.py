@@ -1,4 +1,4 @@
-"""Hugging Face's BLIP-2 under the names of LAVIS, renamed by a list of its own."""
+"""Models under the names of LAVIS and of OpenAI, renamed by lists of their own."""
 
 import re
 
@@ -42,3 +42,19 @@ def lavis_state(theirs, width, vocab):
     words = state['Qformer.bert.embeddings.word_embeddings.weight']
     state |= {head + 'decoder.weight': words.clone(), 'temp': torch.tensor(0.05)}
     return state | {'Qformer.bert.embeddings.position_ids': torch.arange(20)[None]}
+
+
+def openai_layout(state, prefix='visual.'):
+    """Renames timm's tensors to OpenAI's, by a list of its own."""
+    swaps = {'patch_embed.proj': 'conv1', 'norm_pre': 'ln_pre', 'blocks.': 'transformer.resblocks.'}
+    swaps |= {'norm1': 'ln_1', 'norm2': 'ln_2', 'attn.qkv.': 'attn.in_proj_', 'attn.proj': 'attn.out_proj'}
+    swaps |= {'mlp.fc1': 'mlp.c_fc', 'mlp.fc2': 'mlp.c_proj', 'pos_embed': 'positional_embedding'}
+    swaps |= {'cls_token': 'class_embedding'}
+    out = {}
+    for key, value in state.items():
+        key = 'ln_post' + key[4:] if key.startswith('norm.') else key
+        for new, old in swaps.items():
+            key = key.replace(new, old)
+        value = value[0] if key in ('positional_embedding', 'class_embedding') else value
+        out[prefix + key] = value[0] if key == 'class_embedding' else value
+    return out

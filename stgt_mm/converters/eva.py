@@ -1,11 +1,14 @@
-"""EVA-CLIP's ViT-g, ``eva_vit_g.pth``, for timm's ``eva_giant_patch14_clip_224``."""
+"""EVA-CLIP's ViT-g, ``eva_vit_g.pth``, for timm's ``eva_giant_patch14_clip_224``.
+
+timm's own ``checkpoint_filter_fn`` needs the model and drops keys without account; a test compares the two.
+"""
 
 import re
 from collections.abc import Mapping
 
 from torch import Tensor
 
-from stgt_mm.converters.converted import Converted, KeyMap, below, rename
+from stgt_mm.converters.converted import Converted, KeyMap, rename
 
 BLIP2_DEPTH = 39
 _BLOCK = ('norm1.*', 'norm2.*', 'attn.qkv.weight', 'attn.q_bias', 'attn.v_bias', 'attn.proj.*')
@@ -22,28 +25,17 @@ _ASIDE = (
 
 
 def convert(state_dict: Mapping[str, Tensor], depth: int | None = BLIP2_DEPTH) -> Converted:
-    """Turns an EVA ViT into the weights of timm's model.
+    """Turns an EVA ViT, below ``visual.`` in EVA-CLIP's own files, into the weights of timm's model.
 
-    Args:
-        state_dict: ``cls_token``, ``pos_embed``, ``patch_embed.*``, ``blocks.*``, or the same below
-            ``visual.`` as in EVA-CLIP's own files.
-        depth: Blocks that are kept from the front; BLIP-2 drops the 40th. None keeps all.
+    Keeps the first ``depth`` blocks, None all.
 
-    Returns:
-        The names of timm without prefix, for ``TimmViT(checkpoint=...)``.
-
-    Source: BLIP-2 (arXiv 2301.12597), section 3.4: the output of ViT-g's second last layer.
+    Source: BLIP-2 (arXiv 2301.12597), section 3.4: the output of ViT-g's second last layer, so 39 of 40
+    blocks.
     """
     prefix = 'visual.' if 'visual.pos_embed' in state_dict else ''
-    past = []
-    for key in state_dict if depth is not None else ():
-        block = re.match(rf'{re.escape(prefix)}blocks\.(\d+)\.', key)
+    out = rename(state_dict, _NAMES, _ASIDE, prefix, outside=_ASIDE)
+    for name in list(out) if depth is not None else ():
+        block = re.match(r'blocks\.(\d+)\.', name)
         if block is not None and int(block[1]) >= depth:
-            past.append(key)
-    kept = {key: tensor for key, tensor in state_dict.items() if key not in past}
-    out = Converted()
-    out.merge(rename(below(kept, prefix), _NAMES, _ASIDE), source_prefix=prefix)
-    others = {key: tensor for key, tensor in kept.items() if not key.startswith(prefix)}
-    out.merge(rename(others, KeyMap([]), _ASIDE))
-    out.left_aside.update(dict.fromkeys(past, f'past the first {depth} blocks, which are used'))
+            out.leave(name, f'past the first {depth} blocks, which are used')
     return out

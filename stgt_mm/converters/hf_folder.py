@@ -14,16 +14,10 @@ SHARD_SIZE = '5GB'
 
 
 def obstacles(model: nn.Module) -> list[str]:
-    """Lists why Hugging Face's ``Blip2ForImageTextRetrieval`` would not give the outputs of a model.
-
-    Args:
-        model: A :class:`stgt_mm.models.VideoTextAligner`.
-
-    Returns:
-        Reasons; none if it would, for single frames.
-    """
+    """Lists why Hugging Face's ``Blip2ForImageTextRetrieval`` would not give an aligner's outputs."""
     qformer, keys = model.qformer, model.state_dict()
-    first = qformer.layers[0]
+    first, depth = qformer.layers[0], len(qformer.layers)
+    crossed = [index for index, layer in enumerate(qformer.layers) if layer.cross_attention is not None]
     conditions = {
         'it has a neck': model.neck is not None,
         'the backbone is no EVA ViT': 'backbone.vit.blocks.0.attn.q_bias' not in keys,
@@ -34,14 +28,9 @@ def obstacles(model: nn.Module) -> list[str]:
         "the Q-Former's norm is not 'post'": first.self_residual.pre,
         'residual_gain is not 1': first.self_residual.gain != 1,
         'frames are not square': len(set(model.backbone.img_size)) != 1,
-        'cross-attention is not in every n-th layer': not _regular(qformer),
+        'cross-attention is not in every n-th layer': crossed != list(range(0, depth, _frequency(qformer))),
     }
     return [reason for reason, is_so in conditions.items() if is_so]
-
-
-def _regular(qformer: nn.Module) -> bool:
-    where = [index for index, layer in enumerate(qformer.layers) if layer.cross_attention is not None]
-    return where == list(range(0, len(qformer.layers), _frequency(qformer)))
 
 
 def _frequency(qformer: nn.Module) -> int:
@@ -50,14 +39,7 @@ def _frequency(qformer: nn.Module) -> int:
 
 
 def blip2_config(model: nn.Module) -> dict[str, Any]:
-    """Describes a model in the words of Hugging Face's ``Blip2Config``.
-
-    Args:
-        model: A :class:`stgt_mm.models.VideoTextAligner`.
-
-    Returns:
-        What goes into ``config.json``.
-    """
+    """Describes an aligner in the words of Hugging Face's ``Blip2Config``, for ``config.json``."""
     vit, qformer = model.backbone.vit, model.qformer
     first = qformer.layers[0]
     block = vit.blocks[0]
@@ -98,18 +80,10 @@ def blip2_config(model: nn.Module) -> dict[str, Any]:
 
 
 def write_folder(model: nn.Module, folder: str | Path, shard_size: str = SHARD_SIZE) -> list[str]:
-    """Writes a model as a folder that ``convert.py hf_blip2`` reads back.
+    """Writes an aligner as a folder that ``convert.py hf_blip2`` reads back.
 
-    Args:
-        model: A :class:`stgt_mm.models.VideoTextAligner`.
-        folder: Target; created.
-        shard_size: Largest size of a weight file, such as '5GB' or '200MB'.
-
-    Returns:
-        Why transformers cannot load it as ``Blip2ForImageTextRetrieval``; nothing if it can.
-
-    Raises:
-        ValueError: If the folder has files, or a key has no name there.
+    Returns why transformers cannot load it as ``Blip2ForImageTextRetrieval``; nothing if it can. A folder
+    with files in it, or a key that has no name there, is a ValueError.
     """
     folder = Path(folder)
     if folder.is_dir() and any(folder.iterdir()):

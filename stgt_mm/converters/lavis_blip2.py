@@ -6,18 +6,19 @@ import torch
 from torch import Tensor
 
 from stgt_mm.converters import eva, openai_clip
-from stgt_mm.converters.converted import Converted, KeyMap, below, qformer_layers, rename
+from stgt_mm.converters.converted import Converted, KeyMap, qformer_layers, rename, strip_prefix
 
 VISION = 'visual_encoder.'
 BACKBONE = 'backbone.vit.'
-_PREDICTIONS = 'Qformer.cls.predictions.'
+_QUERIES = 'qformer.embeddings.queries'
+_BERT, _PREDICTIONS = 'Qformer.bert.', 'Qformer.cls.predictions.'
 _NAMES = KeyMap(
     [
         ('ln_vision.*', 'vision_norm.*'),
-        ('query_tokens', 'qformer.embeddings.queries'),
-        ('Qformer.bert.embeddings.word_embeddings.weight', 'qformer.embeddings.words.weight'),
-        ('Qformer.bert.embeddings.position_embeddings.weight', 'qformer.embeddings.positions.weight'),
-        ('Qformer.bert.embeddings.LayerNorm.*', 'qformer.embeddings.norm.*'),
+        ('query_tokens', _QUERIES),
+        (_BERT + 'embeddings.word_embeddings.weight', 'qformer.embeddings.words.weight'),
+        (_BERT + 'embeddings.position_embeddings.weight', 'qformer.embeddings.positions.weight'),
+        (_BERT + 'embeddings.LayerNorm.*', 'qformer.embeddings.norm.*'),
         (_PREDICTIONS + 'bias', 'qformer.causal_head.bias'),
         (_PREDICTIONS + 'transform.dense.*', 'qformer.causal_head.dense.*'),
         (_PREDICTIONS + 'transform.LayerNorm.*', 'qformer.causal_head.norm.*'),
@@ -26,7 +27,7 @@ _NAMES = KeyMap(
         ('temp', 'contrastive_head.temp'),
         ('itm_head.*', 'matching_head.classifier.*'),
     ]
-    + qformer_layers('Qformer.bert.encoder.layer.', 'qformer.layers.', 'self')
+    + qformer_layers(_BERT + 'encoder.layer.', 'qformer.layers.', 'self')
 )
 _ASIDE = (
     (r'.*position_ids', 'a counter, no weight'),
@@ -34,33 +35,27 @@ _ASIDE = (
 )
 # saved twice because they are tied
 _TIED = {
-    _PREDICTIONS + 'decoder.weight': 'Qformer.bert.embeddings.word_embeddings.weight',
+    _PREDICTIONS + 'decoder.weight': _BERT + 'embeddings.word_embeddings.weight',
     _PREDICTIONS + 'decoder.bias': _PREDICTIONS + 'bias',
 }
 
 
 def convert(state_dict: Mapping[str, Tensor]) -> Converted:
-    """Turns LAVIS' names into those of :class:`stgt_mm.models.VideoTextAligner`.
+    """Turns LAVIS' names into those of a :class:`stgt_mm.models.VideoTextAligner` without neck.
 
-    Args:
-        state_dict: ``Qformer.*``, ``query_tokens``, ``ln_vision.*``, the projections, ``itm_head``, ``temp``,
-            and ``visual_encoder.*`` (an EVA ViT-g, or CLIP's ViT-L) where the file has one.
-
-    Returns:
-        The keys of an aligner without neck.
+    ``visual_encoder.*``, where a file has one, is an EVA ViT-g or CLIP's ViT-L.
     """
-    vision = below(state_dict, VISION)
+    vision = strip_prefix(state_dict, VISION)
     rest = {key: tensor for key, tensor in state_dict.items() if not key.startswith(VISION)}
-    tied = [key for key, twin in _TIED.items() if _equal(rest.get(key), rest.get(twin))]
+    tied = {
+        key: f"the same as '{twin}'"
+        for key, twin in _TIED.items()
+        if key in rest and twin in rest and torch.equal(rest[key], rest[twin])
+    }
     out = rename({key: tensor for key, tensor in rest.items() if key not in tied}, _NAMES, _ASIDE)
-    out.left_aside.update({key: f"the same as '{_TIED[key]}'" for key in tied})
+    out.left_aside.update(tied)
     convert_vision = openai_clip.convert if 'class_embedding' in vision else eva.convert
     out.merge(convert_vision(vision), prefix=BACKBONE, source_prefix=VISION)
-    queries = out.get('qformer.embeddings.queries')
-    if queries is not None and queries.dim() == 3:
-        out['qformer.embeddings.queries'] = queries[0]
+    if _QUERIES in out and out[_QUERIES].dim() == 3:
+        out[_QUERIES] = out[_QUERIES][0]
     return out
-
-
-def _equal(first: Tensor | None, second: Tensor | None) -> bool:
-    return first is not None and second is not None and torch.equal(first, second)

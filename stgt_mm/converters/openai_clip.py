@@ -1,12 +1,15 @@
-"""OpenAI's CLIP image encoders for timm's ``vit_*_clip_quickgelu_*``, from either of their layouts."""
+"""OpenAI's CLIP image encoders for timm's ``vit_*_clip_quickgelu_*``, from either of their layouts.
 
-import re
+timm's own ``checkpoint_filter_fn`` needs the model, reads one layout and drops keys without account; a test
+compares the two.
+"""
+
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from stgt_mm.converters.converted import Converted, KeyMap, below, rename
+from stgt_mm.converters.converted import Converted, KeyMap, rename
 
 # timm's names, by width and patch size
 TIMM = {
@@ -14,11 +17,11 @@ TIMM = {
     (768, 16): 'vit_base_patch16_clip_quickgelu_224',
     (1024, 14): 'vit_large_patch14_clip_quickgelu_224',
 }
-_MLP_AND_NORM = ('norm1.*', 'norm2.*', 'attn.proj.*', 'mlp.fc1.*', 'mlp.fc2.*')
 
 
-def _blocks(prefix: str, theirs: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [(f'{prefix}{{}}.{old}', f'blocks.{{}}.{new}') for old, new in zip(theirs, _MLP_AND_NORM)]
+def _blocks(prefix: str, *theirs: str) -> list[tuple[str, str]]:
+    ours = ('norm1.*', 'norm2.*', 'attn.proj.*', 'mlp.fc1.*', 'mlp.fc2.*')
+    return [(f'{prefix}{{}}.{old}', f'blocks.{{}}.{new}') for old, new in zip(theirs, ours)]
 
 
 _OPENAI = KeyMap(
@@ -31,7 +34,7 @@ _OPENAI = KeyMap(
         ('transformer.resblocks.{}.attn.in_proj_weight', 'blocks.{}.attn.qkv.weight'),
         ('transformer.resblocks.{}.attn.in_proj_bias', 'blocks.{}.attn.qkv.bias'),
         *_blocks(
-            'transformer.resblocks.', ('ln_1.*', 'ln_2.*', 'attn.out_proj.*', 'mlp.c_fc.*', 'mlp.c_proj.*')
+            'transformer.resblocks.', 'ln_1.*', 'ln_2.*', 'attn.out_proj.*', 'mlp.c_fc.*', 'mlp.c_proj.*'
         ),
     ]
 )
@@ -43,9 +46,14 @@ _HUGGING_FACE = KeyMap(
         ('pre_layrnorm.*', 'norm_pre.*'),
         ('pre_layernorm.*', 'norm_pre.*'),
         ('post_layernorm.*', 'norm.*'),
+        *((f'encoder.layers.{{}}.self_attn.{x}_proj.*', f'blocks.{{}}.attn.{x}.*') for x in 'qkv'),
         *_blocks(
             'encoder.layers.',
-            ('layer_norm1.*', 'layer_norm2.*', 'self_attn.out_proj.*', 'mlp.fc1.*', 'mlp.fc2.*'),
+            'layer_norm1.*',
+            'layer_norm2.*',
+            'self_attn.out_proj.*',
+            'mlp.fc1.*',
+            'mlp.fc2.*',
         ),
     ]
 )
@@ -61,51 +69,36 @@ _OUTSIDE = (
 
 
 def convert(state_dict: Mapping[str, Tensor]) -> Converted:
-    """Turns a CLIP image encoder into the weights of timm's model.
+    """Turns a CLIP image encoder into the weights of timm's model, for ``TimmViT(checkpoint=...)``.
 
-    Args:
-        state_dict: OpenAI's names (below ``visual.``, or without prefix as in LAVIS), or those of
-            transformers (``vision_model.*``).
-
-    Returns:
-        The names of timm without prefix, for ``TimmViT(checkpoint=...)``. OpenAI trained with QuickGELU:
-        take timm's models with ``quickgelu`` in their names.
-
-    Raises:
-        ValueError: If a layer of the transformers layout has not all of query, key and value.
+    Reads OpenAI's names (below ``visual.``, or without prefix as in LAVIS) and those of transformers
+    (``vision_model.*``). OpenAI trained with QuickGELU: take timm's models with ``quickgelu`` in their names.
     """
     prefix = next((p for p in ('visual.', 'vision_model.') if any(k.startswith(p) for k in state_dict)), '')
-    inside = below(state_dict, prefix)
-    hugging_face = 'embeddings.class_embedding' in inside
-    joined = _join_query_key_value(inside) if hugging_face else Converted()
-    used = {key for origin in joined.origin.values() for key in origin}
-    rest = {key: tensor for key, tensor in inside.items() if key not in used}
-    out = rename(rest, _HUGGING_FACE if hugging_face else _OPENAI, _ASIDE)
-    out.merge(joined)
+    hugging_face = f'{prefix}embeddings.class_embedding' in state_dict
+    out = rename(state_dict, _HUGGING_FACE if hugging_face else _OPENAI, _ASIDE, prefix, _OUTSIDE)
+    _join_query_key_value(out)
     if 'cls_token' in out:
         out['cls_token'] = out['cls_token'].reshape(1, 1, -1)
     if 'pos_embed' in out:
         out['pos_embed'] = out['pos_embed'][None]
-    whole = Converted()
-    whole.merge(out, source_prefix=prefix)
-    outside = {key: tensor for key, tensor in state_dict.items() if not key.startswith(prefix)}
-    whole.merge(rename(outside, KeyMap([]), _OUTSIDE))
-    return whole
+    return out
+
+
+def _join_query_key_value(out: Converted) -> None:
+    """Puts the three projections of each layer in one, as timm has them."""
+    for name in [name for name in out if '.attn.q.' in name]:
+        parts = [name.replace('.q.', f'.{letter}.') for letter in 'qkv']
+        key = out.origin[name][0]
+        lacking = [key.replace('q_proj', f'{x}_proj') for x, part in zip('qkv', parts) if part not in out]
+        if lacking:
+            raise ValueError(f"'{key}' is there but not {', '.join(lacking)}: the file is not whole.")
+        origin = [source for part in parts for source in out.origin.pop(part)]
+        out.put(name.replace('.q.', '.qkv.'), torch.cat([out.pop(part) for part in parts]), *origin)
 
 
 def timm_name(state_dict: Mapping[str, Tensor], prefix: str = '') -> str:
-    """Says which of timm's models converted weights are for.
-
-    Args:
-        state_dict: Result of :func:`convert`.
-        prefix: What stands before its names.
-
-    Returns:
-        A name for ``TimmViT(model_name=...)``.
-
-    Raises:
-        ValueError: If no model has this width and patch size.
-    """
+    """Says which of timm's models converted weights are for, by width and patch size."""
     patches = state_dict.get(f'{prefix}patch_embed.proj.weight')
     size = None if patches is None else (patches.shape[0], patches.shape[-1])
     if size not in TIMM:
@@ -114,20 +107,3 @@ def timm_name(state_dict: Mapping[str, Tensor], prefix: str = '') -> str:
             f'{", ".join(map(str, TIMM))}. Name a config with your backbone to compare with that.'
         )
     return TIMM[size]
-
-
-def _join_query_key_value(state_dict: Mapping[str, Tensor]) -> Converted:
-    """Puts the three projections of each layer in one, as timm has them."""
-    out = Converted()
-    for key in state_dict:
-        match = re.fullmatch(r'encoder\.layers\.(\d+)\.self_attn\.q_proj\.(weight|bias)', key)
-        if match is None:
-            continue
-        parts = [key.replace('q_proj', f'{letter}_proj') for letter in 'qkv']
-        lacking = [part for part in parts if part not in state_dict]
-        if lacking:
-            raise ValueError(f"'{key}' is there but not {', '.join(lacking)}: the file is not whole.")
-        out.put(
-            f'blocks.{match[1]}.attn.qkv.{match[2]}', torch.cat([state_dict[part] for part in parts]), *parts
-        )
-    return out

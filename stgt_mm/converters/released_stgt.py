@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stgt_mm.converters import lavis_blip2
-from stgt_mm.converters.converted import Converted, KeyMap, below, rename
+from stgt_mm.converters.converted import Converted, KeyMap, rename, strip_prefix
 
 SOURCE_PREFIX = 'graph_cross_model.'
 TARGET_PREFIX = 'neck.'
@@ -39,26 +39,16 @@ _NAMES = KeyMap(
 
 
 def convert(state_dict: Mapping[str, Tensor], grid_size: int = RELEASED_GRID) -> Converted:
-    """Turns a released checkpoint into one of :class:`stgt_mm.models.VideoTextAligner`.
+    """Turns a released checkpoint, or what lies below its key ``model``, into an aligner without backbone.
 
     The spatial embedding of the release is a parameter without gradient, and its runner leaves such
-    parameters out of what it saves: at every start it is drawn anew, from a normal distribution of std 0.02.
-    Where it is missing, its mean takes its place: zeros.
-
-    Args:
-        state_dict: The tensors below the top key ``model``, or a dict that has this key.
-        grid_size: Patches along a side of a frame, for the spatial embedding when it is missing.
-
-    Returns:
-        The keys of an aligner; the frozen backbone is not in the release.
-
-    Raises:
-        ValueError: If there is nothing below ``graph_cross_model.``.
+    parameters out of what it saves: at every start it is drawn again, from a normal distribution of std 0.02.
+    Where it is missing, its mean takes its place: zeros for ``grid_size`` patches along a side of a frame.
     """
     model = state_dict.get('model')
     if isinstance(model, Mapping):
         state_dict = model
-    neck = below(state_dict, SOURCE_PREFIX)
+    neck = strip_prefix(state_dict, SOURCE_PREFIX)
     if not neck:
         raise ValueError(
             f"no key starts with '{SOURCE_PREFIX}': this is not a released STGT state dict "
@@ -69,6 +59,6 @@ def convert(state_dict: Mapping[str, Tensor], grid_size: int = RELEASED_GRID) ->
     projection = out.get(f'{TARGET_PREFIX}proj')
     if f'{TARGET_PREFIX}spatial_embed' not in out and projection is not None:
         zeros = torch.zeros(1 + grid_size**2, len(projection), dtype=projection.dtype)
-        why = 'zeros: the release draws it anew at every start (std 0.02) and does not save it'
+        why = 'zeros: the release draws it again at every start (std 0.02) and does not save it'
         out.fill(f'{TARGET_PREFIX}spatial_embed', zeros, why)
     return out

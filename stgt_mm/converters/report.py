@@ -5,37 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from stgt_mm.converters.converted import Converted
+from stgt_mm.io.state import compare
 
 MAX_UNKNOWN = 5
 _SHOWN = 8
-
-
-class Report(NamedTuple):
-    """What became of every key of a source, and of every key of the model that it is for.
-
-    Attributes:
-        mapped: Lines 'their name -> our name'.
-        left_aside: Known names in the source that the model does not need, with the reason.
-        filled: Our names with values that are not from the source, with the reason.
-        gaps: Our names that this source is known not to have, with the reason.
-        unknown: Names in the source that no rule knows.
-        missing: Our names that nothing in the source became.
-        unexpected: Our names that the model does not have.
-        shapes: Names of another shape than in the model, with both.
-        checked: Whether there was a model to compare with; else the last three and ``gaps`` are empty.
-    """
-
-    mapped: list[str]
-    left_aside: list[str]
-    filled: list[str]
-    gaps: list[str]
-    unknown: list[str]
-    missing: list[str]
-    unexpected: list[str]
-    shapes: list[str]
-    checked: bool
-
-
 TITLES = {
     'mapped': 'mapped',
     'left_aside': 'left aside, not needed',
@@ -46,7 +19,27 @@ TITLES = {
     'unexpected': 'UNEXPECTED, not in the model',
     'shapes': 'SHAPE differs from the model',
 }
-_PROBLEMS = ('unknown', 'missing', 'unexpected', 'shapes')
+# fields that are problems, and what stops a conversion
+_PROBLEMS = {
+    'unknown': None,
+    'missing': 'keys of the model are missing',
+    'unexpected': 'keys are not in the model',
+    'shapes': 'keys have another shape than in the model',
+}
+
+
+class Report(NamedTuple):
+    """What became of every key of a source, and of every key of the model that it is for, as lines."""
+
+    mapped: list[str]  # their name -> our name
+    left_aside: list[str]  # names in the source, with the reason
+    filled: list[str]  # our names with values that are not from the source, with the reason
+    gaps: list[str]  # our names that this source is known not to have, with the reason
+    unknown: list[str]  # names in the source that no rule knows
+    missing: list[str]  # our names that nothing in the source became
+    unexpected: list[str]  # our names that the model does not have
+    shapes: list[str]  # our names and both shapes
+    checked: bool  # whether there was a model to compare with; else the last three and gaps are empty
 
 
 def account(
@@ -54,46 +47,30 @@ def account(
     target: Mapping[str, Sequence[int]] | None = None,
     gaps: Mapping[str, str] | None = None,
 ) -> Report:
-    """Accounts for every key.
+    """Accounts for every key of a conversion, against the names and shapes of a model if there is one.
 
-    Args:
-        converted: Result of a converter.
-        target: Names and shapes of the model, None without one.
-        gaps: Patterns of the beginnings of names that this source does not have, each with the reason.
-
-    Returns:
-        The report.
+    ``gaps`` are patterns of the beginnings of names that this kind of source does not have, each with the
+    reason.
     """
-    fits = target if target is not None else {}
-    absent = [name for name in fits if name not in converted]
-    known = {name: why for name in absent for part, why in (gaps or {}).items() if re.match(part, name)}
+    misfit = compare(converted, {} if target is None else target, 'source')
+    known = {
+        name: why for name in misfit.missing for part, why in (gaps or {}).items() if re.match(part, name)
+    }
     return Report(
         mapped=[f'{" + ".join(keys)} -> {name}' for name, keys in converted.origin.items() if keys],
         left_aside=[f'{key}: {why}' for key, why in converted.left_aside.items()],
         filled=[f'{name}: {why}' for name, why in converted.filled.items()],
         gaps=[f'{name}: {why}' for name, why in known.items()],
         unknown=list(converted.unknown),
-        missing=[name for name in absent if name not in known],
-        unexpected=[name for name in converted if target is not None and name not in target],
-        shapes=[
-            f'{name}: {list(tensor.shape)} in the source, {list(fits[name])} in the model'
-            for name, tensor in converted.items()
-            if name in fits and list(tensor.shape) != list(fits[name])
-        ],
+        missing=[name for name in misfit.missing if name not in known],
+        unexpected=[] if target is None else misfit.unexpected,
+        shapes=[f'{name}: {how}' for name, how in misfit.shapes.items()],
         checked=target is not None,
     )
 
 
 def report_lines(report: Report, whole: bool = False) -> list[str]:
-    """Puts a report into words.
-
-    Args:
-        report: The account.
-        whole: Whether to list every key; else problems are listed in part and the rest is counted.
-
-    Returns:
-        Lines.
-    """
+    """Puts a report into words: every key, or problems in part and the rest counted."""
     lines = []
     for field, title in TITLES.items():
         entries = getattr(report, field)
@@ -109,27 +86,15 @@ def report_lines(report: Report, whole: bool = False) -> list[str]:
 
 
 def check(report: Report, max_unknown: int = MAX_UNKNOWN) -> None:
-    """Stops on a conversion that cannot be right.
+    """Raises a ValueError for a conversion that cannot be right.
 
-    Args:
-        report: The account.
-        max_unknown: Names in the source that may be unknown. What is forgotten in a layer is forgotten in all
-            of them, and is more than a few.
-
-    Raises:
-        ValueError: If nothing was mapped, too much is unknown, or the model lacks keys or has them otherwise.
+    More than ``max_unknown`` unknown names do: what is forgotten in a layer is forgotten in all of them.
     """
-    problems = []
-    if not report.mapped:
-        problems.append('not one key has a known name: is the source of this kind?')
+    problems = [] if report.mapped else ['not one key has a known name: is the source of this kind?']
     if len(report.unknown) > max_unknown:
         problems.append(f'{len(report.unknown)} keys have no known name, at most {max_unknown} may')
-    for field, what in (
-        ('missing', 'keys of the model are missing'),
-        ('unexpected', 'keys are not in the model'),
-        ('shapes', 'keys have another shape than in the model'),
-    ):
-        if getattr(report, field):
+    for field, what in _PROBLEMS.items():
+        if what and getattr(report, field):
             problems.append(f'{len(getattr(report, field))} {what}')
     if problems:
         text = '\n'.join([*(f'  {problem}' for problem in problems), '', *report_lines(report)])

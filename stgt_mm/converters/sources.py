@@ -17,22 +17,13 @@ _NO_NECK = {r'neck\.': _NEW}
 
 
 class Source(NamedTuple):
-    """A kind of weights.
-
-    Attributes:
-        convert: The pure function.
-        about: What it is, in a line.
-        prefix: What stands before its names in an aligner.
-        part: The part that is written unless another is asked for.
-        gaps: Patterns of the beginnings of an aligner's keys that this source does not have, each with the
-            reason.
-    """
+    """A kind of weights: how it is converted, and what of an aligner it does not have."""
 
     convert: Callable[[Mapping[str, Tensor]], Converted]
-    about: str
-    prefix: str = ''
-    part: str = 'all'
-    gaps: Mapping[str, str] = {}
+    about: str  # what it is, in a line
+    prefix: str = ''  # what stands before its names in an aligner
+    part: str = 'all'  # the part that is written unless another is asked for
+    gaps: Mapping[str, str] = {}  # patterns of the beginnings of keys that it lacks, each with the reason
 
 
 SOURCES = {
@@ -83,18 +74,7 @@ SOURCES = {
 
 
 def convert_source(name: str, state_dict: Mapping[str, Tensor]) -> Converted:
-    """Converts weights of a named kind to the keys of an aligner.
-
-    Args:
-        name: A key of ``SOURCES``.
-        state_dict: Names and tensors of the source.
-
-    Returns:
-        Keys of a :class:`stgt_mm.models.VideoTextAligner`.
-
-    Raises:
-        ValueError: If the name is not known.
-    """
+    """Converts weights of a kind in ``SOURCES`` to the keys of an aligner; another name is a ValueError."""
     if name not in SOURCES:
         raise ValueError(f"there is no source '{name}'. {did_you_mean(name, SOURCES)}")
     out = Converted()
@@ -103,31 +83,14 @@ def convert_source(name: str, state_dict: Mapping[str, Tensor]) -> Converted:
 
 
 def select_part(converted: Converted, part: str) -> Converted:
-    """Takes a part of a conversion.
-
-    Args:
-        converted: Keys of an aligner.
-        part: 'all', 'backbone' or 'no_backbone'.
-
-    Returns:
-        That part, keys unchanged; of the rest, that it was left aside.
-
-    Raises:
-        ValueError: If there is nothing in that part.
-    """
+    """Takes a part of an aligner's keys; of the rest, that it was left aside."""
     if part not in PARTS:
         raise ValueError(f"part is '{part}': choose one of {', '.join(PARTS)}.")
     out = Converted()
-    out.left_aside = dict(converted.left_aside)
-    out.unknown = list(converted.unknown)
-    out.gaps = dict(converted.gaps)
-    for name, tensor in converted.items():
-        if part == 'all' or name.startswith(BACKBONE) == (part == 'backbone'):
-            out[name] = tensor
-            out.origin[name] = converted.origin[name]
-        else:
-            out.left_aside.update(dict.fromkeys(converted.origin[name], f'not in the part {part}'))
-    out.filled = {name: why for name, why in converted.filled.items() if name in out}
+    out.merge(converted)
+    for name in converted:
+        if part != 'all' and name.startswith(BACKBONE) != (part == 'backbone'):
+            out.leave(name, f'not in the part {part}')
     if converted and not out:
         raise ValueError(f"the source has nothing of the part '{part}'.")
     return out

@@ -1,36 +1,33 @@
 """The runner: mmengine's, with checkpoints that survive a kill and say what does not fit."""
 
 import copy
-import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import mmengine
-import torch
 from mmengine.device import get_device
 from mmengine.dist import master_only
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from stgt_mm.config_check import resolve_type
-from stgt_mm.engine.checkpoint.files import keep_plain, read_checkpoint, to_plain, write_checkpoint
-from stgt_mm.engine.checkpoint.fingerprint import fingerprint_hash, training_fingerprint
+from stgt_mm.engine.checkpoint.content import check_finite, restore_training, training_state
+from stgt_mm.engine.checkpoint.files import read_checkpoint, write_checkpoint
+from stgt_mm.engine.checkpoint.fingerprint import training_fingerprint
 from stgt_mm.engine.checkpoint.resume import (
-    check_same_data,
+    check_resumable,
     check_same_training,
     newest_whole_checkpoint,
     training_data,
 )
-from stgt_mm.engine.checkpoint.weights import Strictness, frozen_parts, load_weights, trained_state
+from stgt_mm.engine.checkpoint.weights import Strictness, frozen_parts, load_weights
 from stgt_mm.engine.console import short_console
+from stgt_mm.engine.errors import CheckpointError
 from stgt_mm.engine.launcher import init_distributed, wrapper_options
 from stgt_mm.io.weight_files import CONVERT_COMMAND
 from stgt_mm.registry import RUNNERS
-from stgt_mm.version import __version__
-
-_NOT_RESUMED = ('cfg', 'loop_stage', 'dataset_meta', 'eta', 'epoch', 'iter', 'max_epochs', 'max_iters')
+from stgt_mm.utils import bare_model
 
 
 @RUNNERS.register_module()
@@ -48,36 +45,19 @@ class VideoTextRunner(Runner):
         return short_console(super().build_logger(*args, **kwargs))
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
-        """Sets the process group up, without a GPU if there is none.
-
-        Args:
-            env_cfg: ``env_cfg`` of the config.
-        """
+        """Sets the process group up, without a GPU if there is none."""
         init_distributed(self.launcher)
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """Moves the model to its device and wraps it if there are several processes.
-
-        Args:
-            model_wrapper_cfg: Options of the wrapper, or None.
-            model: The model.
-
-        Returns:
-            The model, wrapped or not.
-        """
+        """Moves the model to its device and wraps it if there are several processes."""
         if self.distributed:
             find_unused = self.cfg.get('find_unused_parameters', False)
             model_wrapper_cfg = wrapper_options(model_wrapper_cfg, find_unused)
         return super().wrap_model(model_wrapper_cfg, model)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
-        """Registers the hooks that every run has.
-
-        Args:
-            hooks: Replacements by name (``runtime_info``, ``timer``, ``logger``, ``param_scheduler``,
-                ``replaced_clips``, ``checkpoint``, ``metrics_file``, ``progress``); None removes one.
-        """
+        """Registers the hooks that every run has; ``hooks`` replaces them by name, None removes one."""
         defaults: dict[str, Any] = {
             'runtime_info': {'type': 'RuntimeInfoHook'},
             'timer': {'type': 'IterTimerHook'},
@@ -97,16 +77,7 @@ class VideoTextRunner(Runner):
     def build_dataloader(
         dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False
     ) -> DataLoader:
-        """Builds a data loader; functions in it are found by their names in our registry too.
-
-        Args:
-            dataloader: A loader or its config.
-            seed: Seed of sampler and workers.
-            diff_rank_seed: Whether each process has a seed of its own.
-
-        Returns:
-            The loader.
-        """
+        """Builds a data loader; functions in it are found by their names in our registry too."""
         if isinstance(dataloader, dict):
             dataloader = copy.deepcopy(dataloader)
             for key in ('collate_fn', 'worker_init_fn'):
@@ -117,7 +88,17 @@ class VideoTextRunner(Runner):
     @property
     def bare_model(self) -> nn.Module:
         """The model without the wrapper of distributed training."""
-        return self.model.module if is_model_wrapper(self.model) else self.model
+        return bare_model(self.model)
+
+    @cached_property
+    def config_text(self) -> str:
+        """The config as Python text; formatting it takes a second, so it is done once."""
+        return self.cfg.pretty_text
+
+    @cached_property
+    def _frozen_parts(self) -> dict[str, dict[str, str]]:
+        # frozen weights do not change, and hashing a billion of them takes seconds
+        return frozen_parts(self.bare_model)
 
     def fingerprint(self) -> dict[str, str]:
         """Returns what of the config decides the course of training, flattened."""
@@ -136,69 +117,24 @@ class VideoTextRunner(Runner):
         backend_args: dict[str, Any] | None = None,
         save_frozen: bool = False,
     ) -> None:
-        """Writes a checkpoint in one step: a file of that name is always whole.
+        """Writes a checkpoint in one step: a file of that name is always whole, and goes to a local folder.
 
-        Args:
-            out_dir: Folder.
-            filename: Name in the folder.
-            file_client_args: Must be None: checkpoints are local files.
-            save_optimizer: Keep the optimizer's state, without which training cannot resume.
-            save_param_scheduler: Keep the schedules' state.
-            meta: More entries for ``meta``; ``epoch`` and ``iter`` override the present ones.
-            by_epoch: Called at the end of an epoch (before it is counted) and not of an iteration.
-            backend_args: Must be None: checkpoints are local files.
-            save_frozen: Keep the weights of frozen parts and not just their source and hash.
-
-        Raises:
-            CheckpointSpaceError: If the disk is full; a file that stood there is kept.
-            ValueError: If a remote storage is asked for.
+        ``meta`` may override the present ``epoch`` and ``iter``. With ``by_epoch`` the call comes at the end
+        of an epoch, before it is counted, else at the end of an iteration. ``save_frozen`` keeps the weights
+        of frozen parts and not just their source and hash. A full disk or weights that are not finite raise
+        an error, and a file that stood there is kept.
         """
         if file_client_args or backend_args:
             raise ValueError(
                 'checkpoints are written to local folders only; drop file_client_args and backend_args.'
             )
-        model = self.bare_model
-        parts = {} if save_frozen else self._frozen_parts()
-        checkpoint: dict[str, Any] = {
-            'meta': self._checkpoint_meta(dict(meta or {}), by_epoch),
-            'state_dict': trained_state(model, parts),
-            'frozen': to_plain(parts),
-            'message_hub': {'runtime_info': self._resumable_info()},
-        }
-        if save_optimizer:
-            checkpoint['optimizer'] = to_plain(self.optim_wrapper.state_dict())
-        if save_param_scheduler and self.param_schedulers is not None:
-            checkpoint['param_schedulers'] = [to_plain(item.state_dict()) for item in self.param_schedulers]
+        path = Path(out_dir) / filename
+        check_finite(self.bare_model, path)
+        position = {'epoch': self.epoch + by_epoch, 'iter': self.iter + (not by_epoch), **(meta or {})}
+        parts = {} if save_frozen else self._frozen_parts
+        checkpoint = training_state(self, position, parts, save_optimizer, save_param_scheduler)
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
-        write_checkpoint(checkpoint, Path(out_dir) / filename)
-
-    def _checkpoint_meta(self, meta: dict[str, Any], by_epoch: bool) -> dict[str, Any]:
-        meta.setdefault('epoch', self.epoch + 1 if by_epoch else self.epoch)
-        meta.setdefault('iter', self.iter if by_epoch else self.iter + 1)
-        fingerprint = self.fingerprint()
-        meta.update(
-            cfg=self.cfg.pretty_text,
-            fingerprint=fingerprint,
-            fingerprint_sha256=fingerprint_hash(fingerprint),
-            training_data=training_data(self._train_loop),
-            seed=self.seed,
-            experiment_name=self.experiment_name,
-            time=time.strftime('%Y-%m-%d %H:%M:%S'),
-            mmengine_version=mmengine.__version__,
-            stgt_mm_version=__version__,
-            torch_version=str(torch.__version__),
-        )
-        return to_plain(meta)
-
-    def _frozen_parts(self) -> dict[str, dict[str, str]]:
-        # frozen weights do not change, and hashing a billion of them takes seconds
-        if not hasattr(self, '_frozen_parts_cache'):
-            self._frozen_parts_cache = frozen_parts(self.bare_model)
-        return self._frozen_parts_cache
-
-    def _resumable_info(self) -> dict[str, Any]:
-        info = {key: value for key, value in self.message_hub.runtime_info.items() if key not in _NOT_RESUMED}
-        return keep_plain(info)
+        write_checkpoint(checkpoint, path)
 
     def load_checkpoint(
         self,
@@ -207,32 +143,22 @@ class VideoTextRunner(Runner):
         strict: Strictness | None = None,
         revise_keys: list[Any] | None = None,
     ) -> dict[str, Any]:
-        """Loads weights, accounting for every key.
+        """Loads weights from a ``.pth`` or ``.safetensors`` file, accounting for every key.
 
-        Args:
-            filename: A ``.pth`` or ``.safetensors`` file.
-            map_location: Where tensors go.
-            strict: Stop on keys that are missing or unexpected, all or all but these prefixes; None takes
-                ``load_strict`` of the config, true by default.
-            revise_keys: Must be None; use a converter.
-
-        Returns:
-            The checkpoint.
-
-        Raises:
-            CheckpointError: If the file is not whole or does not fit the model.
-            ValueError: If ``revise_keys`` is given.
+        ``strict`` is that of :func:`~stgt_mm.engine.checkpoint.weights.load_weights`; None takes
+        ``load_strict`` of the config, true by default. A file that is not whole or does not fit the model is
+        a CheckpointError.
         """
         if revise_keys:
             raise ValueError(f'revise_keys is not supported; convert the checkpoint: {CONVERT_COMMAND}')
         checkpoint = read_checkpoint(filename, map_location)
-        self._apply_weights(checkpoint, str(filename), strict)
+        self._apply_weights(checkpoint, filename, strict)
         return checkpoint
 
     def _apply_weights(self, checkpoint: dict[str, Any], name: str, strict: Strictness | None) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         strict = self.cfg.get('load_strict', True) if strict is None else strict
-        for line in load_weights(self.bare_model, checkpoint, name, strict):
+        for line in load_weights(self.bare_model, checkpoint, str(name), strict):
             self.logger.warning(line)
         self._has_loaded = True
         self.logger.info(f'Loaded the weights of {name}')
@@ -246,16 +172,16 @@ class VideoTextRunner(Runner):
         """
         if self._has_loaded:
             return
-        if self._resume is True and self._load_from is not None:
-            self.resume(self._load_from)
-            return
-        if self._resume:
-            newest = newest_whole_checkpoint(self.work_dir, self.logger)
-            if newest is not None:
-                self.resume(newest)
-                return
-            self.logger.warning(f'--resume: no checkpoint in {self.work_dir} yet, training starts anew.')
-        if self._load_from is not None:
+        source = self._load_from if self._resume is True else None
+        if self._resume and source is None:
+            source = newest_whole_checkpoint(self.work_dir, self.logger)
+            if source is None:
+                self.logger.warning(
+                    f'--resume: no checkpoint in {self.work_dir} yet, training starts from the beginning.'
+                )
+        if source is not None:
+            self.resume(source)
+        elif self._load_from is not None:
             self.load_checkpoint(self._load_from)
 
     def resume(
@@ -267,37 +193,19 @@ class VideoTextRunner(Runner):
     ) -> None:
         """Goes on with a training where a checkpoint left it, in the middle of an epoch as well.
 
-        Args:
-            filename: The checkpoint.
-            resume_optimizer: Restore the optimizer.
-            resume_param_scheduler: Restore the schedules.
-            map_location: Where tensors go, by default the device of the model.
-
-        Raises:
-            CheckpointError: If it was saved under another configuration, cannot be resumed or does not fit.
+        A checkpoint of another configuration or other data, or one that does not fit, is a CheckpointError.
+        mmengine's own method cannot load what it saved: it unpickles objects that torch refuses.
         """
         location = get_device() if map_location == 'default' else map_location
         checkpoint = read_checkpoint(filename, location)
-        check_same_training(checkpoint, filename, self.fingerprint())
-        check_same_data(checkpoint, filename, training_data(self.train_loop))
-        self._apply_weights(checkpoint, str(filename), strict=True)
-        meta = checkpoint['meta']
-        self.train_loop.restore(meta['epoch'], meta['iter'])
-        self._restore_seed(meta['seed'])
-        for key, value in checkpoint['message_hub']['runtime_info'].items():
-            self.message_hub.update_info(key, value)
-        if resume_optimizer:
-            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
-            self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
-        if resume_param_scheduler and self.param_schedulers is not None:
-            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
-            for scheduler, state in zip(self.param_schedulers, checkpoint['param_schedulers']):
-                scheduler.load_state_dict(state)
+        check_resumable(checkpoint, filename)
+        check_same_training(checkpoint, filename, self.fingerprint(), training_data(self.train_loop))
+        self._apply_weights(checkpoint, filename, strict=True)
+        try:
+            restore_training(self, checkpoint, resume_optimizer, resume_param_scheduler)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f'{filename} does not hold the state of this training ({type(error).__name__}: {error}). '
+                'Resume from an earlier checkpoint.'
+            ) from error
         self.logger.info(f'Resumed {filename} at epoch {self.epoch}, step {self.iter}')
-
-    def _restore_seed(self, seed: int) -> None:
-        # a run without a fixed seed drew one: the samplers and the steps go on with the same
-        if seed != self.seed:
-            self._randomness_cfg.update(seed=seed)
-            self.set_randomness(**self._randomness_cfg)
-            self.train_loop.reseed(seed)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from stgt_mm.io.hashing import state_sha256
 from stgt_mm.io.whole_file import whole_file
 
 CONVERT_COMMAND = 'python tools/model_converters/convert.py SOURCE IN OUT'
@@ -23,22 +24,17 @@ _WHOLE = ('model.safetensors', 'pytorch_model.bin')
 
 
 def read_state(location: str | Path, skip_objects: bool = False) -> dict[str, Tensor]:
-    """Reads a state dict.
+    """Reads a state dict to the CPU, in the precision of the file.
 
-    Args:
-        location: A ``.safetensors`` file; a file of ``torch.save`` (.pth, .pt, .bin), read with
-            ``weights_only``; an index of shards (``*.index.json``); or a folder of Hugging Face, in one file
-            or in shards. A dict with a key like 'model' or 'state_dict' is unpacked, ``module.`` before all
-            names is taken away.
-        skip_objects: Whether a file of ``torch.save`` may hold objects of other packages beside the weights,
-            such as the schedule of a training: they become empty shells, their code is not imported.
+    ``location`` is a ``.safetensors`` file; a file of ``torch.save``, read with ``weights_only``; an index of
+    shards (``*.index.json``); or a folder of Hugging Face, in one file or in shards. A dict with a key like
+    'model' or 'state_dict' is unpacked, ``module.`` before all names is taken away.
 
-    Returns:
-        Names and tensors, on the CPU, in the precision of the file.
+    With ``skip_objects`` a file of ``torch.save`` may hold objects of other packages beside the weights, such
+    as the schedule of a training: they become empty shells, their code is not imported.
 
-    Raises:
-        FileNotFoundError: If there is no such file, or a shard is missing.
-        ValueError: If a file is damaged or holds anything but tensors by name; the message names it.
+    A missing file or shard is a FileNotFoundError; a damaged one, or one that holds anything but tensors by
+    name, a ValueError; both name it.
     """
     path = Path(location)
     if path.is_dir():
@@ -49,21 +45,38 @@ def read_state(location: str | Path, skip_objects: bool = False) -> dict[str, Te
         return _read_shards(path, skip_objects)
     if path.suffix == '.safetensors':
         return _read_safetensors(path)
-    return _unpack(_read_torch(path, skip_objects), path)
+    # mapped, weights are read when they are used; only the zip form of torch.save can be
+    return _unpack(read_plain(path, skip_objects=skip_objects, mmap=zipfile.is_zipfile(path)), path)
 
 
 def _file_of_folder(folder: Path) -> Path:
     for name in (*_INDEXES, *_WHOLE):
         if (folder / name).is_file():
             return folder / name
-    there = ', '.join(sorted(file.name for file in folder.iterdir())[:10]) or 'nothing'
+    found = ', '.join(sorted(file.name for file in folder.iterdir())[:10]) or 'nothing'
     raise FileNotFoundError(
-        f"the folder '{folder}' has none of {', '.join((*_INDEXES, *_WHOLE))}. In it: {there}. "
+        f"the folder '{folder}' has none of {', '.join((*_INDEXES, *_WHOLE))}. In it: {found}. "
         'Give the weight file itself if it has another name.'
     )
 
 
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        state = load_file(path)
+        with safe_open(path, 'pt') as file:
+            written = (file.metadata() or {}).get('sha256')
+    except SafetensorError as error:
+        raise ValueError(f"'{path}' is damaged or not whole ({error}). Download it again.") from error
+    # the format has no checksum; what write_safetensors wrote has its own
+    if written is not None and written != state_sha256(state):
+        raise ValueError(
+            f"'{path}' is damaged: its tensors have changed since it was written. Make it again."
+        )
+    return state
+
+
 def _read_shards(index: Path, skip_objects: bool) -> dict[str, Tensor]:
+    """Reads all shards; huggingface_hub writes them, but loads them into a model only, without account."""
     try:
         where = json.loads(index.read_text(encoding='utf-8'))['weight_map']
         shards = sorted(set(where.values()))
@@ -91,17 +104,15 @@ def _read_shards(index: Path, skip_objects: bool) -> dict[str, Tensor]:
     return state
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"'{path}' is damaged or not whole ({error}). Download it again.") from error
+def read_plain(path: Path, map_location: Any = 'cpu', skip_objects: bool = False, mmap: bool = False) -> Any:
+    """Reads a file of ``torch.save`` that holds tensors and plain values; nothing of it is run.
 
-
-def _read_torch(path: Path, skip_objects: bool) -> Any:
+    A damaged file, or one with objects, is a ValueError; ``skip_objects`` makes them empty shells.
+    """
+    options = {'map_location': map_location, 'mmap': mmap}
     _check_sums(path)
     try:
-        return _load(path)
+        return _load(path, options)
     except Exception as error:
         text = str(error)
         if 'TorchScript' in text:
@@ -110,16 +121,16 @@ def _read_torch(path: Path, skip_objects: bool) -> Any:
                 'another form: model.safetensors of openai/clip-vit-base-patch32, for one.'
             ) from error
         if 'GLOBAL' not in text:
-            raise ValueError(_damaged(path, text.splitlines()[0])) from error
+            raise ValueError(_damaged(path, _reason(text))) from error
         if not skip_objects:
             raise ValueError(
-                f'{_refused(path, text)} If it is a checkpoint of a training, with other things beside the '
-                f'weights, take these out: {CONVERT_COMMAND}'
+                f'{_refused(path, text)} Only plain values are read; what a training keeps beside the '
+                f'weights is taken out by: {CONVERT_COMMAND}'
             ) from error
     try:
         names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-        with torch.serialization.safe_globals([(_shell(name), name) for name in names]):
-            return _load(path)
+        with torch.serialization.safe_globals([(type(name, (_Shell,), {}), name) for name in names]):
+            return _load(path, options)
     except Exception as error:
         raise ValueError(_refused(path, str(error))) from error
 
@@ -128,41 +139,52 @@ def _check_sums(path: Path) -> None:
     """Compares the checksums of an archive: torch itself does not."""
     if not zipfile.is_zipfile(path):
         return
-    with zipfile.ZipFile(path) as archive:
-        record = archive.testzip()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            record = archive.testzip()
+    except Exception as error:  # a damaged directory makes zipfile fail in a dozen ways
+        raise ValueError(_damaged(path, f'{type(error).__name__}: {error}')) from error
     if record is not None:
         raise ValueError(_damaged(path, f'the checksum of {record} is wrong'))
 
 
 def _damaged(path: Path, why: str) -> str:
-    size = path.stat().st_size
-    return f"'{path}' ({size} bytes) is damaged, not whole, or not a file of torch.save: {why}"
+    return (
+        f"'{path}' ({path.stat().st_size} bytes) is damaged, not whole, or not a file of torch.save: {why}. "
+        'It was truncated or half written: use an earlier one, or download it again.'
+    )
 
 
 def _refused(path: Path, message: str) -> str:
     names = re.findall(r'GLOBAL ([\w.]+)', message)
-    what = f'an object of {names[0]}' if names else message.splitlines()[0]
-    return f"'{path}' is not loaded (weights_only=True): it holds {what}, and objects can run code."
+    what = f'an object of {names[0]}' if names else _reason(message)
+    return (
+        f"'{path}' is not loaded (weights_only=True): it holds {what}, and objects can run code. "
+        'Do not load it with weights_only=False.'
+    )
 
 
-def _load(path: Path) -> Any:
+def _reason(message: str) -> str:
+    """Finds what torch says was wrong, without its advice to set weights_only=False."""
+    found = re.search(r'WeightsUnpickler error: ([^\n]+)', message)
+    return (found[1] if found else message.partition('\n')[0]).rstrip('. ') or 'it cannot be read'
+
+
+def _load(path: Path, options: dict[str, Any]) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='.*TorchScript archive', category=UserWarning)
-        # mapped, weights are read when they are used; only the zip form of torch.save can be
-        return torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, weights_only=True, **options)
 
 
-def _shell(name: str) -> type:
-    """Makes a class that takes anything, keeps nothing and does nothing."""
+class _Shell:
+    """Takes anything, keeps nothing and does nothing."""
 
-    def swallow(self: Any, *args: Any, **kwargs: Any) -> None:
-        return None
-
-    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> '_Shell':
         return object.__new__(cls)
 
-    methods = {'__new__': new, '__init__': swallow, '__setstate__': swallow}
-    return type(name.rpartition('.')[2], (), methods)
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
 
 
 def _unpack(content: Any, path: Path) -> dict[str, Tensor]:
@@ -179,39 +201,24 @@ def _unpack(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def write_safetensors(state: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str]) -> None:
-    """Writes a state dict; ``path`` holds a whole file at any time, the old or the new one.
-
-    Args:
-        state: Names and tensors.
-        path: Target, ending in ``.safetensors``; its folder is created.
-        metadata: Words to keep with the file.
-
-    Raises:
-        ValueError: If the name ends otherwise.
-    """
+    """Writes a state dict whole or not at all; the name must end in .safetensors."""
     path = Path(path)
     if path.suffix != '.safetensors':
         raise ValueError(f"'{path}' must end in .safetensors.")
     with whole_file(path) as partial:
         partial.touch()
         rights = partial.stat().st_mode  # those of any new file: the library makes it for its owner alone
-        save_file(independent(state), partial, metadata={'format': 'pt', **metadata})
+        state = independent(state)
+        save_file(state, partial, metadata={'format': 'pt', 'sha256': state_sha256(state), **metadata})
         partial.chmod(rights)
 
 
 def independent(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies the tensors that are views of others, which a file of tensors cannot hold.
-
-    Args:
-        state: Names and tensors.
-
-    Returns:
-        The same, contiguous, each alone in its memory.
-    """
+    """Copies the tensors that are views of others, which a file of tensors cannot hold."""
     out, seen = {}, set()
     for name, tensor in state.items():
         storage = tensor.untyped_storage()
         alone = storage.nbytes() == tensor.nbytes and storage.data_ptr() not in seen
         seen.add(storage.data_ptr())
-        out[name] = tensor.detach().contiguous() if alone else tensor.detach().clone().contiguous()
+        out[name] = (tensor if alone else tensor.clone()).detach().contiguous()
     return out

@@ -12,13 +12,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Lends a path to write to, which takes the place of ``path`` when the block ends well.
 
     After an error or an interrupt the partial file is removed and what stood at ``path`` is kept. Writers of
-    the same path, on other machines too, do not meet.
-
-    Args:
-        path: The file; its folder is made.
-
-    Yields:
-        Path of the partial file, hidden, in the same folder and with the same extension.
+    the same path, on other machines too, do not meet. The folder is created; the partial file is hidden in
+    it, with the same extension.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,10 +26,6 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def remove_partial_files(folder: str | Path) -> None:
-    """Removes what a kill in the middle of writing left behind.
-
-    Args:
-        folder: The folder; no other process may be writing there.
-    """
+    """Removes what a kill in the middle of writing left behind; no other process may be writing there."""
     for path in Path(folder).glob('.*.partial-*'):
         path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ import pytest
 import small_blip2
 import torch
 from command_line import run_here
-from lavis_layout import lavis_state
+from lavis_layout import lavis_state, openai_layout
 from safetensors.torch import load_file
 
 CONVERT, EXPORT = 'model_converters/convert.py', 'model_converters/export.py'
@@ -78,11 +78,14 @@ def test_what_does_not_fit_is_not_written(lavis, config, tmp_path, capsys):
         (['lavis_blip2', 'IN', 'x.safetensors', '--img-size', '57'], '57 is not a multiple'),
         (['released_stgt', 'IN', 'x.safetensors'], 'graph_cross_model'),
         (['bert', 'IN', 'x.safetensors'], 'is the source of this kind'),
+        (['eva', 'EMPTY', 'x.safetensors'], 'holds no tensors'),
     ],
 )
 def test_mistakes_are_explained(arguments, message, lavis, config, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    arguments = [str(lavis[0]) if word == 'IN' else word for word in arguments]
+    torch.save({}, lavis[0].with_name('empty.pth'))
+    files = {'IN': str(lavis[0]), 'EMPTY': str(lavis[0].with_name('empty.pth'))}
+    arguments = [files.get(word, word) for word in arguments]
     if '--config' not in arguments:
         arguments += ['--config', str(config)]
     assert run_here(CONVERT, *arguments) == 2
@@ -146,22 +149,7 @@ def test_a_clip_encoder_needs_no_config(tmp_path, capsys):
     from timm import create_model
 
     model = create_model('vit_base_patch32_clip_quickgelu_224', num_classes=0)
-    state = {
-        f'visual.transformer.res{key}' if key.startswith('blocks.') else key: value
-        for key, value in model.state_dict().items()
-    }
-    swaps = {'norm1': 'ln_1', 'norm2': 'ln_2', 'attn.qkv.': 'attn.in_proj_', 'attn.proj': 'attn.out_proj'}
-    swaps |= {'mlp.fc1': 'mlp.c_fc', 'mlp.fc2': 'mlp.c_proj', 'norm_pre': 'visual.ln_pre'}
-    swaps |= {'patch_embed.proj': 'visual.conv1', 'cls_token': 'visual.class_embedding'}
-    swaps |= {'pos_embed': 'visual.positional_embedding'}
-    out = {}
-    for key, value in state.items():
-        key = 'visual.ln_post' + key[4:] if key.startswith('norm.') else key
-        for new, old in swaps.items():
-            key = key.replace(new, old)
-        value = value[0] if 'positional' in key else value.reshape(-1) if 'class_emb' in key else value
-        out[key] = value
-    torch.save(out, tmp_path / 'clip.pth')
+    torch.save(openai_layout(model.state_dict()), tmp_path / 'clip.pth')
     assert run_here(CONVERT, 'openai_clip', tmp_path / 'clip.pth', tmp_path / 'vit.safetensors') == 0
     assert 'MISSING' not in capsys.readouterr().out
     back = load_file(tmp_path / 'vit.safetensors')

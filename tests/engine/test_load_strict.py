@@ -33,11 +33,11 @@ def stored(*parts):
     return {'state_dict': {key: value for key, value in state.items() if key.split('.')[0] in parts}}
 
 
-def test_a_named_part_starts_anew_and_the_rest_is_loaded():
+def test_a_named_part_keeps_its_start_and_the_rest_is_loaded():
     model, checkpoint = Model(), stored('head')
     neck = model.neck.weight.clone()
     lines = load_weights(model, checkpoint, 'start.safetensors', strict=['neck'])
-    assert lines == ['neck starts anew: 2 tensors, 12 values, are not from start.safetensors']
+    assert lines == ['neck keeps its initial weights: 2 tensors, 12 values, not from start.safetensors']
     assert torch.equal(model.head['proj'].weight, checkpoint['state_dict']['head.proj.weight'])
     assert torch.equal(model.neck.weight, neck)
 
@@ -51,7 +51,7 @@ def test_a_named_part_that_is_in_the_file_is_loaded():
 def test_a_part_of_another_shape_is_passed_over_only_if_named():
     model = Model(width=5)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(CheckpointError, match=r'head\.proj\.weight: \(4, 3\) in the checkpoint, \(5, 3\)'):
+    with pytest.raises(CheckpointError, match=r'head\.proj\.weight: \[4, 3\] in the checkpoint, \[5, 3\]'):
         load_weights(model, stored('head'), 'x', strict=['neck'])
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     lines = load_weights(model, stored('head'), 'x', strict=['neck', 'head.proj'])
@@ -78,3 +78,12 @@ def test_a_frozen_part_with_a_file_of_its_own_may_be_absent_from_a_strict_load()
     assert load_weights(Model(), stored('head', 'neck'), 'x') == []
     with pytest.raises(CheckpointError, match=r'2 missing in the checkpoint:\n  backbone\.weight'):
         load_weights(Model(checkpoint=None), stored('head', 'neck'), 'x')
+
+
+def test_whole_numbers_do_not_become_weights():
+    checkpoint = stored('head', 'neck')
+    checkpoint['state_dict']['head.norm.weight'] = torch.ones(3, dtype=torch.int64)
+    with pytest.raises(CheckpointError, match=r'head\.norm\.weight: torch\.int64 in the checkpoint'):
+        load_weights(Model(), checkpoint, 'x')
+    checkpoint['state_dict']['head.norm.weight'] = torch.ones(3, dtype=torch.float16)
+    assert load_weights(Model(), checkpoint, 'x') == []

@@ -96,7 +96,7 @@ def test_no_whole_checkpoint_left_stops(copy_of_whole):
         train(copy_of_whole, '--resume')
 
 
-def test_resume_without_checkpoint_starts_anew(whole, tmp_path):
+def test_resume_without_checkpoint_starts_from_the_beginning(whole, tmp_path):
     cfg = epochs(1)
     records = train(tmp_path / 'a', '--resume', cfg=cfg)
     assert records[0] == losses(whole)[0]

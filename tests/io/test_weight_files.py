@@ -162,6 +162,18 @@ def test_views_are_written_alone(tmp_path):
     same(load_file(tmp_path / 'new' / 'x.safetensors'), state)
     assert [file.name for file in (tmp_path / 'new').iterdir()] == ['x.safetensors']
     (tmp_path / 'any').touch()
+    same(read_state(tmp_path / 'new' / 'x.safetensors'), state)
     assert (tmp_path / 'new' / 'x.safetensors').stat().st_mode == (tmp_path / 'any').stat().st_mode
     with pytest.raises(ValueError, match=r'must end in \.safetensors'):
         write_safetensors(state, tmp_path / 'x.pth', {})
+
+
+def test_a_changed_number_in_our_safetensors_is_seen(state, tmp_path):
+    """The format has no checksum: what write_safetensors wrote carries its own."""
+    path = tmp_path / 'x.safetensors'
+    write_safetensors(state, path, {})
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'x\.safetensors.*damaged'):
+        read_state(path)

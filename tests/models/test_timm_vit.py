@@ -135,7 +135,11 @@ def test_weights_that_do_not_fit_are_listed(tmp_path):
     save_file(state, tmp_path / 'bad.safetensors')
     with pytest.raises(ValueError) as error:
         tiny(checkpoint=str(tmp_path / 'bad.safetensors'))
-    for part in ('missing: cls_token', 'unexpected: extra', 'pos_embed is [1, 9, 16]'):
+    for part in (
+        '1 missing in the file:\n    cls_token',
+        '1 not in the model:\n    extra',
+        'pos_embed: [1, 9, 16] in',
+    ):
         assert part in str(error.value)
 
 

@@ -76,7 +76,7 @@ def test_vision_tokens(theirs, image):
     """Hugging Face's vision model and timm's ViT-g at reduced width, also at another image size."""
     vision = transformers.Blip2VisionModel(theirs.config.vision_config).eval()
     randomise(vision)
-    converted = hf_blip2.convert_vision_model(vision.state_dict())
+    converted = hf_blip2.convert(vision.state_dict())
     if image != IMAGE:
         converted = resize_positions(converted, image, prefix='backbone.vit.')
     backbone = TimmViT(

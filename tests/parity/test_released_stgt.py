@@ -8,7 +8,7 @@ import torch
 from lavis_layout import lavis_state
 
 from stgt_mm.converters import lavis_blip2
-from stgt_mm.converters.converted import below
+from stgt_mm.converters.converted import strip_prefix
 from stgt_mm.converters.released_stgt import convert
 from stgt_mm.models.necks import STGT
 
@@ -105,7 +105,7 @@ def neck(**kwargs):
 def test_released_weights_give_the_released_output(backend):
     state = released_state()
     model = neck(attention_backend=backend).double().eval()
-    model.load_state_dict(below(convert(state), 'neck.'), strict=True)
+    model.load_state_dict(strip_prefix(convert(state), 'neck.'), strict=True)
     tokens = torch.randn(2, T, 1 + GRID * GRID, C, dtype=torch.float64)
     weights = {key.removeprefix('graph_cross_model.'): value.double() for key, value in state.items()}
     wanted = torch.stack([released_forward(clip, weights) for clip in tokens])
@@ -142,7 +142,7 @@ def test_a_whole_checkpoint():
     trained = {key: value for key, value in lavis.items() if not key.startswith('visual_encoder.')}
     converted = convert({'model': trained | released_state(), 'epoch': 3})
     assert converted.unknown == []
-    assert below(converted, 'neck.').keys() == neck().state_dict().keys()
+    assert strip_prefix(converted, 'neck.').keys() == neck().state_dict().keys()
     rest = {key: value for key, value in converted.items() if not key.startswith('neck.')}
     wanted = lavis_blip2.convert(trained)
     assert rest.keys() == wanted.keys()

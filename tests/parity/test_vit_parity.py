@@ -3,6 +3,7 @@
 import pytest
 import timm
 import torch
+from lavis_layout import openai_layout
 from small_blip2 import randomise
 from timm.models import eva as timm_eva
 from timm.models import vision_transformer as timm_vit
@@ -148,31 +149,6 @@ def test_clip_tokens(name, patch, grow):
     hidden = theirs(pixel_values=pixels, output_hidden_states=True, interpolate_pos_encoding=bool(grow))
     tokens = clip_backbone(name, image, converted)(pixels[:, None])[:, 0]
     torch.testing.assert_close(tokens, hidden.hidden_states[-1], rtol=0, atol=1e-4)
-
-
-def openai_layout(state, prefix='visual.'):
-    """Renames timm's tensors to OpenAI's, by a list of its own."""
-    swaps = [
-        ('patch_embed.proj', 'conv1'),
-        ('norm_pre', 'ln_pre'),
-        ('blocks.', 'transformer.resblocks.'),
-        ('norm1', 'ln_1'),
-        ('norm2', 'ln_2'),
-        ('attn.qkv.', 'attn.in_proj_'),
-        ('attn.proj', 'attn.out_proj'),
-        ('mlp.fc1', 'mlp.c_fc'),
-        ('mlp.fc2', 'mlp.c_proj'),
-        ('pos_embed', 'positional_embedding'),
-        ('cls_token', 'class_embedding'),
-    ]
-    out = {}
-    for key, value in state.items():
-        key = 'ln_post' + key[4:] if key.startswith('norm.') else key
-        for new, old in swaps:
-            key = key.replace(new, old)
-        value = value[0] if key in ('positional_embedding', 'class_embedding') else value
-        out[prefix + key] = value[0] if key == 'class_embedding' else value
-    return out
 
 
 @pytest.mark.parametrize('prefix', ['visual.', ''])

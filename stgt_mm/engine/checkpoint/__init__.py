@@ -1,1 +1,1 @@
-"""Checkpoints: files, weights, resume, and the fingerprint of a training."""
+"""Checkpoints: what they hold, writing them whole, reading them safely, resuming, loading strictly."""

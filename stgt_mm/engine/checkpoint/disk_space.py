@@ -14,42 +14,24 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @contextmanager
 def explained_when_full(path: str | Path, needed: int = 0) -> Iterator[None]:
-    """Turns the errors of a full disk, an exhausted quota or a file size limit into one with a cure.
+    """Turns the errors of a full disk, an exhausted quota or a file size limit into CheckpointSpaceError.
 
-    Args:
-        path: File that is written inside.
-        needed: Bytes it will have, as far as known.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        CheckpointSpaceError: If a write inside failed for lack of space; other errors pass as they are.
+    ``path`` is the file that is written inside, ``needed`` its bytes as far as known.
     """
-    path = Path(path)
+    folder = Path(path).parent
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if isinstance(error, CheckpointSpaceError) or not _is_full(error, path.parent, needed):
+        # torch's zip writer reports a failed write as RuntimeError: its context or the disk tells why
+        cause = error if isinstance(error, OSError) else error.__context__
+        free = shutil.disk_usage(folder).free
+        full = cause.errno in _FULL if isinstance(cause, OSError) else free < needed
+        if isinstance(error, CheckpointSpaceError) or not full:
             raise
-        raise CheckpointSpaceError(errno.ENOSPC, _message(path, needed)) from error
-
-
-def _is_full(error: Exception, folder: Path, needed: int) -> bool:
-    # torch's zip writer reports a failed write as RuntimeError, so ask the disk in that case
-    if isinstance(error, OSError):
-        return error.errno in _FULL
-    cause = error.__context__
-    if isinstance(cause, OSError) and cause.errno in _FULL:
-        return True
-    return shutil.disk_usage(folder).free < needed
-
-
-def _message(path: Path, needed: int) -> str:
-    free = shutil.disk_usage(path.parent).free / 2**20
-    wanted = f'{needed / 2**20:.1f} MiB needed, ' if needed else ''
-    return (
-        f'no space left for {path}: {wanted}{free:.1f} MiB free on the disk (a quota or `ulimit -f` may '
-        'allow less). The previous checkpoint is untouched. Free some space, or lower max_keep_ckpts, '
-        'then go on with --resume.'
-    )
+        wanted = f'{needed / 2**20:.1f} MiB needed, ' if needed else ''
+        raise CheckpointSpaceError(
+            errno.ENOSPC,
+            f'no space left for {path}: {wanted}{free / 2**20:.1f} MiB free on the disk (a quota or '
+            '`ulimit -f` may allow less). The previous checkpoint is untouched. Free some space, or lower '
+            'max_keep_ckpts, then go on with --resume.',
+        ) from error

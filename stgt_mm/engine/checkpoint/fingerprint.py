@@ -1,7 +1,5 @@
 """Which part of a configuration decides what training computes, and how two of them differ."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,16 +23,10 @@ _IGNORED_ENDINGS = ('_file', '_files', '_root', '_dir', '_path')
 
 
 def training_fingerprint(cfg: Mapping[str, Any], world_size: int) -> dict[str, str]:
-    """Flattens what decides the course of training: model, optimizer, schedule, data, seed, processes.
+    """Flattens what decides the course of training: ``{dotted key of the config: value as text}``.
 
-    Paths, workers, logging, hooks (but those with ``changes_training``) and validation are left out.
-
-    Args:
-        cfg: The whole configuration.
-        world_size: Number of processes.
-
-    Returns:
-        ``{dotted key: value as text}``.
+    Model, optimizer, schedule, data, seed, processes, hooks with ``changes_training``; not paths, workers,
+    logging, other hooks and validation.
     """
     flat: dict[str, str] = {'processes': str(world_size)}
     for section in _SECTIONS:
@@ -44,40 +36,19 @@ def training_fingerprint(cfg: Mapping[str, Any], world_size: int) -> dict[str, s
     scale = cfg.get('auto_scale_lr') or {}
     if scale.get('enable', False):
         _flatten('auto_scale_lr', scale, flat)
-    hooks = [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]
-    for hook in hooks:
-        if isinstance(hook, Mapping) and _changes_training(hook.get('type')):
-            _flatten(f'hook.{_type_name(hook["type"])}', hook, flat)
+    for hook in [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]:
+        kind = hook.get('type') if isinstance(hook, Mapping) else None
+        if getattr(HOOKS.get(kind) if isinstance(kind, str) else kind, 'changes_training', False):
+            _flatten(f'hook.{_type_name(kind)}', hook, flat)
     return flat
 
 
-def fingerprint_hash(fingerprint: Mapping[str, str]) -> str:
-    """Hashes a fingerprint.
-
-    Args:
-        fingerprint: From :func:`training_fingerprint`.
-
-    Returns:
-        SHA-256 as hex digits.
-    """
-    return hashlib.sha256(json.dumps(fingerprint, sort_keys=True).encode()).hexdigest()
-
-
 def describe_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Lists the keys in which two fingerprints differ.
-
-    Args:
-        old: Fingerprint in the checkpoint.
-        new: Fingerprint of the present configuration.
-
-    Returns:
-        Lines ``key: old -> new``.
-    """
-    keys = sorted(set(old) | set(new))
+    """Lists the keys in which two fingerprints differ, as lines ``key: old -> new``."""
     absent = '(not set)'
     return [
         f'{key}: {old.get(key, absent)} -> {new.get(key, absent)}'
-        for key in keys
+        for key in sorted(set(old) | set(new))
         if old.get(key) != new.get(key)
     ]
 
@@ -90,16 +61,9 @@ def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             _flatten(f'{prefix}.{index}', item, flat)
-    elif prefix.endswith('.type'):
-        flat[prefix] = _type_name(value)
     else:
-        flat[prefix] = repr(value)
+        flat[prefix] = _type_name(value) if prefix.endswith('.type') else repr(value)
 
 
 def _type_name(value: Any) -> str:
     return str(getattr(value, '__name__', value)).rsplit('.', 1)[-1]
-
-
-def _changes_training(kind: Any) -> bool:
-    cls = HOOKS.get(kind) if isinstance(kind, str) else kind
-    return getattr(cls, 'changes_training', False)

@@ -1,4 +1,8 @@
-"""When checkpoints are written and which ones are kept."""
+"""When checkpoints are written and which ones are kept.
+
+mmengine's ``CheckpointHook`` is no base for it: it deletes an old file before the new one is whole, and knows
+of old files by a list in memory only.
+"""
 
 import math
 from pathlib import Path
@@ -44,11 +48,12 @@ class VideoTextCheckpointHook(Hook):
         rule: str = 'greater',
         save_frozen: bool = False,
     ):
-        for name, value in (
-            ('interval', interval),
-            ('interval_steps', interval_steps),
-            ('max_keep_ckpts', max_keep_ckpts),
-        ):
+        counts = {
+            'interval': interval,
+            'interval_steps': interval_steps,
+            'max_keep_ckpts': max_keep_ckpts,
+        }
+        for name, value in counts.items():
             if value is not None and value < 1:
                 raise ValueError(f'{name}={value}: at least 1, or None.')
         if rule not in ('greater', 'less'):
@@ -61,14 +66,7 @@ class VideoTextCheckpointHook(Hook):
         self.save_frozen = save_frozen
 
     def before_train(self, runner: Any) -> None:
-        """Clears half-written files; checks that no checkpoint falls between the batches of one update.
-
-        Args:
-            runner: The runner.
-
-        Raises:
-            ValueError: If ``interval_steps`` is no multiple of ``accumulative_counts``.
-        """
+        """Clears half-written files; checks that no checkpoint falls between the batches of one update."""
         if is_main_process():
             remove_partial_files(runner.work_dir)
         counts = runner.optim_wrapper._accumulative_counts
@@ -81,14 +79,7 @@ class VideoTextCheckpointHook(Hook):
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
-        """Saves every ``interval_steps`` steps.
-
-        Args:
-            runner: The runner.
-            batch_idx: Index of the batch in the epoch.
-            data_batch: The batch.
-            outputs: What the step logged.
-        """
+        """Saves every ``interval_steps`` steps."""
         epoch_follows = batch_idx + 1 == len(runner.train_dataloader) and self._saves_epoch(runner)
         if self.interval_steps and (runner.iter + 1) % self.interval_steps == 0 and not epoch_follows:
             self.save_step(runner)
@@ -98,34 +89,18 @@ class VideoTextCheckpointHook(Hook):
         return epoch % self.interval == 0 or epoch == runner.max_epochs or runner.train_loop.stop_training
 
     def save_step(self, runner: Any) -> None:
-        """Saves ``iter_<n>.pth`` at the end of an iteration, before the loop counts it.
-
-        Args:
-            runner: The runner.
-        """
+        """Saves ``iter_<n>.pth`` at the end of an iteration, before the loop counts it."""
         step = runner.iter + 1
         self._save(runner, f'iter_{step}.pth', {'epoch': runner.epoch, 'iter': step})
 
     def after_train_epoch(self, runner: Any) -> None:
-        """Saves after an epoch.
-
-        Args:
-            runner: The runner.
-        """
+        """Saves after an epoch."""
         epoch = runner.epoch + 1
         if self._saves_epoch(runner):
             self._save(runner, f'epoch_{epoch}.pth', {'epoch': epoch, 'iter': runner.iter})
 
     def after_val_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
-        """Saves the model if it is the best so far.
-
-        Args:
-            runner: The runner.
-            metrics: Results of the validation.
-
-        Raises:
-            KeyError: If the validation does not give ``save_best``.
-        """
+        """Saves the model if it is the best so far; a KeyError if the validation lacks ``save_best``."""
         if self.save_best is None or not metrics:
             return
         if self.save_best not in metrics:
@@ -137,13 +112,12 @@ class VideoTextCheckpointHook(Hook):
             return
         runner.message_hub.update_info('best_score', score)
         name = f'best_{self.save_best.replace("/", "_")}.pth'
-        meta = {'epoch': runner.epoch, 'iter': runner.iter, 'best': {self.save_best: score}}
         runner.save_checkpoint(
             runner.work_dir,
             name,
             save_optimizer=False,
             save_param_scheduler=False,
-            meta=meta,
+            meta={'epoch': runner.epoch, 'iter': runner.iter, 'best': {self.save_best: score}},
             save_frozen=self.save_frozen,
         )
         runner.logger.info(f'{self.save_best} {score:.2f} is the best so far: saved {name}')
@@ -152,9 +126,6 @@ class VideoTextCheckpointHook(Hook):
         runner.save_checkpoint(runner.work_dir, name, meta=meta, save_frozen=self.save_frozen)
         if is_main_process():
             write_text(Path(runner.work_dir) / POINTER, str(Path(runner.work_dir) / name))
-            self._remove_old(runner.work_dir)
-
-    def _remove_old(self, work_dir: str) -> None:
-        if self.max_keep_ckpts is not None:
-            for path in resume_candidates(work_dir)[self.max_keep_ckpts :]:
-                path.unlink(missing_ok=True)
+            if self.max_keep_ckpts is not None:
+                for path in resume_candidates(runner.work_dir)[self.max_keep_ckpts :]:
+                    path.unlink(missing_ok=True)

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.errors import UserError
-from stgt_mm.models.backbones.weights import load_strictly, read_weights, resolve_weights
+from stgt_mm.io.state import load_strictly
+from stgt_mm.io.weight_files import read_state
+from stgt_mm.models.backbones.weights import resolve_weights
 from stgt_mm.registry import MODELS
 
 
@@ -70,7 +72,7 @@ class TimmViT(nn.Module):
         self.img_size: tuple[int, int] = tuple(self.vit.patch_embed.img_size)
         self.checkpoint = checkpoint
         if checkpoint:
-            load_strictly(self.vit, self._used(read_weights(checkpoint)), checkpoint)
+            load_strictly(self.vit, self._used(read_state(resolve_weights(checkpoint))), checkpoint)
         self.requires_grad_(not frozen)
         self.train(not frozen)
 

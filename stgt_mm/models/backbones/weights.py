@@ -1,26 +1,17 @@
-"""Weight files of frozen backbones: where they are, how they are read and loaded."""
+"""Weight files of frozen backbones: where they are."""
 
 from importlib.resources import files
 from pathlib import Path
 
-from torch import Tensor, nn
-
-from stgt_mm.io.weight_files import CONVERT_COMMAND, read_state
+from stgt_mm.io.weight_files import CONVERT_COMMAND
 
 PACKAGE_PREFIX = 'package://'
 
 
 def resolve_weights(location: str) -> Path:
-    """Returns the path of a weight file.
+    """Returns the path of an existing weight file or Hugging Face folder.
 
-    Args:
-        location: A path, or ``package://<package>/<path>`` for a file that ships inside a Python package.
-
-    Returns:
-        An existing file, or an existing folder in which Hugging Face keeps weights.
-
-    Raises:
-        FileNotFoundError: If there is none.
+    ``package://<package>/<path>`` is a file that ships inside a Python package.
     """
     path = Path(location)
     if location.startswith(PACKAGE_PREFIX):
@@ -33,46 +24,3 @@ def resolve_weights(location: str) -> Path:
             f'made ready by: {CONVERT_COMMAND}'
         )
     return path
-
-
-def read_weights(location: str) -> dict[str, Tensor]:
-    """Reads a state dict without ever running code from the file.
-
-    Args:
-        location: As for ``resolve_weights``; what it may be is said at
-            :func:`stgt_mm.io.weight_files.read_state`.
-
-    Returns:
-        Names and tensors, on the CPU.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged or holds anything but tensors by name.
-    """
-    return read_state(resolve_weights(location))
-
-
-def load_strictly(module: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Loads a state dict and lists everything that does not fit before anything is changed.
-
-    Args:
-        module: Receives the weights.
-        state: Names and tensors.
-        source: Named in the message.
-
-    Raises:
-        ValueError: If keys are missing, unexpected or of another shape; each is listed.
-    """
-    own = module.state_dict()
-    problems = [f'missing: {key}' for key in own if key not in state]
-    problems += [f'unexpected: {key}' for key in state if key not in own]
-    problems += [
-        f'shape: {key} is {list(state[key].shape)} in the file, {list(own[key].shape)} in the model'
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    if problems:
-        shown = '\n  '.join(problems[:40])
-        more = f'\n  and {len(problems) - 40} more' if len(problems) > 40 else ''
-        raise ValueError(f"the weights of '{source}' do not fit:\n  {shown}{more}")
-    module.load_state_dict(state)
