@@ -1,6 +1,7 @@
-"""From a collated batch to what the model eats: normalised clips and token ids, on the device."""
+"""The step from a collated batch to what the model reads: normalised clips and token ids, on the device."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -39,27 +40,17 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
     ) -> None:
         super().__init__(non_blocking)
         self._tokenizer_cfg = tokenizer
-        self._tokenizer: Any = None
         self.max_words = max_words
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer, built on first use."""
-        if self._tokenizer is None:
-            self._tokenizer = TOKENIZERS.build(self._tokenizer_cfg)
-        return self._tokenizer
+        return TOKENIZERS.build(self._tokenizer_cfg)
 
     def clean(self, text: str) -> str:
-        """Writes a caption as the tokenizer reads it: two captions are one if this is equal.
-
-        Args:
-            text: Caption.
-
-        Returns:
-            Lower case, without punctuation, at most ``max_words`` words.
-        """
+        """Writes a caption as the tokenizer reads it: two captions are one if this is equal."""
         return clean_caption(text, self.max_words)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
@@ -76,14 +67,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         return ids.to(self.mean.device), mask.to(self.mean.device)
 
     def normalise(self, clips: Tensor) -> Tensor:
-        """Brings frames to zero mean and unit variance a channel.
-
-        Args:
-            clips: Frames in [0, 255], shape (..., 3, H, W), uint8 or float.
-
-        Returns:
-            Frames, same shape, float32.
-        """
+        """Brings frames (..., 3, H, W) in [0, 255] to zero mean and unit variance a channel, as float32."""
         return (clips.float() - self.mean) / self.std
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:

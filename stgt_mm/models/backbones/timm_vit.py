@@ -98,11 +98,7 @@ class TimmViT(nn.Module):
         return kept
 
     def init_weights(self) -> None:
-        """Does nothing: weights are set by the constructor.
-
-        mmengine calls a method of this name on every child before training, and that of timm's models would
-        draw all weights anew.
-        """
+        """Does nothing: mmengine calls this on every child, and that of timm's models would draw weights again."""
 
     def train(self, mode: bool = True) -> 'TimmViT':
         """Sets the training mode; a frozen backbone stays in eval mode."""
@@ -140,12 +136,12 @@ class TimmViT(nn.Module):
             return tokens if self.token_scale == 1 else tokens * self.token_scale
 
     def extra_repr(self) -> str:
-        """What the tokens depend on beside the weights; feature caches are keyed by it."""
+        """Returns what the tokens depend on beside the weights; feature caches are keyed by it."""
         return f'final_norm={self.final_norm}, token_scale={self.token_scale}'
 
 
 def _create(model_name: str, pretrained: bool, **kwargs: Any) -> nn.Module:
-    """Builds the timm model; only ``pretrained`` may touch the network, and says so when it cannot."""
+    """Builds the timm model; only ``pretrained`` may touch the network, with an error of its own."""
     if not timm.is_model(model_name):
         close = ', '.join(timm.list_models(f'*{model_name.split("_")[0]}*')[:5])
         raise ValueError(f"timm has no model '{model_name}'. Similar: {close or 'none'}.")

@@ -1,4 +1,4 @@
-"""Projects clips and texts into one space and compares them: VTC in stage 1, CSAL in stage 2."""
+"""Comparison of clips and texts in one space: VTC in stage 1, CSAL in stage 2."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -1,10 +1,12 @@
-"""Scores a clip that has read a text, and draws the negatives it is trained with."""
+"""Scores for clips that have read a text, and the negatives that these are trained with."""
 
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stgt_mm.distributed import all_gather_with_grad, gather_padded
 from stgt_mm.functional.matching import matching_batch
 from stgt_mm.functional.negatives import sample_negatives
 from stgt_mm.functional.similarity import full_precision
@@ -31,16 +33,6 @@ class NegativeIndices(NamedTuple):
 @MODELS.register_module()
 class MatchingHead(nn.Module):
     """Match or no match, for each pair of clip and text that was fused by the Q-Former.
-
-    The order of calls in a training step::
-
-        contrast = contrastive_head.loss(query_embeddings, text_embeddings, video_ids, texts)
-        negatives = matching_head.sample(contrast)
-        all_ids = gather_padded(ids, pad_id, contrast.counts)             # [G, L]
-        all_mask = gather_padded(mask, False, contrast.counts)
-        all_tokens = all_gather_with_grad(video_tokens, contrast.counts)  # [G, M, C]
-        # fuse and score: (tokens, ids), (tokens, all_ids[text_for_video]), (all_tokens[video_for_text], ids)
-        losses = matching_head.loss(positive, negative_text, negative_video, negatives)
 
     Every rank fuses all B rows, also those without a negative: graphs stay equal and shapes static.
 
@@ -88,18 +80,60 @@ class MatchingHead(nn.Module):
         Returns:
             Rows of the gathered batch and which of them count. No gradient, no wait for the device.
         """
-        v2t, t2v = contrast.v2t.detach(), contrast.t2v.detach()
+        cosines = contrast.v2t.detach(), contrast.t2v.detach()
         if noise is None:
-            noise = torch.rand(2, *v2t.shape, device=v2t.device)
-        texts, valid_text = sample_negatives(
-            v2t / contrast.temperature, contrast.related, noise[0], self.hard_fraction
-        )
-        videos, valid_video = sample_negatives(
-            t2v / contrast.temperature, contrast.related, noise[1], self.hard_fraction
+            noise = torch.rand(2, *cosines[0].shape, device=cosines[0].device)
+        (texts, valid_text), (videos, valid_video) = (
+            sample_negatives(cosine / contrast.temperature, contrast.related, own, self.hard_fraction)
+            for cosine, own in zip(cosines, noise)
         )
         return NegativeIndices(texts, videos, valid_text, valid_video)
 
     def loss(
+        self,
+        qformer: nn.Module,
+        tokens: Tensor,
+        keys_values: Any,
+        ids: Tensor,
+        mask: Tensor,
+        pad_id: int,
+        contrast: Contrast,
+        noise: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Scores (video, own text), (video, wrong text), (wrong video, text), negatives from all ranks.
+
+        Args:
+            qformer: Has ``project_video``, ``select_videos`` and ``fuse``, see ``QFormer``.
+            tokens: Video tokens, shape (B, M, C).
+            keys_values: ``qformer.project_video(tokens)``.
+            ids: Token ids of the captions, int64, shape (B, L); L may differ between ranks.
+            mask: Boolean, shape (B, L); True = a token, False = padding.
+            pad_id: Id that fills a shorter caption.
+            contrast: Output of :meth:`ContrastiveHead.loss` for the same pairs.
+            noise: As for :meth:`sample`.
+
+        Returns:
+            As :meth:`loss_from_logits`.
+        """
+        negatives = self.sample(contrast, noise)
+        all_ids = gather_padded(ids, pad_id, contrast.counts)
+        all_mask = gather_padded(mask, False, contrast.counts)
+        padding = (0, all_ids.shape[1] - ids.shape[1])  # the longest caption may be on another rank
+        own_ids, own_mask = F.pad(ids, padding, value=pad_id), F.pad(mask, padding)
+        # two texts a video in one pass: they share its keys and values
+        pair_ids = torch.stack([own_ids, all_ids[negatives.text_for_video]], dim=1)  # [B, 2, L]
+        pair_mask = torch.stack([own_mask, all_mask[negatives.text_for_video]], dim=1)
+        same_video = self(qformer.fuse(keys_values, pair_ids, pair_mask))  # [B, 2, 2]
+        if len(contrast.counts) == 1:
+            wrong_videos = qformer.select_videos(keys_values, negatives.video_for_text)
+        else:
+            # tokens travel, not keys and values: those are several times as much, one pair a layer
+            all_tokens = all_gather_with_grad(tokens, contrast.counts)
+            wrong_videos = qformer.project_video(all_tokens[negatives.video_for_text])
+        wrong_video = self(qformer.fuse(wrong_videos, ids[:, None], mask[:, None]))  # [B, 1, 2]
+        return self.loss_from_logits(same_video[:, 0], same_video[:, 1], wrong_video[:, 0], negatives)
+
+    def loss_from_logits(
         self, positive: Tensor, negative_text: Tensor, negative_video: Tensor, negatives: NegativeIndices
     ) -> dict[str, Tensor]:
         """Objective of positives and negatives.

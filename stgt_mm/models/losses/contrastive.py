@@ -15,8 +15,8 @@ class VTC(nn.Module):
     Args:
         label_smoothing: Share of the target mass spread over the columns, in [0, 1).
         duplicates: What another pair with the same video or the same text is: ``'negative'`` as in the paper,
-            ``'share'`` as right as the own pair, ``'mask'`` left out. The paper's choice asks the model to
-            push apart what is the same; on sets with many captions a clip, or few distinct captions, try
+            ``'share'`` as right as the own pair, ``'mask'`` left out. The paper's asks the model to push
+            apart what is the same; on sets with many captions a clip, or few distinct captions, try
             ``'mask'``.
         loss_weight: Factor of the result.
 
@@ -37,16 +37,9 @@ class VTC(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, logits_v2t: Tensor, logits_t2v: Tensor, positives: Tensor, related: Tensor) -> Tensor:
-        """Returns the loss; local rows against the columns of the global batch.
+        """Returns the loss, 0-d, whose average over ranks is that of the global batch.
 
-        Args:
-            logits_v2t: Cosines / temperature of the local videos with all texts, shape (B, G).
-            logits_t2v: Cosines / temperature of the local texts with all videos, shape (B, G).
-            positives: Column of each row's own pair, int64, shape (B,).
-            related: Boolean, shape (B, G); True where row and column share the video or the text.
-
-        Returns:
-            0-d tensor; DDP's average over ranks is the loss of the global batch.
+        Arguments as for :func:`contrastive_loss`: local rows against the columns of the global batch.
         """
         losses = contrastive_loss(
             logits_v2t, logits_t2v, positives, related, self.label_smoothing, self.duplicates
@@ -93,15 +86,9 @@ class CSAL(nn.Module):
         self.loss_weight = loss_weight
 
     def targets(self, video_similarity: Tensor, text_similarity: Tensor, positives: Tensor) -> Tensor:
-        """Returns the soft targets, before label smoothing.
+        """Returns the soft targets (B, G) before label smoothing; arguments as :func:`cross_similarity_targets`.
 
-        Args:
-            video_similarity: Cosines of the local clips with all clips, shape (B, G).
-            text_similarity: Cosines of the local texts with all texts, shape (B, G).
-            positives: Column of each row's own pair, int64, shape (B,).
-
-        Returns:
-            Row-stochastic, shape (B, G); without gradient unless ``detach_targets`` is off.
+        They have no gradient unless ``detach_targets`` is off.
         """
         targets = cross_similarity_targets(
             video_similarity, text_similarity, positives, self.gamma, self.target_floor
@@ -109,15 +96,9 @@ class CSAL(nn.Module):
         return targets.detach() if self.detach_targets else targets
 
     def forward(self, logits_v2t: Tensor, logits_t2v: Tensor, targets: Tensor) -> Tensor:
-        """Returns the loss; local rows against the columns of the global batch.
+        """Returns the loss, 0-d, whose average over ranks is that of the global batch.
 
-        Args:
-            logits_v2t: Cosines / temperature of the local videos with all texts, shape (B, G).
-            logits_t2v: Cosines / temperature of the local texts with all videos, shape (B, G).
-            targets: Output of :meth:`targets`, shape (B, G).
-
-        Returns:
-            0-d tensor; DDP's average over ranks is the loss of the global batch.
+        Arguments as for :func:`cross_similarity_loss`, with the output of :meth:`targets`.
         """
         losses = cross_similarity_loss(logits_v2t, logits_t2v, targets, self.label_smoothing)
         return self.loss_weight * global_mean(losses)

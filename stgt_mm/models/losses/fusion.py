@@ -25,15 +25,9 @@ class VTM(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
-        """Returns the loss.
+        """Returns the loss, 0-d; arguments as :func:`matching_batch` returns them.
 
-        Args:
-            logits: Scores for (no match, match), shape (R, 2).
-            labels: 1 = match, 0 = no match, int64, shape (R,).
-            valid: Boolean, shape (R,); False = does not count.
-
-        Returns:
-            0-d tensor; zero, attached to the graph, when no pair of any rank counts.
+        It is zero, attached to the graph, when no pair of any rank counts.
         """
         return self.loss_weight * global_mean(matching_loss(logits, labels, self.label_smoothing), valid)
 
@@ -55,15 +49,9 @@ class VTG(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        """Returns the loss.
+        """Returns the loss, 0-d; arguments as for :func:`generation_loss`.
 
-        Args:
-            logits: Decoder output, shape (B, L, vocab); position l predicts token l + 1.
-            ids: Token ids, int64, shape (B, L).
-            mask: Boolean, shape (B, L); True = a token, False = padding.
-
-        Returns:
-            0-d tensor; zero, attached to the graph, when no rank has a token to predict.
+        It is zero, attached to the graph, when no rank has a token to predict.
         """
         losses, valid = generation_loss(logits, ids, mask, self.label_smoothing)
         return self.loss_weight * global_mean(losses, valid)
