@@ -85,7 +85,7 @@ class VideoTextAligner(VideoEncoder):
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample] | None
     ) -> list[VideoTextSample]:
-        """Writes ``embedding`` (Q, P), and ``similarity`` to the own caption if there is one, into samples."""
+        """Writes ``embedding`` (Q, P), and ``similarity`` to a sample's own caption if it has one."""
         queries = self.encode_video(inputs).queries
         samples = data_samples or [VideoTextSample() for _ in range(len(queries))]
         for sample, embedding in zip(samples, queries):

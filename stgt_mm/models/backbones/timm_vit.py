@@ -98,24 +98,16 @@ class TimmViT(nn.Module):
         return kept
 
     def init_weights(self) -> None:
-        """Does nothing: mmengine calls this on every child, and that of timm's models would draw weights again."""
+        """Does nothing: mmengine calls this on every child, and timm's would draw all weights again."""
 
     def train(self, mode: bool = True) -> 'TimmViT':
         """Sets the training mode; a frozen backbone stays in eval mode."""
         return super().train(mode and not self.frozen)
 
     def forward(self, video: Tensor) -> Tensor:
-        """Computes the tokens of every frame.
+        """Maps normalised frames [B, T, 3, H, W] to tokens [B, T, 1+N, C].
 
-        Args:
-            video: normalised frames, shape [B, T, 3, H, W].
-
-        Returns:
-            shape [B, T, 1+N, C], CLS first, patches in row-major order, before the final norm unless
-            ``final_norm``; register tokens are dropped.
-
-        Raises:
-            ValueError: If the frames have another size than the backbone.
+        CLS comes first, then the patches in row-major order; register tokens are dropped.
         """
         if video.ndim != 5 or tuple(video.shape[-2:]) != self.img_size:
             height, width = self.img_size

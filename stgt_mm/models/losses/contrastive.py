@@ -86,9 +86,9 @@ class CSAL(nn.Module):
         self.loss_weight = loss_weight
 
     def targets(self, video_similarity: Tensor, text_similarity: Tensor, positives: Tensor) -> Tensor:
-        """Returns the soft targets (B, G) before label smoothing; arguments as :func:`cross_similarity_targets`.
+        """Returns the targets before label smoothing, without gradient unless ``detach_targets`` is off.
 
-        They have no gradient unless ``detach_targets`` is off.
+        Arguments and shape as for :func:`cross_similarity_targets`.
         """
         targets = cross_similarity_targets(
             video_similarity, text_similarity, positives, self.gamma, self.target_floor

@@ -11,11 +11,6 @@ class CausalHead(nn.Module):
     The decoder has no weight of its own: the word embeddings are passed in, so that a checkpoint holds them
     once.
 
-    Args:
-        width: Width D.
-        vocab_size: Tokens of the vocabulary.
-        eps: Epsilon of the LayerNorm.
-
     Source: BERT (arXiv 1810.04805), masked-LM head, as BLIP-2 uses it for image-grounded text generation.
     """
 
@@ -26,13 +21,5 @@ class CausalHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, states: Tensor, words: Tensor) -> Tensor:
-        """Returns token logits.
-
-        Args:
-            states: Text states, shape (B, L, D).
-            words: Word embedding matrix, shape (vocab_size, D).
-
-        Returns:
-            Shape (B, L, vocab_size).
-        """
+        """Maps text states (B, L, D), with word embeddings (vocab_size, D), to logits (B, L, vocab_size)."""
         return F.linear(self.norm(F.gelu(self.dense(states))), words, self.bias)

@@ -1,4 +1,4 @@
-"""What enters the Q-Former: learnt queries, and words with their positions."""
+"""The input of the Q-Former: learnt queries, and words with their positions."""
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,6 @@ class QFormerEmbeddings(nn.Module):
     """Query and text embeddings that share one LayerNorm.
 
     Queries have no position: they are a set. Texts have learnt absolute positions and no segment embedding.
-
-    Args:
-        vocab_size: Tokens of the vocabulary, ``[DEC]`` included.
-        width: Width D.
-        num_queries: Queries Q.
-        max_positions: Longest text, in tokens.
-        dropout: Dropout after the LayerNorm.
-        eps: Epsilon of the LayerNorm.
 
     Source: BLIP-2 (arXiv 2301.12597), section 3.1.
     """
@@ -31,29 +23,12 @@ class QFormerEmbeddings(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def embed_queries(self, batch: int) -> Tensor:
-        """Returns the queries for a batch.
-
-        Args:
-            batch: Number of rows.
-
-        Returns:
-            Shape (batch, Q, D).
-        """
+        """Returns the queries, repeated: (batch, Q, D)."""
         queries = self.norm(self.queries)
         return self.dropout(queries.expand(batch, -1, -1))
 
     def embed_text(self, ids: Tensor) -> Tensor:
-        """Returns the embedded tokens of texts.
-
-        Args:
-            ids: Token ids, shape (B, L).
-
-        Returns:
-            Shape (B, L, D).
-
-        Raises:
-            ValueError: If a text is longer than ``max_positions``.
-        """
+        """Embeds token ids (B, L) as (B, L, D); a text longer than ``max_positions`` is a ValueError."""
         length, longest = ids.shape[-1], self.positions.num_embeddings
         if length > longest:
             raise ValueError(

@@ -11,13 +11,6 @@ class Residual(nn.Module):
     """Residual, dropout and LayerNorm around a branch, the norm after it (BERT) or before it.
 
     Post: ``norm(x + gain * branch(x))``. Pre: ``x + gain * branch(norm(x))``.
-
-    Args:
-        width: Width D.
-        dropout: Dropout on the branch.
-        norm: 'post' or 'pre'.
-        gain: Factor on the branch.
-        eps: Epsilon of the LayerNorm.
     """
 
     def __init__(self, width: int, dropout: float, norm: str, gain: float, eps: float) -> None:
@@ -38,12 +31,7 @@ class Residual(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Linear, exact GELU, Linear.
-
-    Args:
-        width: Width D.
-        hidden: Inner width.
-    """
+    """Linear, exact GELU, Linear."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -58,17 +46,8 @@ class FeedForward(nn.Module):
 class QFormerLayer(nn.Module):
     """Self-attention shared by queries and text, cross-attention to the video, two feed-forwards.
 
-    Only the queries have cross-attention; queries and text have a feed-forward each.
-
-    Args:
-        width: Width D.
-        num_heads: Heads H.
-        hidden: Inner width of the feed-forwards.
-        vision_width: Width C of the video tokens; None for a layer without cross-attention.
-        dropout: Dropout on attention weights and branches.
-        norm: 'post' or 'pre', see ``Residual``.
-        gain: Factor on each branch, see ``Residual``.
-        eps: Epsilon of the LayerNorms.
+    Only the queries have cross-attention, and not in a layer whose ``vision_width`` is None; queries and text
+    have a feed-forward each.
 
     Source: BLIP-2 (arXiv 2301.12597), figure 2.
     """
@@ -98,15 +77,7 @@ class QFormerLayer(nn.Module):
         self.text_residual = Residual(*wrap)
 
     def _read_video(self, queries: Tensor, video: KeysValues | None) -> Tensor:
-        """Cross-attention and feed-forward of the queries.
-
-        Args:
-            queries: Shape (V*k, Q, D), the k texts of a video next to each other.
-            video: Keys and values of V videos, each (V, H, M, d); None in a layer without cross-attention.
-
-        Returns:
-            Shape (V*k, Q, D).
-        """
+        """Cross-attention and feed-forward of queries (V*k, Q, D), the k texts of a video side by side."""
         x = queries
         if video is not None:
             # The k*Q queries of one video stand in one row: its keys are read by all and copied for none.
@@ -116,14 +87,9 @@ class QFormerLayer(nn.Module):
         return x.view(queries.shape)
 
     def forward_queries(self, x: Tensor, video: KeysValues | None) -> tuple[Tensor, KeysValues]:
-        """Queries alone: they see each other and the video.
+        """Queries (V, Q, D) alone see each other and the video, keys and values (V, H, M, d) or None.
 
-        Args:
-            x: Queries, shape (V, Q, D).
-            video: Keys and values of the video, each (V, H, M, d), or None.
-
-        Returns:
-            Queries (V, Q, D), and their self-attention keys and values, each (V, H, Q, d).
+        Their self-attention keys and values, each (V, H, Q, d), are returned for a text that continues them.
         """
         normed = self.self_residual.enter(x)
         own = self.self_attention.project(normed)

@@ -26,15 +26,6 @@ def select_videos(video: VideoKeysValues, index: Tensor | slice) -> VideoKeysVal
     return tuple((keys[index], values[index]) for keys, values in video)
 
 
-def _check(width: int, depth: int, num_heads: int, every: int, norm: str) -> None:
-    if width % num_heads:
-        raise ValueError(f'width {width} is not a multiple of num_heads {num_heads}; change one of them.')
-    if depth < 1 or every < 1:
-        raise ValueError(f'depth ({depth}) and cross_attention_every ({every}) must be at least 1.')
-    if norm not in ('post', 'pre'):
-        raise ValueError(f"norm is '{norm}'; it must be 'post' (BERT) or 'pre'.")
-
-
 @MODELS.register_module()
 class QFormer(nn.Module):
     """Querying transformer: learnt queries read a video, alone or together with a text.
@@ -92,7 +83,14 @@ class QFormer(nn.Module):
         eps: float = 1e-12,
     ) -> None:
         super().__init__()
-        _check(width, depth, num_heads, cross_attention_every, norm)
+        if width % num_heads:
+            raise ValueError(f'width {width} is not a multiple of num_heads {num_heads}; change one of them.')
+        if depth < 1 or cross_attention_every < 1:
+            raise ValueError(
+                f'depth ({depth}) and cross_attention_every ({cross_attention_every}) must be at least 1.'
+            )
+        if norm not in ('post', 'pre'):
+            raise ValueError(f"norm is '{norm}'; it must be 'post' (BERT) or 'pre'.")
         self.width = width
         self.num_queries = num_queries
         self.vocab_size = vocab_size
@@ -107,15 +105,12 @@ class QFormer(nn.Module):
         self.query_norm = nn.LayerNorm(width, eps=eps) if norm == 'pre' else nn.Identity()
         self.text_norm = nn.LayerNorm(width, eps=eps) if norm == 'pre' else nn.Identity()
         self.causal_head = CausalHead(width, vocab_size, eps)
-        self._reset(init_std, init_std if query_init_std is None else query_init_std)
-
-    def _reset(self, std: float, query_std: float) -> None:
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
-                nn.init.normal_(module.weight, std=std)
+                nn.init.normal_(module.weight, std=init_std)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
-        nn.init.normal_(self.embeddings.queries, std=query_std)
+        nn.init.normal_(self.embeddings.queries, std=init_std if query_init_std is None else query_init_std)
 
     def _per_layer(self, video: VideoKeysValues) -> list[KeysValues | None]:
         """Gives each layer its keys and values, None to a layer without cross-attention."""
@@ -190,16 +185,18 @@ class QFormer(nn.Module):
                 f'ids must be (videos, texts a video, tokens) with {videos} videos, got {tuple(ids.shape)}; '
                 'pick the videos with select_videos first.'
             )
+        # V*k rows of [queries, text]; only cross-attention knows which rows share a video (QFormerLayer)
         rows, count = ids.shape[0] * ids.shape[1], self.num_queries
         text = self.embeddings.embed_text(ids.flatten(0, 1))
         queries = self.embeddings.embed_queries(rows)
+        # Queries are always readable, so a row whose text is all padding has something to attend to.
         visible = mask.new_ones(rows, count, dtype=torch.bool)
         readable = torch.cat([visible, mask.bool().flatten(0, 1)], dim=1)[:, None, None, :]
         # Skipping padding pays when ranking; finding it waits for the device, which training should not.
         real = None if torch.is_grad_enabled() else mask.flatten().nonzero()[:, 0]
         if real is not None and len(real) == mask.numel():
             real = None  # no padding: nothing to pick out and put back
-        last = len(self.layers) - 1
+        last = len(self.layers) - 1  # its text output would be read by nobody
         for index, (layer, keys_values) in enumerate(zip(self.layers, self._per_layer(video))):
             queries, text = layer.forward_joint(queries, text, readable, keys_values, index < last, real)
         return self.query_norm(queries).unflatten(0, ids.shape[:2])
@@ -218,6 +215,7 @@ class QFormer(nn.Module):
         length, count = ids.shape[1], self.num_queries
         past = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
         own = past & mask.bool()[:, None, None, :]
+        # The queries' keys and values stand in front: every token reads all of them, they never read text.
         readable = torch.cat([own.new_ones(*own.shape[:3], count), own], dim=-1)
         x = self.embeddings.embed_text(ids)
         for layer, keys_values in zip(self.layers, cache):
