@@ -10,14 +10,7 @@ from stgt_mm.distributed.gather import world_size
 
 
 def global_count(valid: Tensor) -> Tensor:
-    """Counts the True entries on all ranks, without waiting for the device.
-
-    Args:
-        valid: Boolean, any shape.
-
-    Returns:
-        0-d int64 tensor, equal on all ranks.
-    """
+    """Counts the True entries on all ranks, as a 0-d int64 tensor, without waiting for the device."""
     count = valid.sum(dtype=torch.long)
     if world_size() > 1:
         dist.all_reduce(count)

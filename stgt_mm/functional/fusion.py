@@ -11,17 +11,7 @@ WEIGHT_GRID = (0.0, 0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def check_fusion(fusion: str) -> str:
-    """Checks the name of a fusion.
-
-    Args:
-        fusion: One of ``SCORE_FUSIONS``.
-
-    Returns:
-        The same name.
-
-    Raises:
-        ValueError: If there is no such fusion.
-    """
+    """Returns the name of a fusion, one of ``SCORE_FUSIONS``; another is a ValueError."""
     if fusion not in SCORE_FUSIONS:
         raise ValueError(f"score_fusion='{fusion}' is unknown. Use one of {', '.join(SCORE_FUSIONS)}.")
     return fusion
@@ -51,6 +41,12 @@ def fuse_scores(
 
     Returns:
         Scores, float64, shape (...).
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.fusion import fuse_scores
+        >>> fuse_scores(torch.tensor([0.5]), torch.tensor([[0.0, 0.0]]))  # a match is as likely as none
+        tensor([1.], dtype=torch.float64)
     """
     check_fusion(fusion)
     similarity = similarity.double()

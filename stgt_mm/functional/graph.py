@@ -13,15 +13,10 @@ from stgt_mm.functional.precision import without_autocast
 
 
 class FrameGraph(NamedTuple):
-    """The links of the tokens of one frame to the tokens of the frames that it sees.
+    """The links of the tokens of one frame to the tokens of the frames that it sees."""
 
-    Attributes:
-        weights: Similarity W_s, shape [B, N, w*N], float32 (float64 for float64 tokens).
-        linked: True where a link is kept, shape [B, N, w*N]; None when every pair is linked.
-    """
-
-    weights: Tensor
-    linked: Tensor | None
+    weights: Tensor  # [B, N, w*N], similarity W_s, float32 (float64 for float64 tokens)
+    linked: Tensor | None  # [B, N, w*N], True where a link is kept; None when every pair is linked
 
 
 def check_threshold(threshold: float) -> float:
@@ -104,16 +99,7 @@ def dense_graph(tokens: Tensor, frames: int, threshold: float | None, band: int 
 
 
 def split_frames(graph: FrameGraph, frames: int, band: int) -> tuple[FrameGraph, ...]:
-    """Cuts a dense graph to what ``banded_graph`` builds, without copies.
-
-    Args:
-        graph: From ``dense_graph``.
-        frames: T.
-        band: Frames on each side.
-
-    Returns:
-        One graph a frame.
-    """
+    """Cuts the graph of ``dense_graph`` to what ``banded_graph`` builds, without copies."""
     nodes = graph.weights.shape[1] // frames
     parts = []
     for frame in range(frames):

@@ -54,15 +54,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         return clean_caption(text, self.max_words)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Cleans and tokenises captions.
-
-        Args:
-            texts: K captions.
-
-        Returns:
-            Token ids and a mask that is True at tokens, both of shape (K, L), on the model's device; L is the
-            length of the longest caption, at most the tokenizer's limit.
-        """
+        """Cleans and tokenises K captions: ids and mask (K, L), True at tokens, on the model's device."""
         ids, mask = self.tokenizer([self.clean(text) for text in texts])
         return ids.to(self.mean.device), mask.to(self.mean.device)
 

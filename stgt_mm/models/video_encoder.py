@@ -45,20 +45,7 @@ class VideoEncoder(BaseModel):
         data_samples: list[VideoTextSample] | None = None,
         mode: str = 'tensor',
     ) -> Any:
-        """Dispatches on ``mode``.
-
-        Args:
-            inputs: What :class:`VideoTextDataPreprocessor` makes.
-            data_samples: B samples.
-            mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
-
-        Returns:
-            ``'loss'``: dict of losses and diagnostics; ``'predict'``: the samples with what was found;
-            ``'tensor'``: the output of ``encode_video``.
-
-        Raises:
-            ValueError: If ``mode`` is none of the three.
-        """
+        """Dispatches on ``mode``: ``'loss'``, ``'predict'``, or ``'tensor'`` for ``encode_video``."""
         if mode == 'loss':
             return self.loss(inputs, data_samples)
         if mode == 'predict':
@@ -68,19 +55,12 @@ class VideoEncoder(BaseModel):
         raise ValueError(f"mode is 'loss', 'predict' or 'tensor', not {mode!r}")
 
     def pool_frames(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Computes the video tokens before ``vision_norm``, from the same inputs as ``extract_tokens``."""
+        """Computes the video tokens before ``vision_norm``, of the same inputs as ``extract_tokens``."""
         tokens = inputs['tokens'] if 'tokens' in inputs else self.backbone(inputs['video'])
         return tokens.flatten(1, 2) if self.neck is None else self.neck(tokens)
 
     def extract_tokens(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Computes the video tokens.
-
-        Args:
-            inputs: ``video`` (B, T, 3, H, W) or cached backbone ``tokens`` (B, T, 1 + N, C).
-
-        Returns:
-            Video tokens, shape (B, M, C).
-        """
+        """Makes video tokens (B, M, C) of ``video`` (B, T, 3, H, W) or cached ``tokens`` (B, T, 1 + N, C)."""
         return self.vision_norm(self.pool_frames(inputs))
 
     def encode_video(self, inputs: dict[str, Tensor]) -> Any:

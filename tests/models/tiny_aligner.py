@@ -1,4 +1,4 @@
-"""An aligner small enough for a unit test, in float64, without chance."""
+"""An aligner small enough for a unit test, in float64, without randomness."""
 
 import torch
 

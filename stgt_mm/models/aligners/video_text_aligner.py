@@ -10,15 +10,10 @@ from stgt_mm.structures import VideoTextSample
 
 
 class VideoFeatures(NamedTuple):
-    """What is kept of a video for retrieval.
+    """What is kept of a video for retrieval."""
 
-    Attributes:
-        queries: L2-normalised query embeddings, shape (V, Q, P).
-        tokens: Video tokens after ``vision_norm``, shape (V, M, C); re-ranking reads them.
-    """
-
-    queries: Tensor
-    tokens: Tensor
+    queries: Tensor  # (V, Q, P), L2-normalised query embeddings
+    tokens: Tensor  # (V, M, C), video tokens after vision_norm; re-ranking reads them
 
 
 @MODELS.register_module()
@@ -71,15 +66,7 @@ class VideoTextAligner(VideoEncoder):
         return self.contrastive_head.project_text(self.qformer.encode_text(ids, mask))
 
     def similarity(self, queries: Tensor, texts: Tensor) -> Tensor:
-        """Scores every video against every caption: the best of a video's queries.
-
-        Args:
-            queries: L2-normalised, shape (V, Q, P).
-            texts: L2-normalised, shape (K, P).
-
-        Returns:
-            Cosine similarity in [-1, 1], not divided by the temperature, shape (V, K).
-        """
+        """Cosines (V, K) of videos (V, Q, P) with captions (K, P), not divided by the temperature."""
         return self.contrastive_head.similarity(queries, texts)
 
     def predict(

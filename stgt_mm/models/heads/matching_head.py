@@ -15,19 +15,12 @@ from stgt_mm.registry import MODELS
 
 
 class NegativeIndices(NamedTuple):
-    """The negatives of the local pairs, as rows of the gathered batch.
+    """The negatives of the local pairs, as rows of the gathered batch; each tensor has the shape (B,)."""
 
-    Attributes:
-        text_for_video: Row of another text for each local video, int64, shape (B,).
-        video_for_text: Row of another video for each local text, int64, shape (B,).
-        valid_text: Boolean, shape (B,); False = there is no other text, the index is 0 and must not count.
-        valid_video: Boolean, shape (B,); False = there is no other video.
-    """
-
-    text_for_video: Tensor
-    video_for_text: Tensor
-    valid_text: Tensor
-    valid_video: Tensor
+    text_for_video: Tensor  # int64, another text for each local video
+    video_for_text: Tensor  # int64, another video for each local text
+    valid_text: Tensor  # bool; False: there is no other text, the index is 0 and must not count
+    valid_video: Tensor  # bool; False: there is no other video
 
 
 @MODELS.register_module()
@@ -58,27 +51,14 @@ class MatchingHead(nn.Module):
         self.vtm = MODELS.build(loss or {'type': 'VTM'})
 
     def forward(self, queries: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            queries: Queries that have read the text, shape (..., Q, D).
-
-        Returns:
-            Logits for (no match, match), shape (..., 2), float32 or wider.
-        """
+        """Maps queries (..., Q, D) that have read the text to logits (..., 2) for (no match, match)."""
         return full_precision(self.classifier(queries)).mean(dim=-2)
 
     def sample(self, contrast: Contrast, noise: Tensor | None = None) -> NegativeIndices:
         """Draws one negative text a video and one negative video a text from the global batch.
 
-        A pair of the same video or the same text is never a negative.
-
-        Args:
-            contrast: Output of :meth:`ContrastiveHead.loss`: B local rows, G columns.
-            noise: Uniform numbers in [0, 1), shape (2, B, G), for texts and for videos; None draws them.
-
-        Returns:
-            Rows of the gathered batch and which of them count. No gradient, no wait for the device.
+        A pair of the same video or the same text is never a negative. ``noise``, uniform in [0, 1), has the
+        shape (2, B, G), for texts and for videos; None draws it. No gradient, no wait for the device.
         """
         cosines = contrast.v2t.detach(), contrast.t2v.detach()
         if noise is None:
@@ -136,18 +116,10 @@ class MatchingHead(nn.Module):
     def loss_from_logits(
         self, positive: Tensor, negative_text: Tensor, negative_video: Tensor, negatives: NegativeIndices
     ) -> dict[str, Tensor]:
-        """Objective of positives and negatives.
+        """Objective of logits (B, 2) of the true pairs, (own video, wrong text) and (wrong video, own text).
 
-        Args:
-            positive: Logits of the true pairs, shape (B, 2).
-            negative_text: Logits of (own video, ``text_for_video``), shape (B, 2).
-            negative_video: Logits of (``video_for_text``, own text), shape (B, 2).
-            negatives: Output of :meth:`sample`.
-
-        Returns:
-            ``loss_vtm``; ``vtm_accuracy`` of the pairs of this rank that count, 0 if there are none (calling
-            everything no match gives 0.667); ``vtm_skipped``, the share of this rank's pairs that did not
-            count.
+        Returned are ``loss_vtm``; ``vtm_accuracy`` of the pairs of this rank that count, 0 if there are none
+        (calling everything no match gives 0.667); ``vtm_skipped``, the share of its pairs that do not count.
         """
         logits, labels, valid = matching_batch(
             positive, negative_text, negative_video, negatives.valid_text, negatives.valid_video

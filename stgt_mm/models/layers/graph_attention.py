@@ -22,21 +22,9 @@ BACKENDS = ('auto', 'banded', 'dense')
 class SpatioTemporalGraphAttention(nn.Module):
     """Multi-head attention over the links of a graph that is built from the tokens themselves.
 
-    Args:
-        embed_dims: C.
-        num_heads: H, divides C.
-        similarity_threshold: h in training, in [-1, 1).
-        test_similarity_threshold: h in evaluation; None: as in training.
-        use_adjacency: Whether only links of the graph count. False: all T*N tokens see each other, no band
-            and no threshold.
-        use_edge_weights: Whether scores are multiplied by the similarity W_s.
-        band: Frames on each side that a token sees; 1 in the paper.
-        attn_drop: Dropout of attention weights.
-        backend: 'dense' is the readable reference with a T*N x T*N matrix; 'banded' gives the same numbers
-            with time and memory linear in T; 'auto' is 'banded', the faster one at every size tried.
-
-    Raises:
-        ValueError: If an argument has no meaning; the message has the value.
+    The arguments are those of ``STGT``. Backend 'dense' is the readable reference with a T*N x T*N matrix;
+    'banded' gives the same numbers with time and memory linear in T; 'auto' is 'banded', the faster one at
+    every size tried.
 
     Source: Eq. 6-12, no residual. Here (as in the release) the scores are multiplied by W_s and what is not
     linked is masked: Eq. 11 read literally is 0 * (-inf).
@@ -80,7 +68,7 @@ class SpatioTemporalGraphAttention(nn.Module):
         self.graph_density: Tensor | None = None
 
     def extra_repr(self) -> str:
-        """Returns the settings that decide which tokens are linked."""
+        """Settings that decide which tokens are linked."""
         return (
             f'h={self.similarity_threshold}/{self.test_similarity_threshold}, band={self.band}, '
             f'adjacency={self.use_adjacency}, edge_weights={self.use_edge_weights}, backend={self.backend}'

@@ -1,6 +1,7 @@
-"""The input of the Q-Former: learnt queries, and words with their positions."""
+"""What the Q-Former shares between its ends: embeddings of queries and words, and logits over the words."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -36,3 +37,23 @@ class QFormerEmbeddings(nn.Module):
                 "lower the tokenizer's max_length or raise max_positions."
             )
         return self.dropout(self.norm(self.words(ids) + self.positions.weight[:length]))
+
+
+class CausalHead(nn.Module):
+    """BERT's prediction head: Linear, GELU, LayerNorm, then the word embeddings transposed plus a bias.
+
+    The decoder has no weight of its own: the word embeddings are passed in, so that a checkpoint holds them
+    once.
+
+    Source: BERT (arXiv 1810.04805), masked-LM head, as BLIP-2 uses it for image-grounded text generation.
+    """
+
+    def __init__(self, width: int, vocab_size: int, eps: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, eps=eps)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, states: Tensor, words: Tensor) -> Tensor:
+        """Maps text states (B, L, D), with word embeddings (vocab_size, D), to logits (B, L, vocab_size)."""
+        return F.linear(self.norm(F.gelu(self.dense(states))), words, self.bias)

@@ -97,15 +97,9 @@ class QFormerLayer(nn.Module):
         return self._read_video(x, video), own
 
     def forward_text(self, x: Tensor, mask: Tensor, past: KeysValues | None = None) -> Tensor:
-        """Text alone, or text that continues the queries.
+        """Text (B, L, D) alone, or behind the queries' self-attention keys and values ``past`` (B, H, Q, d).
 
-        Args:
-            x: Text, shape (B, L, D).
-            mask: Boolean, broadcastable to (B, H, L, S); S = L, or Q + L with ``past``. True = may be read.
-            past: Self-attention keys and values of the queries, each (B, H, Q, d), put in front.
-
-        Returns:
-            Shape (B, L, D).
+        The mask, broadcastable to (B, H, L, S), S = L or Q + L, is True where reading is allowed.
         """
         normed = self.self_residual.enter(x)
         keys, values = self.self_attention.project(normed)
@@ -125,24 +119,16 @@ class QFormerLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Queries and text in one sequence: each sees both, the queries also see the video.
 
-        Args:
-            queries: Shape (V*k, Q, D).
-            text: Shape (V*k, L, D).
-            mask: Boolean, shape (V*k, 1, 1, Q + L). True = may be read.
-            video: Keys and values of V videos, each (V, H, M, d), or None.
-            keep_text: Whether the text goes on; the last layer only needs what the queries read of it.
-            real: Indices into the V*k*L text positions, shape (n,): the feed-forward leaves out the others,
-                which must be masked, and returns them as zeros. None computes all.
-
-        Returns:
-            Queries (V*k, Q, D), and text (V*k, L, D) or None.
+        Queries are (V*k, Q, D), text (V*k, L, D), the mask (V*k, 1, 1, Q + L), True where reading is allowed.
+        Without ``keep_text`` only what the queries read of the text is computed. ``real`` are indices into
+        the V*k*L text positions: the feed-forward leaves out the others, which must be masked, as zeros.
         """
         count = queries.shape[1]
         both = torch.cat([queries, text], dim=1)
         normed = self.self_residual.enter(both)
         keys, values = self.self_attention.project(normed)
         if not keep_text:
-            both, normed = queries, normed[:, :count]
+            both, normed = queries, normed[:, :count]  # keys and values still are of both
         both = self.self_residual.leave(both, self.self_attention(normed, keys, values, mask))
         queries = self._read_video(both[:, :count], video)
         if not keep_text:

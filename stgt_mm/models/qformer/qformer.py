@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.models.qformer.attention import KeysValues
-from stgt_mm.models.qformer.causal_head import CausalHead
-from stgt_mm.models.qformer.embeddings import QFormerEmbeddings
+from stgt_mm.models.qformer.embeddings import CausalHead, QFormerEmbeddings
 from stgt_mm.models.qformer.layer import QFormerLayer
 from stgt_mm.registry import MODELS
 
@@ -13,16 +12,7 @@ VideoKeysValues = tuple[KeysValues, ...]
 
 
 def select_videos(video: VideoKeysValues, index: Tensor | slice) -> VideoKeysValues:
-    """Picks, repeats or reorders videos among projected keys and values.
-
-    Args:
-        video: One (keys, values) a cross-attention layer, each of shape (V, H, M, d).
-        index: What to take of the first axis: a long tensor (K,), a boolean tensor (V,), or a slice, which
-            copies nothing.
-
-    Returns:
-        The same structure with K videos.
-    """
+    """Picks, repeats or reorders videos of ``project_video``; a slice as index copies nothing."""
     return tuple((keys[index], values[index]) for keys, values in video)
 
 
@@ -118,13 +108,9 @@ class QFormer(nn.Module):
         return [None if layer.cross_attention is None else next(given) for layer in self.layers]
 
     def project_video(self, tokens: Tensor) -> VideoKeysValues:
-        """Makes the cross-attention keys and values of videos, once for all passes and texts.
+        """Makes the cross-attention keys and values of video tokens (V, M, C), once for all passes and texts.
 
-        Args:
-            tokens: Video tokens, shape (V, M, C).
-
-        Returns:
-            One (keys, values) a cross-attention layer, each of shape (V, H, M, d).
+        There is one (keys, values) a cross-attention layer, each of shape (V, H, M, d).
         """
         return tuple(
             layer.cross_attention.project(tokens)
@@ -133,14 +119,10 @@ class QFormer(nn.Module):
         )
 
     def encode_video(self, video: VideoKeysValues) -> tuple[Tensor, VideoKeysValues]:
-        """Lets the queries read videos.
+        """Lets the queries read V videos of ``project_video``.
 
-        Args:
-            video: From ``project_video``, V videos.
-
-        Returns:
-            Queries (V, Q, D), and for ``decode`` the self-attention keys and values of all layers, each
-            (V, H, Q, d).
+        Returned are the queries (V, Q, D), and for ``decode`` the self-attention keys and values of all
+        layers, each (V, H, Q, d).
         """
         x = self.embeddings.embed_queries(video[0][0].shape[0])
         cache = []
@@ -150,14 +132,9 @@ class QFormer(nn.Module):
         return self.query_norm(x), tuple(cache)
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Encodes texts by themselves.
+        """Encodes texts, ids (K, L), by themselves as states (K, L, D); the first is that of ``[CLS]``.
 
-        Args:
-            ids: Token ids, shape (K, L).
-            mask: Boolean, shape (K, L), False where padded; each row needs a True.
-
-        Returns:
-            Text states (K, L, D); the first is that of ``[CLS]``.
+        The mask (K, L) is False where padded; each row needs a True.
         """
         x = self.embeddings.embed_text(ids)
         readable = mask.bool()[:, None, None, :]
@@ -202,15 +179,10 @@ class QFormer(nn.Module):
         return self.query_norm(queries).unflatten(0, ids.shape[:2])
 
     def decode(self, cache: VideoKeysValues, ids: Tensor, mask: Tensor) -> Tensor:
-        """Predicts each next token of texts from the queries and the tokens before it.
+        """Predicts each next token of texts (V, L) from the queries and the tokens before it.
 
-        Args:
-            cache: From ``encode_video``: the queries are not computed again.
-            ids: Token ids, shape (V, L), the first being ``[DEC]``.
-            mask: Boolean, shape (V, L), False where padded.
-
-        Returns:
-            Token logits (V, L, vocab_size); those at position i are for token i + 1.
+        ``cache`` is that of ``encode_video``: the queries are not computed again. The first id is ``[DEC]``,
+        the mask is False where padded, the logits (V, L, vocab_size) at position i are for token i + 1.
         """
         length, count = ids.shape[1], self.num_queries
         past = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
