@@ -72,12 +72,8 @@ class _GatherWithGrad(torch.autograd.Function):
 def all_gather_with_grad(x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
     """Concatenates the rows of all ranks; the gradient of a row is the sum of what all ranks ask of it.
 
-    Args:
-        x: Rows of this rank, shape (B, ...); B may differ between ranks, the rest may not.
-        counts: Output of :func:`row_counts`; None asks for it.
-
-    Returns:
-        Shape (G, ...), G = sum of the ranks' B, in order of rank. ``x`` itself in a single process.
+    ``x`` (B, ...), whose B may differ between ranks, becomes (G, ...), G = sum of the ranks' B, in order of
+    rank; in a single process it is ``x`` itself. ``counts`` is from :func:`row_counts`; None asks for it.
     """
     if world_size() == 1:
         return x

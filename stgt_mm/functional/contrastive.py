@@ -10,14 +10,7 @@ DUPLICATES = ('negative', 'share', 'mask')
 def related_pairs(video_ids: Tensor, text_ids: Tensor, all_video_ids: Tensor, all_text_ids: Tensor) -> Tensor:
     """Marks the pairs that are no negatives of each other: same video or same text, a row's own among them.
 
-    Args:
-        video_ids: Ids of the local pairs' videos, int64, shape (B,).
-        text_ids: Ids of the local pairs' texts, int64, shape (B,).
-        all_video_ids: Ids of the global batch's videos, int64, shape (G,).
-        all_text_ids: Ids of the global batch's texts, int64, shape (G,).
-
-    Returns:
-        Boolean, shape (B, G).
+    From int64 ids of the local pairs (B,) and of the global batch (G,) it makes a boolean (B, G).
     """
     same_video = video_ids.unsqueeze(1) == all_video_ids.unsqueeze(0)
     same_text = text_ids.unsqueeze(1) == all_text_ids.unsqueeze(0)

@@ -61,14 +61,9 @@ def fuse_scores(
 
 
 def choose_weight(quality: Callable[[float], float], grid: Sequence[float] = WEIGHT_GRID) -> float:
-    """Chooses the weight of the calibrated fusion on a validation split.
+    """Chooses the weight of the calibrated fusion that maximises ``quality``, such as the mean recall.
 
-    Args:
-        quality: Gives the number to maximise for a weight, for example the mean recall.
-        grid: Weights to try.
-
-    Returns:
-        The best weight; of equally good ones the middle one, because a plateau is left last from its middle.
+    Of equally good ones it is the middle one, because a plateau is left last from its middle.
     """
     values = [quality(weight) for weight in grid]
     best = [weight for weight, value in zip(grid, values) if value == max(values)]

@@ -20,16 +20,9 @@ class FrameGraph(NamedTuple):
 
 
 def check_threshold(threshold: float) -> float:
-    """Returns the similarity threshold h if it has a meaning.
+    """Returns the similarity threshold h, the smallest cosine that is a link, if it lies in [-1, 1).
 
-    Args:
-        threshold: Smallest cosine that is a link. -1 links every pair of the band, 0 drops negative cosines.
-
-    Returns:
-        The threshold, as given.
-
-    Raises:
-        ValueError: If it is outside [-1, 1): from 1 on only rounding would decide which link stays.
+    -1 links every pair of the band, 0 drops negative cosines; from 1 on only rounding would decide.
     """
     if not -1 <= threshold < 1:
         raise ValueError(
@@ -45,16 +38,7 @@ def frame_window(frame: int, frames: int, band: int) -> tuple[int, int]:
 
 
 def band_mask(frames: int, nodes: int, band: int, device: torch.device | None = None) -> Tensor:
-    """Tells which pairs of tokens lie in the same or in adjacent frames.
-
-    Args:
-        frames: T.
-        nodes: N, tokens of a frame.
-        band: Frames on each side.
-        device: Where the mask is made.
-
-    Returns:
-        bool, shape [T*N, T*N], tokens ordered by frame.
+    """Tells which pairs of tokens, ordered by frame, lie at most ``band`` frames apart: bool [T*N, T*N].
 
     Source: the spatio-temporal part of Eq. 7.
     """

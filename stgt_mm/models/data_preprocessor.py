@@ -65,14 +65,9 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepares a collated batch.
 
-        Args:
-            data: ``inputs``: frames, uint8, shape (B, T, 3, H, W), or cached backbone tokens, float, shape
-                (B, T, 1 + N, C); ``data_samples``: list of B :class:`~stgt_mm.structures.VideoTextSample`.
-            training: Unused here: nothing random happens on the device.
-
-        Returns:
-            ``inputs``: dict with ``video`` (B, T, 3, H, W) or ``tokens`` (B, T, 1 + N, C), and, when every
-            sample has a caption, ``text_ids`` (B, L) and ``text_mask`` (B, L); ``data_samples`` as they came.
+        ``inputs`` are frames, uint8 (B, T, 3, H, W), or cached backbone tokens, float (B, T, 1 + N, C). They
+        become a dict with ``video`` or ``tokens``, and, when every sample has a caption, ``text_ids`` and
+        ``text_mask`` (B, L). ``training`` is unused: nothing random happens on the device.
         """
         samples = data['data_samples']
         clips = data['inputs'].to(self.mean.device, non_blocking=self._non_blocking)

@@ -72,13 +72,6 @@ class WordPieceTokenizer:
         lower_case: Whether the vocabulary is lower case.
         cache_size: How many encoded texts are kept; the one unused for longest leaves first.
 
-    Attributes:
-        vocab_size: Number of tokens with ``[DEC]``.
-        pad_id: Id of ``[PAD]``.
-        cls_id: Id of ``[CLS]``.
-        sep_id: Id of ``[SEP]``.
-        dec_id: Id of ``[DEC]``.
-
     Raises:
         ValueError: If the vocabulary cannot be had or lacks a special token; the message says what helps.
 
@@ -189,14 +182,11 @@ def train_wordpiece(texts: Iterable[str], size: int, lower_case: bool = True) ->
 
     Args:
         texts: Captions.
-        size: Most tokens of the vocabulary; fewer come back when every word has become one token.
+        size: Most tokens; fewer come back when every word has become one token, too few are a ValueError.
         lower_case: Whether to lower-case the captions first.
 
     Returns:
         The tokens in the order of their ids: special tokens, single characters, then pieces by the alphabet.
-
-    Raises:
-        ValueError: If ``size`` has no room for the special tokens and the characters.
     """
     normalizer = normalizers.BertNormalizer(lowercase=lower_case)
     split = pre_tokenizers.BertPreTokenizer()

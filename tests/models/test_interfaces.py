@@ -14,7 +14,7 @@ from stgt_mm.models import BaseNeck, VideoEncoder
 from stgt_mm.registry import MODELS
 
 PAGE = Path(__file__).parents[2] / 'docs/extending.md'
-(BLOCK,) = re.findall(r'^```python\n(class BaseNeck:.*?)^```', PAGE.read_text(), re.M | re.S)
+(BLOCK,) = re.findall(r'^```python\n(# stgt_mm.models.BaseNeck.*?)^```', PAGE.read_text(), re.M | re.S)
 WRITTEN = {node.name: node for node in ast.parse(BLOCK).body}
 REGISTERED = {kind for kind in MODELS.module_dict.values() if kind.__module__.startswith('stgt_mm.models.')}
 NECK_TYPES = sorted((k for k in REGISTERED if '.necks.' in k.__module__), key=lambda k: k.__name__)

@@ -90,10 +90,10 @@ class MatchingHead(nn.Module):
             mask: Boolean, shape (B, L); True = a token, False = padding.
             pad_id: Id that fills a shorter caption.
             contrast: Output of :meth:`ContrastiveHead.loss` for the same pairs.
-            noise: As for :meth:`sample`.
+            noise: Of :meth:`sample`.
 
         Returns:
-            As :meth:`loss_from_logits`.
+            Those of :meth:`loss_from_logits`.
         """
         negatives = self.sample(contrast, noise)
         all_ids = gather_padded(ids, pad_id, contrast.counts)

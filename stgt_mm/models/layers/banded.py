@@ -127,21 +127,14 @@ def banded_attention(
     if keep:
         return _BandedAttention.apply(query, key, value, spec)
     # No gradient, no autograd function: what traces a model or counts its operations sees each of them.
-    return _unfold(_attend(query, key, value, spec).out, query.shape[0])
+    return _unfold(_attend(query, key, value, spec)[0], query.shape[0])
 
 
-class _Attended(NamedTuple):
-    """What the forward pass computed: ``out`` is [T, B*H, N, d], the rest is for the gradient."""
+def _attend(query: Tensor, key: Tensor, value: Tensor, spec: BandSpec) -> tuple[Any, ...]:
+    """Computes scores, weights, probabilities and their sums of values, chunk by chunk.
 
-    out: Tensor
-    folded: tuple[Tensor, Tensor, Tensor]
-    chunks: list[_Chunk]
-    kept: list[Tensor]
-    scale: float
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, spec: BandSpec) -> _Attended:
-    """Computes scores, weights, probabilities and their sums of values, chunk by chunk."""
+    Returned are the output [T, B*H, N, d] and, for the gradient, q, k, v, chunks, probabilities and scale.
+    """
     batch, heads, total, width = query.shape
     frames = len(spec.graphs)
     nodes = total // frames
@@ -164,7 +157,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, spec: BandSpec) -> _Atten
             torch.bmm(used, v[rows, chunk.keys], out=out[chunk.frame, rows])
             if spec.keep:
                 kept += [probabilities, used]  # one tensor twice without dropout: no second copy is stored
-    return _Attended(out, (q, k, v), chunks, kept, scale)
+    return out, (q, k, v), chunks, kept, scale
 
 
 class _BandedAttention(torch.autograd.Function):
@@ -172,12 +165,12 @@ class _BandedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, spec: BandSpec) -> Tensor:
-        done = _attend(query, key, value, spec)
-        ctx.save_for_backward(*done.folded, done.out, *done.kept)
+        out, folded, chunks, kept, scale = _attend(query, key, value, spec)
+        ctx.save_for_backward(*folded, out, *kept)
         # The mask is in the probabilities, which are 0 where nothing is linked: the gradient needs no bias.
-        ctx.chunks = [chunk._replace(bias=None) for chunk in done.chunks]
-        ctx.scale, ctx.shape = done.scale, query.shape
-        return _unfold(done.out, query.shape[0])
+        ctx.chunks = [chunk._replace(bias=None) for chunk in chunks]
+        ctx.scale, ctx.shape = scale, query.shape
+        return _unfold(out, query.shape[0])
 
     @staticmethod
     @once_differentiable

@@ -45,12 +45,7 @@ class TransformerBlock(nn.Module):
 def init_linear(module: nn.Module, std: float = 0.02) -> None:
     """Draws the weights of every Linear of ``module`` from a truncated normal and zeroes the biases.
 
-    Args:
-        module: Changed in place.
-        std: Standard deviation. A Linear keeps the scale of its input at ``C ** -0.5``: 0.027 at C = 1408.
-
-    Raises:
-        ValueError: If ``std`` is not positive.
+    A Linear keeps the scale of its input at a std of ``C ** -0.5``: 0.027 at C = 1408.
     """
     if std <= 0:
         raise ValueError(f'init_std {std} must be positive.')

@@ -143,18 +143,10 @@ class QFormer(nn.Module):
         return self.text_norm(x)
 
     def fuse(self, video: VideoKeysValues, ids: Tensor, mask: Tensor) -> Tensor:
-        """Lets the queries read a video and a text together, for k texts a video at once.
+        """Lets the queries read V videos of ``project_video`` together with k texts each, (V, k, L).
 
-        Args:
-            video: From ``project_video``, V videos.
-            ids: Token ids, shape (V, k, L).
-            mask: Boolean, shape (V, k, L), False where padded. A row may be all False: no text is read then.
-
-        Returns:
-            Queries that have read both, shape (V, k, Q, D).
-
-        Raises:
-            ValueError: If ``ids`` is not (V, k, L) with the V of ``video``.
+        The mask is False where padded; a row may be all False: no text is read then. Returned are the queries
+        that have read both, (V, k, Q, D).
         """
         videos = video[0][0].shape[0]
         if ids.dim() != 3 or ids.shape[0] != videos:
