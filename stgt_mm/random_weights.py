@@ -13,14 +13,7 @@ WEIGHT_KEYS = {'checkpoint': None, 'pretrained': False}
 
 
 def without_weights(node: Any) -> Any:
-    """Copies a config and takes the weight files out of it: what is built then starts at random.
-
-    Args:
-        node: Config of a model, or a part of it.
-
-    Returns:
-        The copy, in plain dicts and lists.
-    """
+    """Copies a config, as plain dicts and lists, without its weight files: its model starts at random."""
     if isinstance(node, Mapping):
         return {key: WEIGHT_KEYS[key] if key in WEIGHT_KEYS else without_weights(node[key]) for key in node}
     if isinstance(node, (list, tuple)):
@@ -29,14 +22,7 @@ def without_weights(node: Any) -> Any:
 
 
 def weight_files(node: Any) -> list[str]:
-    """Lists the weight files that a config names.
-
-    Args:
-        node: Config of a model, or a part of it.
-
-    Returns:
-        The values of ``checkpoint`` keys, and ``timm: <model name>`` for ``pretrained=True``.
-    """
+    """Lists the files under ``checkpoint`` keys of a config, and ``timm: <name>`` for ``pretrained=True``."""
     if isinstance(node, Mapping):
         own = [str(node['checkpoint'])] if node.get('checkpoint') else []
         own += [f'timm: {node.get("model_name", "?")}'] if node.get('pretrained') else []
@@ -47,13 +33,6 @@ def weight_files(node: Any) -> list[str]:
 
 
 def build_on_meta(model_cfg: Mapping[str, Any]) -> nn.Module:
-    """Builds a model that has shapes and no numbers: 1.2 billion parameters take no memory.
-
-    Args:
-        model_cfg: ``model`` of a config; its weight files need not exist.
-
-    Returns:
-        The model in eval mode, every tensor on the meta device.
-    """
+    """Builds a model in eval mode on the meta device: shapes without numbers or memory, no weight files."""
     with torch.device('meta'):
         return MODELS.build(without_weights(model_cfg)).eval()

@@ -1,4 +1,4 @@
-"""What makes losses equal for any number of processes; in a single process all of it is the identity."""
+"""Gathers and means that make losses equal for any number of processes; the identity in a single one."""
 
 from stgt_mm.distributed.gather import (
     all_gather_with_grad,

@@ -1,4 +1,4 @@
-"""Collects rows of all ranks. Without a process group every function returns what it was given.
+"""Gathers of rows over all ranks. Without a process group every function returns what it was given.
 
 Batches may differ in size between ranks: rows are padded for the transfer and cut afterwards. Each gather
 asks for the sizes first; to ask once a step, call :func:`row_counts` and pass its result as ``counts``.
@@ -32,15 +32,7 @@ def _all_gather(x: Tensor) -> list[Tensor]:
 
 
 def row_counts(rows: int, device: torch.device | str) -> list[int]:
-    """Returns the number of rows on each rank. Waits for the device when there are several ranks.
-
-    Args:
-        rows: Rows on this rank.
-        device: Where the process group communicates.
-
-    Returns:
-        One number a rank.
-    """
+    """Returns the number of rows on each rank; waits for the device, on which the group communicates."""
     if world_size() == 1:
         return [rows]
     parts = _all_gather(torch.tensor([rows], dtype=torch.long, device=device))
@@ -48,14 +40,7 @@ def row_counts(rows: int, device: torch.device | str) -> list[int]:
 
 
 def row_offset(counts: Sequence[int]) -> int:
-    """Finds where this rank's rows begin in the gathered batch.
-
-    Args:
-        counts: Output of :func:`row_counts`.
-
-    Returns:
-        Index of its first row.
-    """
+    """Returns where this rank's rows begin in the gathered batch of ``row_counts`` rows."""
     return sum(counts[: rank()])
 
 
@@ -78,8 +63,7 @@ class _GatherWithGrad(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        # all_reduce and a slice, because gloo has no reduce_scatter; the clone keeps autograd's tensor as it
-        # is
+        # all_reduce and a slice, as gloo has no reduce_scatter; the clone keeps autograd's tensor unchanged
         total = grad.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total[ctx.start : ctx.start + ctx.rows], None
@@ -88,12 +72,8 @@ class _GatherWithGrad(torch.autograd.Function):
 def all_gather_with_grad(x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
     """Concatenates the rows of all ranks; the gradient of a row is the sum of what all ranks ask of it.
 
-    Args:
-        x: Rows of this rank, shape (B, ...); B may differ between ranks, the rest may not.
-        counts: Output of :func:`row_counts`; None asks for it.
-
-    Returns:
-        Shape (G, ...), G = sum of the ranks' B, in order of rank. ``x`` itself in a single process.
+    ``x`` (B, ...), whose B may differ between ranks, becomes (G, ...), G = sum of the ranks' B, in order of
+    rank; in a single process it is ``x`` itself. ``counts`` is from :func:`row_counts`; None asks for it.
     """
     if world_size() == 1:
         return x
@@ -101,15 +81,7 @@ def all_gather_with_grad(x: Tensor, counts: Sequence[int] | None = None) -> Tens
 
 
 def gather_no_grad(x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
-    """Concatenates the rows of all ranks, for what needs no gradient (ids, masks).
-
-    Args:
-        x: Rows of this rank, shape (B, ...); B may differ between ranks, the rest may not.
-        counts: Output of :func:`row_counts`; None asks for it.
-
-    Returns:
-        Shape (G, ...). ``x`` itself in a single process.
-    """
+    """As :func:`all_gather_with_grad`, for what needs no gradient (ids, masks)."""
     if world_size() == 1:
         return x
     with torch.no_grad():
@@ -117,16 +89,7 @@ def gather_no_grad(x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
 
 
 def gather_padded(x: Tensor, pad_value: int | float | bool, counts: Sequence[int] | None = None) -> Tensor:
-    """Concatenates token rows of all ranks, each padded to the longest text of any rank.
-
-    Args:
-        x: Token ids or mask of this rank, shape (B, L); B and L may differ between ranks.
-        pad_value: What fills a shorter text: the tokenizer's ``pad_id`` for ids, False for a mask.
-        counts: Output of :func:`row_counts`; None asks for it.
-
-    Returns:
-        Shape (G, longest L). ``x`` itself in a single process.
-    """
+    """As :func:`gather_no_grad` for ids or masks (B, L), each padded to the longest L of any rank."""
     if world_size() == 1:
         return x
     longest = max(row_counts(x.size(1), x.device))

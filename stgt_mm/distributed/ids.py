@@ -13,16 +13,7 @@ def stable_ids(names: Sequence[str] | Tensor, device: torch.device | str | None 
     """Turns strings into int64 numbers that are equal in every process and every run.
 
     Python's own ``hash`` is salted per process, so two ranks would not recognise the same video.
-
-    Args:
-        names: Strings, or int64 ids that are stable already and only moved to the device.
-        device: Where the ids go.
-
-    Returns:
-        int64, shape (B,). Two different strings collide with a chance of 2^-64.
-
-    Raises:
-        ValueError: If a tensor of ids is not int64 of shape (B,).
+    Two different strings collide with probability 2^-64. A tensor of int64 ids (B,) is only moved.
     """
     if isinstance(names, Tensor):
         if names.dtype != torch.long or names.dim() != 1:
@@ -41,15 +32,6 @@ def gather_ids(
     device: torch.device | str | None = None,
     counts: Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Returns the ids of this rank and of all ranks.
-
-    Args:
-        names: Strings or int64 ids, one a row of this rank.
-        device: Where the ids go and the process group communicates.
-        counts: Output of :func:`stgt_mm.distributed.row_counts`; None asks for it.
-
-    Returns:
-        Local ids, int64 (B,), and gathered ids, int64 (G,).
-    """
+    """Returns :func:`stable_ids` of this rank, (B,), and of all ranks, (G,), on the group's device."""
     ids = stable_ids(names, device)
     return ids, gather_no_grad(ids, counts)

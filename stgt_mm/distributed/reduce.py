@@ -10,14 +10,7 @@ from stgt_mm.distributed.gather import world_size
 
 
 def global_count(valid: Tensor) -> Tensor:
-    """Counts the True entries on all ranks, without waiting for the device.
-
-    Args:
-        valid: Boolean, any shape.
-
-    Returns:
-        0-d int64 tensor, equal on all ranks.
-    """
+    """Counts the True entries on all ranks, as a 0-d int64 tensor, without waiting for the device."""
     count = valid.sum(dtype=torch.long)
     if world_size() > 1:
         dist.all_reduce(count)
@@ -30,13 +23,8 @@ def global_mean(values: Tensor, valid: Tensor | None = None) -> Tensor:
     DistributedDataParallel averages gradients over ranks; with this scale its average is exactly the
     gradient of the mean over the global batch, also when ranks have different numbers of valid entries.
 
-    Args:
-        values: Any shape, gradient flows to the valid entries.
-        valid: Boolean, same shape; False entries do not count, also when they are not finite. None = all
-            count.
-
-    Returns:
-        0-d tensor. Zero, attached to the graph, when no rank has a valid entry.
+    Entries that are not ``valid`` (bool, same shape) do not count, also when they are not finite. Zero,
+    attached to the graph, when no rank has a valid entry.
     """
     if valid is None:
         valid = torch.ones_like(values, dtype=torch.bool)
@@ -45,13 +33,9 @@ def global_mean(values: Tensor, valid: Tensor | None = None) -> Tensor:
 
 
 def mean_over_ranks(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Averages named numbers over all ranks, all in one transfer, without waiting for the device.
+    """Averages 0-d tensors, of the same names in the same order on all ranks, without waiting for the device.
 
-    Args:
-        values: 0-d tensors under the same names, in the same order, on all ranks.
-
-    Returns:
-        The means, float32 and without gradient; in a single process the values as they are.
+    One transfer; the means are float32 without gradient, in a single process the values as they are.
     """
     if world_size() == 1 or not values:
         return dict(values)

@@ -8,17 +8,9 @@ DUPLICATES = ('negative', 'share', 'mask')
 
 
 def related_pairs(video_ids: Tensor, text_ids: Tensor, all_video_ids: Tensor, all_text_ids: Tensor) -> Tensor:
-    """Marks the pairs that are no negatives of each other: same video or same text.
+    """Marks the pairs that are no negatives of each other: same video or same text, a row's own among them.
 
-    Args:
-        video_ids: Ids of the local pairs' videos, int64, shape (B,).
-        text_ids: Ids of the local pairs' texts, int64, shape (B,).
-        all_video_ids: Ids of the global batch's videos, int64, shape (G,).
-        all_text_ids: Ids of the global batch's texts, int64, shape (G,).
-
-    Returns:
-        Boolean, shape (B, G): True where row and column share the video or the text. A row's own column is
-        True.
+    From int64 ids of the local pairs (B,) and of the global batch (G,) it makes a boolean (B, G).
     """
     same_video = video_ids.unsqueeze(1) == all_video_ids.unsqueeze(0)
     same_text = text_ids.unsqueeze(1) == all_text_ids.unsqueeze(0)
@@ -75,8 +67,7 @@ def contrastive_targets(
         dtype: Of the targets.
 
     Returns:
-        Row-stochastic targets, shape (B, G), and the excluded columns, boolean (B, G), or None if there are
-        none.
+        Row-stochastic targets, shape (B, G), and the excluded columns, boolean (B, G), None without any.
 
     Raises:
         ValueError: If ``duplicates`` is none of the three.
@@ -112,6 +103,14 @@ def contrastive_loss(
         One value a pair, shape (B,): the caller averages, because only it knows the size of the global batch.
 
     Source: the contrastive term of STGT Eq. 21, with the label smoothing of 0.1 of BLIP-2.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.contrastive import contrastive_loss, related_pairs
+        >>> ids = torch.arange(2)
+        >>> logits = torch.zeros(2, 2)  # nothing is told apart: the loss is log 2
+        >>> contrastive_loss(logits, logits, ids, related_pairs(ids, ids, ids, ids))
+        tensor([0.6931, 0.6931])
     """
     targets, excluded = contrastive_targets(positives, related, duplicates, logits_v2t.dtype)
     targets = smooth_targets(targets, label_smoothing, excluded)

@@ -1,4 +1,4 @@
-"""Cross-similarity alignment (CSAL): the targets are how alike the clips and how alike the texts are."""
+"""Cross-similarity alignment (CSAL), whose targets are how alike the clips and how alike the texts are."""
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,13 @@ def cross_similarity_targets(
 
     Source: STGT Eq. 18-20. The paper leaves out a column where a self-similarity is not positive; the floor
     of 0.05 on the product is the release's.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.cross_similarity import cross_similarity_targets
+        >>> alike = torch.tensor([[1.0, 0.8, 0.0]])  # the second clip and text are much like the first
+        >>> cross_similarity_targets(alike, alike, positives=torch.tensor([0]))
+        tensor([[0.8581, 0.1419, 0.0000]])
     """
     product = video_similarity.clamp(min=0) * text_similarity.clamp(min=0)
     own = F.one_hot(positives, product.size(1)).to(torch.bool)
@@ -51,7 +58,7 @@ def cross_similarity_loss(
         logits_v2t: Cosines / temperature of the local videos with all texts, shape (B, G).
         logits_t2v: Cosines / temperature of the local texts with all videos, shape (B, G).
         targets: Output of :func:`cross_similarity_targets`, shape (B, G).
-        label_smoothing: Share of the target mass spread evenly over all columns, in [0, 1).
+        label_smoothing: Share of the target mass spread over all columns, in [0, 1).
 
     Returns:
         One value a pair, shape (B,).

@@ -11,17 +11,7 @@ WEIGHT_GRID = (0.0, 0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def check_fusion(fusion: str) -> str:
-    """Checks the name of a fusion.
-
-    Args:
-        fusion: One of ``SCORE_FUSIONS``.
-
-    Returns:
-        The same name.
-
-    Raises:
-        ValueError: If there is no such fusion.
-    """
+    """Returns the name of a fusion, one of ``SCORE_FUSIONS``; another is a ValueError."""
     if fusion not in SCORE_FUSIONS:
         raise ValueError(f"score_fusion='{fusion}' is unknown. Use one of {', '.join(SCORE_FUSIONS)}.")
     return fusion
@@ -51,6 +41,12 @@ def fuse_scores(
 
     Returns:
         Scores, float64, shape (...).
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.fusion import fuse_scores
+        >>> fuse_scores(torch.tensor([0.5]), torch.tensor([[0.0, 0.0]]))  # a match is as likely as none
+        tensor([1.], dtype=torch.float64)
     """
     check_fusion(fusion)
     similarity = similarity.double()
@@ -65,14 +61,9 @@ def fuse_scores(
 
 
 def choose_weight(quality: Callable[[float], float], grid: Sequence[float] = WEIGHT_GRID) -> float:
-    """Chooses the weight of the calibrated fusion on a validation split.
+    """Chooses the weight of the calibrated fusion that maximises ``quality``, such as the mean recall.
 
-    Args:
-        quality: Gives the number to maximise for a weight, for example the mean recall.
-        grid: Weights to try.
-
-    Returns:
-        The best weight; of equally good ones the middle one, because a plateau is left last from its middle.
+    Of equally good ones it is the middle one, because a plateau is left last from its middle.
     """
     values = [quality(weight) for weight in grid]
     best = [weight for weight, value in zip(grid, values) if value == max(values)]

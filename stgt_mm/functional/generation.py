@@ -25,6 +25,13 @@ def generation_loss(
         ValueError: If the shapes do not fit.
 
     Source: BLIP-2 section 3.1 (image-grounded text generation); the smoothing of 0.1 is LAVIS'.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.generation import generation_loss
+        >>> ids, mask = torch.tensor([[1, 2, 0]]), torch.tensor([[True, True, False]])
+        >>> generation_loss(torch.zeros(1, 3, 4), ids, mask)  # log 4 for the one token that is predicted
+        (tensor([[1.3863, 0.0000]]), tensor([[ True, False]]))
     """
     if logits.shape[:2] != ids.shape or mask.shape != ids.shape:
         raise ValueError(

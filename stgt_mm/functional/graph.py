@@ -13,28 +13,16 @@ from stgt_mm.functional.precision import without_autocast
 
 
 class FrameGraph(NamedTuple):
-    """The links of the tokens of one frame to the tokens of the frames that it sees.
+    """The links of the tokens of one frame to the tokens of the frames that it sees."""
 
-    Attributes:
-        weights: Similarity W_s, shape [B, N, w*N], float32 (float64 for float64 tokens).
-        linked: True where a link is kept, shape [B, N, w*N]; None when every pair is linked.
-    """
-
-    weights: Tensor
-    linked: Tensor | None
+    weights: Tensor  # [B, N, w*N], similarity W_s, float32 (float64 for float64 tokens)
+    linked: Tensor | None  # [B, N, w*N], True where a link is kept; None when every pair is linked
 
 
 def check_threshold(threshold: float) -> float:
-    """Returns the similarity threshold h if it has a meaning.
+    """Returns the similarity threshold h, the smallest cosine that is a link, if it lies in [-1, 1).
 
-    Args:
-        threshold: Smallest cosine that is a link. -1 links every pair of the band, 0 drops negative cosines.
-
-    Returns:
-        The threshold, as given.
-
-    Raises:
-        ValueError: If it is outside [-1, 1): from 1 on only rounding would decide which link stays.
+    -1 links every pair of the band, 0 drops negative cosines; from 1 on only rounding would decide.
     """
     if not -1 <= threshold < 1:
         raise ValueError(
@@ -45,30 +33,12 @@ def check_threshold(threshold: float) -> float:
 
 
 def frame_window(frame: int, frames: int, band: int) -> tuple[int, int]:
-    """Returns the frames that one frame sees: first and one past the last.
-
-    Args:
-        frame: Index of the frame, in [0, frames).
-        frames: T.
-        band: How many frames are seen on each side; 1 in the paper.
-
-    Returns:
-        (first, stop), both in [0, frames].
-    """
+    """Returns the frames that ``frame`` sees with ``band`` on each side: the first and one past the last."""
     return max(0, frame - band), min(frames, frame + band + 1)
 
 
 def band_mask(frames: int, nodes: int, band: int, device: torch.device | None = None) -> Tensor:
-    """Tells which pairs of tokens lie in the same or in adjacent frames.
-
-    Args:
-        frames: T.
-        nodes: N, tokens of a frame.
-        band: Frames on each side.
-        device: Where the mask is made.
-
-    Returns:
-        bool, shape [T*N, T*N], tokens ordered by frame.
+    """Tells which pairs of tokens, ordered by frame, lie at most ``band`` frames apart: bool [T*N, T*N].
 
     Source: the spatio-temporal part of Eq. 7.
     """
@@ -77,14 +47,7 @@ def band_mask(frames: int, nodes: int, band: int, device: torch.device | None = 
 
 
 def unit_tokens(tokens: Tensor) -> Tensor:
-    """Scales tokens to length 1, detached, at least in float32; a zero token stays zero.
-
-    Args:
-        tokens: shape [..., C].
-
-    Returns:
-        shape [..., C], float32 or float64.
-    """
+    """Scales tokens [..., C] to length 1, detached, at least in float32; a zero token stays zero."""
     tokens = tokens.detach()
     return F.normalize(tokens if tokens.dtype == torch.float64 else tokens.float(), dim=-1)
 
@@ -119,6 +82,17 @@ def dense_graph(tokens: Tensor, frames: int, threshold: float | None, band: int 
     return FrameGraph(weights, linked | torch.eye(total, dtype=torch.bool, device=tokens.device))
 
 
+def split_frames(graph: FrameGraph, frames: int, band: int) -> tuple[FrameGraph, ...]:
+    """Cuts the graph of ``dense_graph`` to what ``banded_graph`` builds, without copies."""
+    nodes = graph.weights.shape[1] // frames
+    parts = []
+    for frame in range(frames):
+        first, stop = frame_window(frame, frames, band)
+        rows, columns = slice(frame * nodes, (frame + 1) * nodes), slice(first * nodes, stop * nodes)
+        parts.append(FrameGraph(*(None if x is None else x[:, rows, columns] for x in graph)))
+    return tuple(parts)
+
+
 def banded_graph(
     tokens: Tensor, frames: int, threshold: float | None, band: int = 1
 ) -> tuple[FrameGraph, ...]:
@@ -149,18 +123,27 @@ def banded_graph(
     return tuple(graphs)
 
 
-def graph_density(graphs: tuple[FrameGraph, ...], device: torch.device) -> Tensor:
+def graph_density(graphs: tuple[FrameGraph, ...]) -> Tensor:
     """Computes the share of links kept among those the band allows.
 
     Args:
         graphs: One graph a frame.
-        device: Where the result is made when nothing was thresholded.
 
     Returns:
         0-d float32 tensor in (0, 1], on the device of the graph: reading it is left to the caller.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.graph import banded_graph, graph_density
+        >>> tokens = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])  # three frames of one token
+        >>> graphs = banded_graph(tokens, frames=3, threshold=0.5)
+        >>> graphs[1].linked  # the second frame sees all three, and is at right angles to the first
+        tensor([[[False,  True,  True]]])
+        >>> graph_density(graphs)  # 5 of the 7 pairs in the band
+        tensor(0.7143)
     """
     masks = [graph.linked for graph in graphs if graph.linked is not None]
     if not masks:
-        return torch.ones((), device=device)
+        return torch.ones((), device=graphs[0].weights.device)
     kept = torch.stack([mask.count_nonzero() for mask in masks]).sum()
     return kept.float() / sum(mask.numel() for mask in masks)

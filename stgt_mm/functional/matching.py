@@ -41,5 +41,11 @@ def matching_loss(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) 
         One value a pair, shape (R,).
 
     Source: BLIP-2 section 3.1 (image-text matching), without smoothing.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.matching import matching_loss
+        >>> matching_loss(torch.tensor([[0.0, 2.0], [0.0, 2.0]]), labels=torch.tensor([1, 0]))
+        tensor([0.1269, 2.1269])
     """
     return F.cross_entropy(logits, labels, reduction='none', label_smoothing=label_smoothing)

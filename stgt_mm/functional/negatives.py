@@ -44,6 +44,14 @@ def sample_negatives(
 
     Raises:
         ValueError: If ``hard_fraction`` is outside [0, 1] or the shapes differ.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.negatives import sample_negatives
+        >>> similarity = torch.tensor([[9.0, 0.0, 5.0], [0.0, 9.0, 0.0]])
+        >>> forbidden = torch.tensor([[True, False, False], [True, True, True]])
+        >>> sample_negatives(similarity, forbidden, noise=torch.full((2, 3), 0.5))
+        (tensor([2, 0]), tensor([ True, False]))
     """
     if not 0 <= hard_fraction <= 1:
         raise ValueError(f'hard_fraction must lie in [0, 1], got {hard_fraction}.')

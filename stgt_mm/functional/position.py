@@ -6,17 +6,7 @@ from torch.nn import functional as F
 
 
 def to_grid(grid_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Returns a grid as (rows Gh, columns Gw).
-
-    Args:
-        grid_size: Side of a square grid, or (Gh, Gw).
-
-    Returns:
-        (Gh, Gw).
-
-    Raises:
-        ValueError: If it is not one or two positive integers.
-    """
+    """Returns the side of a square grid, or (Gh, Gw), as (Gh, Gw); positive integers or a ValueError."""
     grid = (grid_size, grid_size) if isinstance(grid_size, int) else tuple(grid_size)
     if len(grid) != 2 or not all(isinstance(side, int) and side > 0 for side in grid):
         raise ValueError(
@@ -74,6 +64,12 @@ def resize_temporal(table: Tensor, frames: int, mode: str = 'linear') -> Tensor:
 
     Raises:
         ValueError: If the mode is unknown.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.position import resize_temporal
+        >>> resize_temporal(torch.tensor([[0.0], [1.0], [2.0], [3.0]]), frames=2).flatten()
+        tensor([0.5000, 2.5000])
     """
     if mode not in ('linear', 'nearest'):
         raise ValueError(f"temporal_resize {mode!r} is unknown: use 'linear' or 'nearest'.")

@@ -13,28 +13,13 @@ from stgt_mm.functional.ranking import row_chunks
 
 
 def log_mass(scores: Tensor, scale: float) -> Tensor:
-    """Sums what all queries give an item: log of the sum over queries of exp(scale * score).
-
-    Args:
-        scores: Shape (n, N): n queries, N items; any floating type. Computed in chunks.
-        scale: Factor before the exponential.
-
-    Returns:
-        float64, shape (N,).
-    """
+    """Sums what all n queries give each of N items: log(sum of exp(scale * score)), float64, shape (N,)."""
     parts = [(scale * scores[start:stop].double()).logsumexp(0) for start, stop in row_chunks(*scores.shape)]
     return total_log_mass(parts)
 
 
 def total_log_mass(parts: Iterable[Tensor]) -> Tensor:
-    """Joins the log masses of parts of the queries.
-
-    Args:
-        parts: At least one, each of shape (N,), in an order that does not hang on who computed them.
-
-    Returns:
-        float64, shape (N,).
-    """
+    """Joins the log masses (N,) of parts of the queries, in an order that is the same for any processes."""
     return torch.stack([part.double() for part in parts]).logsumexp(0)
 
 
@@ -50,6 +35,13 @@ def dual_softmax(scores: Tensor, mass: Tensor, temperature: float = 100.0) -> Te
 
     Returns:
         float64, shape (n, N).
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.post_processing import dual_softmax, log_mass
+        >>> scores = torch.tensor([[0.9, 0.8], [0.85, 0.8]])  # both queries like the first item best
+        >>> dual_softmax(scores, log_mass(scores, 100.0)).argmax(1)
+        tensor([0, 1])
     """
     scores = scores.double()
     return scores * (temperature * scores - mass).exp()
@@ -80,14 +72,6 @@ def inverted_softmax(scores: Tensor, mass: Tensor, activated: Tensor, beta: floa
 
 
 def hubs(scores: Tensor, k: int = 1) -> Tensor:
-    """Finds the items that are among the k best of at least one query; a tie with the k-th counts.
-
-    Args:
-        scores: Shape (n, N), n at least 1.
-        k: Places that count; more than N means all.
-
-    Returns:
-        bool, shape (N,).
-    """
+    """Marks the items (N,) among the k best of at least one query of (n, N); a tie with the k-th counts."""
     threshold = scores.topk(min(k, scores.shape[1]), dim=1).values[:, -1:]
     return (scores >= threshold).any(0)

@@ -9,11 +9,17 @@ def without_autocast(device: torch.device) -> AbstractContextManager[None]:
     """Makes a context in which operations keep the type of their inputs.
 
     Args:
-        device: Where the operations run. Some devices have no autocast, the meta device among them, on which
-            a model is counted: nothing is to be switched off there.
+        device: Where they run; the meta device and some others have no autocast to switch off.
 
     Returns:
         The context.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.precision import without_autocast
+        >>> with torch.autocast('cpu', torch.bfloat16), without_autocast(torch.device('cpu')):
+        ...     (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
+        torch.float32
     """
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)

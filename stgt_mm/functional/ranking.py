@@ -1,4 +1,7 @@
-"""Ranks and recalls of retrieval: by counting greater scores, with ties and many-to-many relations."""
+"""Ranks and recalls of retrieval: by counting greater scores, with ties and many-to-many relations.
+
+No library of metrics knows queries with several items and items of several queries, or ties by expectation.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,40 +14,22 @@ CUTOFFS = (1, 5, 10)
 
 
 class RankCounts(NamedTuple):
-    """Where the best relevant item of each query stands, before ties are decided.
+    """Where the best relevant item of each query stands, before ties are decided; each int64, shape (n,)."""
 
-    Attributes:
-        better: Items with a greater score than the best relevant one, int64, shape (n,).
-        tied: Irrelevant items with exactly its score, int64, shape (n,).
-        relevant: Relevant items with exactly its score, itself included (at least 1), int64, shape (n,).
-    """
-
-    better: Tensor
-    tied: Tensor
-    relevant: Tensor
+    better: Tensor  # items with a greater score than the best relevant one
+    tied: Tensor  # irrelevant items with exactly its score
+    relevant: Tensor  # relevant items with exactly its score, itself included, so at least 1
 
 
 class Relation(NamedTuple):
-    """Which items answer which queries: a sparse many-to-many relation, one entry a pair.
+    """Which items answer which queries: a sparse many-to-many relation, one entry a pair."""
 
-    Attributes:
-        query: Index of the query, int64, shape (E,).
-        item: Index of the item, int64, shape (E,).
-    """
-
-    query: Tensor
-    item: Tensor
+    query: Tensor  # int64, shape (E,)
+    item: Tensor  # int64, shape (E,)
 
     @classmethod
     def from_lists(cls, items: list[list[int]]) -> 'Relation':
-        """Builds the relation from one list of items a query.
-
-        Args:
-            items: For each query the indices of its relevant items.
-
-        Returns:
-            The relation.
-        """
+        """Builds the relation from the indices of the relevant items of each query."""
         query = [index for index, own in enumerate(items) for _ in own]
         item = [value for own in items for value in own]
         return cls(torch.tensor(query, dtype=torch.int64), torch.tensor(item, dtype=torch.int64))
@@ -58,16 +43,7 @@ class Relation(NamedTuple):
         return all(len(index.unique()) == len(index) for index in (self.query, self.item))
 
     def mask(self, start: int, stop: int, num_items: int) -> Tensor:
-        """Writes a block of queries as a dense mask.
-
-        Args:
-            start: First query.
-            stop: Query after the last.
-            num_items: Items of the gallery, N.
-
-        Returns:
-            True where relevant, bool, shape (stop - start, N).
-        """
+        """Writes queries [start, stop) as a dense mask (stop - start, num_items), True where relevant."""
         mask = torch.zeros(stop - start, num_items, dtype=torch.bool)
         inside = (self.query >= start) & (self.query < stop)
         mask[self.query[inside] - start, self.item[inside]] = True
@@ -75,16 +51,7 @@ class Relation(NamedTuple):
 
 
 def row_chunks(rows: int, columns: int, budget: int = 1 << 22) -> Iterator[tuple[int, int]]:
-    """Cuts the rows of a large matrix into blocks of bounded size.
-
-    Args:
-        rows: Number of rows.
-        columns: Number of columns.
-        budget: Elements of a block, about; a block has at least one row.
-
-    Yields:
-        Pairs (start, stop).
-    """
+    """Cuts a large matrix into blocks of rows [start, stop), of about ``budget`` elements, at least a row."""
     step = max(1, budget // max(1, columns))
     for start in range(0, rows, step):
         yield start, min(rows, start + step)
@@ -181,11 +148,11 @@ def hits(counts: RankCounts, cutoff: int, ties: str = 'average') -> Tensor:
     Args:
         counts: What :func:`count_ranks` gives, n queries.
         cutoff: Places that count, at least 1.
-        ties: As in :func:`ranks`. With ``'average'`` a hit that hangs on a tie counts by its chance over all
-            orders of the tied items, so constant scores give exactly the recall of guessing.
+        ties: As in :func:`ranks`. With ``'average'`` a hit that depends on a tie counts by its probability
+            over all orders of the tied items, so constant scores give exactly the recall of guessing.
 
     Returns:
-        Chance of a hit in [0, 1] (0 or 1 without ties), float64, shape (n,).
+        Probability of a hit in [0, 1] (0 or 1 without ties), float64, shape (n,).
     """
     counts = _decide_ties(counts, ties)
     level = counts.tied + counts.relevant
@@ -210,6 +177,13 @@ def retrieval_metrics(
     Returns:
         ``R<k>`` for each cutoff and their mean ``Rmean``, in percent; ``MdR`` and ``MnR``, median and mean
         rank.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.ranking import count_ranks, retrieval_metrics
+        >>> scores = torch.tensor([[0.9, 0.1], [0.7, 0.3]])  # the second query ranks its item second
+        >>> retrieval_metrics(count_ranks(scores, torch.eye(2, dtype=torch.bool)), cutoffs=(1, 2))
+        {'R1': 50.0, 'R2': 100.0, 'Rmean': 75.0, 'MdR': 1.5, 'MnR': 1.5}
     """
     rank = ranks(counts, ties)
     result = {f'R{k}': 100.0 * float(hits(counts, k, ties).mean()) for k in cutoffs}

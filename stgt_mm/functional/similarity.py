@@ -11,12 +11,6 @@ def full_precision(x: Tensor) -> Tensor:
     """Returns ``x`` in float32 if it is in half precision, else unchanged (float64 stays float64).
 
     A cosine in bfloat16 has steps of 0.004; divided by a temperature of 0.02 that is 0.2 in a logit.
-
-    Args:
-        x: Any floating-point tensor.
-
-    Returns:
-        The tensor, float32 or wider.
     """
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
@@ -37,6 +31,13 @@ def max_query_similarity(queries: Tensor, texts: Tensor) -> Tensor:
         ValueError: If the shapes do not fit.
 
     Source: BLIP-2 section 3.1 (image-text contrastive learning); S(v, t) of STGT, contrastive term of Eq. 21.
+
+    Example:
+        >>> import torch
+        >>> from stgt_mm.functional.similarity import max_query_similarity
+        >>> queries = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])  # one clip of two queries
+        >>> max_query_similarity(queries, torch.tensor([[0.6, 0.8], [-1.0, 0.0]]))
+        tensor([[0.8000, 0.0000]])
     """
     if queries.dim() != 3 or texts.dim() != 2 or queries.size(-1) != texts.size(-1):
         raise ValueError(
@@ -49,28 +50,14 @@ def max_query_similarity(queries: Tensor, texts: Tensor) -> Tensor:
 
 
 def mean_query_embedding(queries: Tensor) -> Tensor:
-    """One embedding a clip: the normalised mean of its query embeddings.
+    """One embedding a clip (V, P): the normalised mean of its query embeddings (V, Q, P).
 
-    Args:
-        queries: L2-normalised query embeddings, shape (V, Q, P).
-
-    Returns:
-        L2-normalised clip embeddings, shape (V, P), float32 or wider.
-
-    Source: the clips of S_vv in STGT Eq. 18; taking the mean over queries is the release's choice.
+    Source: the clips of S_vv in STGT Eq. 18; the mean over queries is the release's.
     """
     return F.normalize(full_precision(queries).mean(dim=1), dim=-1)
 
 
 def cosine_matrix(rows: Tensor, columns: Tensor) -> Tensor:
-    """Cosine of each row embedding with each column embedding.
-
-    Args:
-        rows: L2-normalised embeddings, shape (B, P).
-        columns: L2-normalised embeddings, shape (G, P).
-
-    Returns:
-        Cosines, shape (B, G), float32 or wider also under autocast.
-    """
+    """Cosines (B, G) of normalised embeddings (B, P) and (G, P), float32 or wider also under autocast."""
     with without_autocast(rows.device):
         return full_precision(rows) @ full_precision(columns).T

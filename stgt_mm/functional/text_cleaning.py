@@ -1,4 +1,4 @@
-"""How a caption is written before it is tokenised."""
+"""The cleaning of captions before they are tokenised."""
 
 import re
 
@@ -19,6 +19,11 @@ def clean_caption(text: str, max_words: int = 50) -> str:
 
     Raises:
         ValueError: If ``max_words`` is below 1.
+
+    Example:
+        >>> from stgt_mm.functional.text_cleaning import clean_caption
+        >>> clean_caption('A man plays: the "Guitar"!', max_words=4)
+        'a man plays the'
     """
     if max_words < 1:
         raise ValueError(f'max_words={max_words} leaves no text: use at least 1.')

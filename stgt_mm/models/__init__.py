@@ -5,9 +5,10 @@ from stgt_mm.models.backbones import TimmViT
 from stgt_mm.models.data_preprocessor import VideoTextDataPreprocessor
 from stgt_mm.models.heads import CaptionHead, ContrastiveHead, MatchingHead
 from stgt_mm.models.losses import CSAL, VTC, VTG, VTM
-from stgt_mm.models.necks import STGT, CrossFrameNeck, MeanPoolNeck
+from stgt_mm.models.necks import STGT, BaseNeck, CrossFrameNeck, MeanPoolNeck
 from stgt_mm.models.qformer import QFormer
 from stgt_mm.models.tokenizer import WordPieceTokenizer
+from stgt_mm.models.video_encoder import VideoEncoder
 
 __all__ = [
     'CSAL',
@@ -15,6 +16,7 @@ __all__ = [
     'VTC',
     'VTG',
     'VTM',
+    'BaseNeck',
     'CaptionHead',
     'ContrastiveHead',
     'CrossFrameNeck',
@@ -22,6 +24,7 @@ __all__ = [
     'MeanPoolNeck',
     'QFormer',
     'TimmViT',
+    'VideoEncoder',
     'VideoFeatures',
     'VideoTextAligner',
     'VideoTextDataPreprocessor',

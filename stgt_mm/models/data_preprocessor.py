@@ -1,6 +1,7 @@
-"""From a collated batch to what the model eats: normalised clips and token ids, on the device."""
+"""The step from a collated batch to what the model reads: normalised clips and token ids, on the device."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -39,64 +40,34 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
     ) -> None:
         super().__init__(non_blocking)
         self._tokenizer_cfg = tokenizer
-        self._tokenizer: Any = None
         self.max_words = max_words
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
 
-    @property
+    @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer, built on first use."""
-        if self._tokenizer is None:
-            self._tokenizer = TOKENIZERS.build(self._tokenizer_cfg)
-        return self._tokenizer
+        return TOKENIZERS.build(self._tokenizer_cfg)
 
     def clean(self, text: str) -> str:
-        """Writes a caption as the tokenizer reads it: two captions are one if this is equal.
-
-        Args:
-            text: Caption.
-
-        Returns:
-            Lower case, without punctuation, at most ``max_words`` words.
-        """
+        """Writes a caption as the tokenizer reads it: two captions are one if this is equal."""
         return clean_caption(text, self.max_words)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
-        """Cleans and tokenises captions.
-
-        Args:
-            texts: K captions.
-
-        Returns:
-            Token ids and a mask that is True at tokens, both of shape (K, L), on the model's device; L is the
-            length of the longest caption, at most the tokenizer's limit.
-        """
+        """Cleans and tokenises K captions: ids and mask (K, L), True at tokens, on the model's device."""
         ids, mask = self.tokenizer([self.clean(text) for text in texts])
         return ids.to(self.mean.device), mask.to(self.mean.device)
 
     def normalise(self, clips: Tensor) -> Tensor:
-        """Brings frames to zero mean and unit variance a channel.
-
-        Args:
-            clips: Frames in [0, 255], shape (..., 3, H, W), uint8 or float.
-
-        Returns:
-            Frames, same shape, float32.
-        """
+        """Brings frames (..., 3, H, W) in [0, 255] to zero mean and unit variance a channel, as float32."""
         return (clips.float() - self.mean) / self.std
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Prepares a collated batch.
 
-        Args:
-            data: ``inputs``: frames, uint8, shape (B, T, 3, H, W), or cached backbone tokens, float, shape
-                (B, T, 1 + N, C); ``data_samples``: list of B :class:`~stgt_mm.structures.VideoTextSample`.
-            training: Unused here: nothing random happens on the device.
-
-        Returns:
-            ``inputs``: dict with ``video`` (B, T, 3, H, W) or ``tokens`` (B, T, 1 + N, C), and, when every
-            sample has a caption, ``text_ids`` (B, L) and ``text_mask`` (B, L); ``data_samples`` as they came.
+        ``inputs`` are frames, uint8 (B, T, 3, H, W), or cached backbone tokens, float (B, T, 1 + N, C). They
+        become a dict with ``video`` or ``tokens``, and, when every sample has a caption, ``text_ids`` and
+        ``text_mask`` (B, L). ``training`` is unused: nothing random happens on the device.
         """
         samples = data['data_samples']
         clips = data['inputs'].to(self.mean.device, non_blocking=self._non_blocking)

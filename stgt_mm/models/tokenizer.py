@@ -4,6 +4,7 @@ import heapq
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -50,11 +51,11 @@ def _read_vocab(path: Path) -> dict[str, int]:
     vocab = {token: index for index, token in enumerate(tokens)}
     if len(vocab) != len(tokens):
         raise ValueError(
-            f'{path} lists {len(tokens) - len(vocab)} tokens twice. Make it anew: {BUILD_COMMAND}'
+            f'{path} lists {len(tokens) - len(vocab)} tokens twice. Make it again: {BUILD_COMMAND}'
         )
     missing = [token for token in SPECIAL_TOKENS[:4] if token not in vocab]
     if missing:
-        raise ValueError(f'{path} lacks {", ".join(missing)}. Make it anew: {BUILD_COMMAND}')
+        raise ValueError(f'{path} lacks {", ".join(missing)}. Make it again: {BUILD_COMMAND}')
     return vocab
 
 
@@ -71,15 +72,8 @@ class WordPieceTokenizer:
         lower_case: Whether the vocabulary is lower case.
         cache_size: How many encoded texts are kept; the one unused for longest leaves first.
 
-    Attributes:
-        vocab_size: Number of tokens with ``[DEC]``.
-        pad_id: Id of ``[PAD]``.
-        cls_id: Id of ``[CLS]``.
-        sep_id: Id of ``[SEP]``.
-        dec_id: Id of ``[DEC]``.
-
     Raises:
-        ValueError: If the vocabulary cannot be had or lacks a special token; the message names the cure.
+        ValueError: If the vocabulary cannot be had or lacks a special token; the message says what helps.
 
     Source: BERT (arXiv 1810.04805) for WordPiece, BLIP-2 (arXiv 2301.12597) for ``[DEC]``.
     """
@@ -100,8 +94,8 @@ class WordPieceTokenizer:
         )
         self._special = {table[token] for token in (*SPECIAL_TOKENS, '[DEC]') if token in table}
         self._special.discard(table['[UNK]'])
-        self._cache: dict[str, np.ndarray] = {}
-        self._cache_size = cache_size
+        self._encode = lru_cache(cache_size)(self._encode)
+        # not tokenizers.BertWordPieceTokenizer: it reads '[SEP]' in a caption as the special token
         self._model = Tokenizer(WordPiece(table, unk_token='[UNK]', max_input_chars_per_word=100))
         self._model.normalizer = normalizers.BertNormalizer(lowercase=lower_case)
         self._model.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -109,33 +103,14 @@ class WordPieceTokenizer:
         self._model.decoder = decoders.WordPiece()
         self._model.enable_truncation(max_length)
 
-    def _encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        cache = self._cache
-        # Taking an entry out and putting it back makes it the youngest: a dict keeps the order of insertion.
-        known = {text: cache.pop(text) for text in dict.fromkeys(texts) if text in cache}
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        for text, encoding in zip(new, self._model.encode_batch(new)):
-            known[text] = np.array(encoding.ids, dtype=np.int64)
-        cache.update(known)
-        while len(cache) > self._cache_size:
-            del cache[next(iter(cache))]
-        return [known[text] for text in texts]
+    def _encode(self, text: str) -> np.ndarray:
+        return np.array(self._model.encode(text).ids, dtype=np.int64)
 
     def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Encodes texts and pads them to the longest of them.
-
-        Args:
-            texts: K captions.
-
-        Returns:
-            Token ids (K, L), long, and the mask (K, L), boolean, False where padded.
-
-        Raises:
-            ValueError: If ``texts`` is empty or a single string.
-        """
+        """Encodes K captions as int64 ids (K, L), padded to the longest, and the mask, False where padded."""
         if isinstance(texts, str) or not len(texts):
             raise ValueError(f'texts must be a list with at least one caption, got {texts!r}.')
-        rows = self._encode(texts)
+        rows = [self._encode(text) for text in texts]
         lengths = np.array([len(row) for row in rows])
         mask = np.arange(lengths.max()) < lengths[:, None]
         ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
@@ -143,14 +118,7 @@ class WordPieceTokenizer:
         return torch.from_numpy(ids), torch.from_numpy(mask)
 
     def decode(self, ids: Tensor | Sequence[int]) -> str | list[str]:
-        """Turns token ids back into text, up to the first ``[SEP]`` and without special tokens.
-
-        Args:
-            ids: Shape (L,) for one text or (K, L) for several.
-
-        Returns:
-            One text, or K texts.
-        """
+        """Turns ids (L,) or (K, L) into one or K texts, up to the first ``[SEP]``, without special tokens."""
         values = ids.tolist() if isinstance(ids, Tensor) else list(ids)
         if values and isinstance(values[0], list):
             return [self.decode(row) for row in values]
@@ -214,14 +182,11 @@ def train_wordpiece(texts: Iterable[str], size: int, lower_case: bool = True) ->
 
     Args:
         texts: Captions.
-        size: Most tokens of the vocabulary; fewer come back when every word has become one token.
+        size: Most tokens; fewer come back when every word has become one token, too few are a ValueError.
         lower_case: Whether to lower-case the captions first.
 
     Returns:
         The tokens in the order of their ids: special tokens, single characters, then pieces by the alphabet.
-
-    Raises:
-        ValueError: If ``size`` has no room for the special tokens and the characters.
     """
     normalizer = normalizers.BertNormalizer(lowercase=lower_case)
     split = pre_tokenizers.BertPreTokenizer()

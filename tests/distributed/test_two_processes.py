@@ -39,7 +39,7 @@ CASES = [
 
 
 class TinyAligner(nn.Module):
-    """Linear encoders with the three heads, assembled as the real aligner does."""
+    """Linear encoders with the three heads, assembled as the real aligner does; a Q-Former of its own."""
 
     def __init__(self, alpha, duplicates):
         super().__init__()
@@ -59,8 +59,15 @@ class TinyAligner(nn.Module):
         weights = mask.double().unsqueeze(-1)
         return (self.words(ids) * weights).sum(dim=1) / weights.sum(dim=1)
 
-    def match(self, tokens, ids, mask):
-        return self.matching(torch.tanh(tokens * self.encode_text(ids, mask).unsqueeze(1)))
+    def project_video(self, tokens):
+        return tokens
+
+    def select_videos(self, tokens, index):
+        return tokens[index]
+
+    def fuse(self, tokens, ids, mask):
+        texts = self.encode_text(ids.flatten(0, 1), mask.flatten(0, 1)).unflatten(0, ids.shape[:2])
+        return torch.tanh(tokens[:, None] * texts[:, :, None])
 
     def forward(self, video, ids, mask, videos, texts, noise):
         tokens = self.video(video)
@@ -68,16 +75,7 @@ class TinyAligner(nn.Module):
         contrast = head.loss(
             head.project_queries(tokens), head.project_text(self.encode_text(ids, mask)), videos, texts
         )
-        negatives = self.matching.sample(contrast, noise)
-        all_ids, all_mask = gather_padded(ids, PAD, contrast.counts), gather_padded(mask, False)
-        all_tokens = all_gather_with_grad(tokens, contrast.counts)
-        text, other = negatives.text_for_video, negatives.video_for_text
-        matching = self.matching.loss(
-            self.match(tokens, ids, mask),
-            self.match(tokens, all_ids[text], all_mask[text]),
-            self.match(all_tokens[other], ids, mask),
-            negatives,
-        )
+        matching = self.matching.loss(self, tokens, tokens, ids, mask, PAD, contrast, noise)
         logits = self.decoder(torch.tanh(self.words(ids) + tokens.mean(dim=1, keepdim=True)))
         return {**contrast.losses, **matching, **self.caption.loss(logits, ids, mask)}
 

@@ -8,6 +8,7 @@ from stgt_mm.functional.graph import (
     dense_graph,
     frame_window,
     graph_density,
+    split_frames,
 )
 
 
@@ -40,14 +41,15 @@ def test_dense_and_banded_equal_the_loop(frames, band, threshold):
         weights, linked = loop_graph(x[clip], frames, threshold, band)
         assert torch.allclose(dense.weights[clip], weights)
         assert torch.equal(dense.linked[clip], linked)
-        for t, graph in enumerate(banded):
+        for t, (graph, part) in enumerate(zip(banded, split_frames(dense, frames, band), strict=True)):
+            assert torch.equal(part.linked, graph.linked)
             first, stop = frame_window(t, frames, band)
             window = slice(t * nodes, (t + 1) * nodes), slice(first * nodes, stop * nodes)
             assert torch.allclose(graph.weights[clip], weights[window])
             assert torch.equal(graph.linked[clip], linked[window])
     inside = band_mask(frames, nodes, band)
     density = dense.linked[:, inside].float().mean()
-    assert torch.allclose(graph_density(banded, x.device), density)
+    assert torch.allclose(graph_density(banded), density)
 
 
 def test_a_token_keeps_itself_when_rounding_or_zero_would_drop_it():
@@ -73,4 +75,4 @@ def test_thresholds_without_meaning_are_refused_with_their_value(threshold):
 
 
 def test_no_threshold_means_density_one():
-    assert graph_density(banded_graph(torch.randn(1, 6, 4), 3, None), torch.device('cpu')) == 1
+    assert graph_density(banded_graph(torch.randn(1, 6, 4), 3, None)) == 1

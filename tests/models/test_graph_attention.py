@@ -2,9 +2,11 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from stgt_mm.functional.graph import banded_graph
 from stgt_mm.models.layers import SpatioTemporalGraphAttention, banded_attention
+from stgt_mm.models.layers.banded import chunk_elements
 
 C, H = 12, 3
 SETTINGS = [
@@ -72,9 +74,9 @@ def test_both_backends_equal_the_equations_with_gradients(settings, frames, node
 
 
 @pytest.mark.parametrize('settings', SETTINGS, ids=str)
-@pytest.mark.parametrize('chunk', [1, 200, 1 << 20])
+@pytest.mark.parametrize('chunk', [1, 200, *(chunk_elements(torch.device(kind)) for kind in ('cpu', 'cuda'))])
 def test_backends_agree_in_float32_however_the_work_is_cut(settings, chunk, monkeypatch):
-    monkeypatch.setattr('stgt_mm.models.layers.banded.CHUNK_ELEMENTS', chunk)
+    monkeypatch.setattr('stgt_mm.models.layers.banded.chunk_elements', lambda device: chunk)
     x = torch.randn(3, 5 * 6, C, generator=torch.Generator().manual_seed(0))
     found = []
     for backend in ('dense', 'banded'):
@@ -84,6 +86,36 @@ def test_backends_agree_in_float32_however_the_work_is_cut(settings, chunk, monk
         assert density.ndim == 0 and 0 < density <= 1
     for a, b in zip(*found):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_a_gpu_gets_one_chunk_a_frame_where_a_core_gets_hundreds():
+    """At full size (16 heads, 8x256 tokens) and batch 20; a CPU's chunks are what its caches hold."""
+    calls = []
+
+    class Count(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            calls[-1] += func is torch.ops.aten._softmax.default
+            return func(*args, **(kwargs or {}))
+
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        for device in ('cuda', 'cpu'):
+            calls.append(0)
+            x = torch.empty(20, 16, 8 * 256, 16, device=device)
+            graphs = banded_graph(torch.empty(20, 8 * 256, 16, device=device), 8, 0.1)
+            with Count():
+                banded_attention(x, x, x, graphs, band=1)
+    assert calls == [8, 560]
+
+
+@pytest.mark.parametrize('backend', ['dense', 'banded'])
+@pytest.mark.parametrize('settings', SETTINGS, ids=str)
+def test_density_lives_where_the_tokens_are(backend, settings):
+    with torch.device('meta'):
+        module = SpatioTemporalGraphAttention(C, H, attn_drop=0.0, backend=backend, **settings).train()
+        assert module.graph_density is None
+        module(torch.empty(2, 12, C), 3)
+    density = module.graph_density
+    assert density.device.type == 'meta' and density.shape == () and density.dtype == torch.float32
 
 
 def test_banded_never_builds_the_whole_matrix():

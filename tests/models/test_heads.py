@@ -78,7 +78,7 @@ def test_batch_of_one_and_batch_of_one_video():
         matching = MatchingHead(16).double()
         negatives = matching.sample(contrast)
         scores = matching(torch.randn(3, size, 2, 16, dtype=torch.float64))
-        out = matching.loss(*scores, negatives)
+        out = matching.loss_from_logits(*scores, negatives)
         out['loss_vtm'].backward()
         assert out['loss_vtm'] == 0 and out['vtm_skipped'] == 1 and out['vtm_accuracy'] == 0
         assert all((p.grad == 0).all() for p in matching.parameters())
@@ -147,7 +147,7 @@ def test_matching_head_averages_queries_and_counts_what_is_valid():
     text, video = -positive, torch.tensor([[1.0, 0.0]] * 3, dtype=torch.float64)
     index = torch.zeros(3, dtype=torch.long)
     valid_text, valid_video = torch.tensor([True, True, False]), torch.tensor([True, False, False])
-    out = head.loss(positive, text, video, NegativeIndices(index, index, valid_text, valid_video))
+    out = head.loss_from_logits(positive, text, video, NegativeIndices(index, index, valid_text, valid_video))
     kept = torch.stack([positive[0], positive[1], text[0], text[1], video[0]])
     labels = torch.tensor([1, 1, 0, 0, 0])
     torch.testing.assert_close(out['loss_vtm'], F.cross_entropy(kept, labels))
@@ -177,7 +177,7 @@ def test_no_step_waits_for_the_device():
             torch.ones(4, dtype=torch.long, device='cuda'),
         )
         negatives = matching.sample(contrast)
-        out = matching.loss(*matching(torch.randn(3, 4, 3, 16, device='cuda')), negatives)
+        out = matching.loss_from_logits(*matching(torch.randn(3, 4, 3, 16, device='cuda')), negatives)
         ids, mask = negatives.text_for_video.expand(2, 4), negatives.valid_text.expand(2, 4)
         out |= CaptionHead().loss(torch.randn(2, 4, 9, device='cuda'), ids, mask)
         with pytest.raises(DataDependentOutputException):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from stgt_mm.models.layers import DropPath
+from stgt_mm.models.layers import TransformerBlock
 from stgt_mm.models.necks import STGT, CrossFrameNeck, MeanPoolNeck
 
 C, H = 16, 4
@@ -66,14 +66,15 @@ def test_training_options_act_in_training_only():
     for options in ({'drop_path': 0.5, 'attn_drop': 0.0}, {'attn_drop': 0.5}):
         neck = STGT(C, H, grid_size=3, test_similarity_threshold=None, **options)
         assert not torch.equal(neck(tokens), neck(tokens))
-        assert 0 < neck.graph_density <= 1 and not neck.graph_density.requires_grad
+        density = neck.statistics()['graph_density']
+        assert 0 < density <= 1 and not density.requires_grad
         neck.eval()
         assert torch.equal(neck(tokens), neck(tokens))
 
 
 def test_drop_path_drops_whole_samples_and_keeps_the_mean():
     torch.manual_seed(0)
-    out = DropPath(0.25)(torch.ones(4000, 2, 3))
+    out = TransformerBlock(3, 1, drop_path=0.25).drop_path(torch.ones(4000, 2, 3))
     assert torch.equal(out.amin((1, 2)), out.amax((1, 2)))
     assert set(out.unique().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
     assert abs(out.mean() - 1) < 0.03

@@ -175,7 +175,7 @@ def test_unreachable_hub_says_what_to_do(monkeypatch):
         tiny(pretrained=True)
 
 
-def test_bad_arguments_name_the_cure():
+def test_bad_arguments_say_what_helps():
     for kwargs, words in [
         ({'model_name': 'vit_tinny'}, 'vit_tinny'),
         ({'depth': 0}, 'depth 0'),

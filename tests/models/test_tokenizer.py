@@ -93,9 +93,13 @@ def test_cache_changes_nothing_and_forgets_the_oldest(vocab, monkeypatch):
         texts = [CAPTIONS[i] for i in generator.integers(0, 3, size=4)]
         for a, b in zip(plain(texts), cached(texts)):
             assert torch.equal(a, b)
-        assert len(cached._cache) <= 2 and not plain._cache
-    cached([CAPTIONS[0]]), cached([CAPTIONS[1]]), cached([CAPTIONS[0]]), cached([CAPTIONS[2]])
-    assert set(cached._cache) == {CAPTIONS[0], CAPTIONS[2]}
+        assert cached._encode.cache_info().currsize <= 2 and not plain._encode.cache_info().currsize
+    hits = []
+    for index in (0, 1, 0, 2, 0, 2, 1):
+        before = cached._encode.cache_info().hits
+        cached([CAPTIONS[index]])
+        hits.append(cached._encode.cache_info().hits - before)
+    assert hits[2:] == [1, 0, 1, 1, 0]  # the third caption put out the second, unused for longest
     first, _ = cached([CAPTIONS[0]])
     first.zero_()
     assert cached([CAPTIONS[0]])[0].any()

@@ -1,25 +1,12 @@
-"""An aligner small enough for a unit test, in float64, without chance."""
+"""An aligner small enough for a unit test, in float64, without randomness."""
 
 import torch
 
+from stgt_mm.models.tokenizer import SPECIAL_TOKENS
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 
-WORDS = [
-    '[PAD]',
-    '[UNK]',
-    '[CLS]',
-    '[SEP]',
-    '[MASK]',
-    'a',
-    'red',
-    'blue',
-    'dog',
-    'cat',
-    'runs',
-    'sleeps',
-    'far',
-]
+WORDS = [*SPECIAL_TOKENS, 'a', 'red', 'blue', 'dog', 'cat', 'runs', 'sleeps', 'far']
 TEXTS = ['a red dog runs', 'a blue cat', 'a cat sleeps far far far', 'red', 'a blue dog runs far']
 NECKS = {
     'stgt': dict(type='STGT', embed_dims=16, num_heads=2, num_frames=3, grid_size=2, attn_drop=0.0),

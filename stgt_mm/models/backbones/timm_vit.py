@@ -100,28 +100,16 @@ class TimmViT(nn.Module):
         return kept
 
     def init_weights(self) -> None:
-        """Does nothing: weights are set by the constructor.
-
-        mmengine calls a method of this name on every child before training, and that of timm's models would
-        draw all weights anew.
-        """
+        """Does nothing: mmengine calls this on every child, and timm's would draw all weights again."""
 
     def train(self, mode: bool = True) -> 'TimmViT':
         """Sets the training mode; a frozen backbone stays in eval mode."""
         return super().train(mode and not self.frozen)
 
     def forward(self, video: Tensor) -> Tensor:
-        """Computes the tokens of every frame.
+        """Maps normalised frames [B, T, 3, H, W] to tokens [B, T, 1+N, C].
 
-        Args:
-            video: normalised frames, shape [B, T, 3, H, W].
-
-        Returns:
-            shape [B, T, 1+N, C], CLS first, patches in row-major order, before the final norm unless
-            ``final_norm``; register tokens are dropped.
-
-        Raises:
-            ValueError: If the frames have another size than the backbone.
+        CLS comes first, then the patches in row-major order; register tokens are dropped.
         """
         if video.ndim != 5 or tuple(video.shape[-2:]) != self.img_size:
             height, width = self.img_size
@@ -142,12 +130,12 @@ class TimmViT(nn.Module):
             return tokens if self.token_scale == 1 else tokens * self.token_scale
 
     def extra_repr(self) -> str:
-        """What the tokens depend on beside the weights; feature caches are keyed by it."""
+        """Returns what the tokens depend on beside the weights; feature caches are keyed by it."""
         return f'final_norm={self.final_norm}, token_scale={self.token_scale}'
 
 
 def _create(model_name: str, pretrained: bool, **kwargs: Any) -> nn.Module:
-    """Builds the timm model; only ``pretrained`` may touch the network, and says so when it cannot."""
+    """Builds the timm model; only ``pretrained`` may touch the network, with an error of its own."""
     if not timm.is_model(model_name):
         close = ', '.join(timm.list_models(f'*{model_name.split("_")[0]}*')[:5])
         raise ValueError(f"timm has no model '{model_name}'. Similar: {close or 'none'}.")

@@ -1,4 +1,4 @@
-"""Trains the Q-Former's decoder to say what is in the clip."""
+"""The objective that trains the Q-Former's decoder to say what is in the clip."""
 
 from typing import Any
 
@@ -20,14 +20,5 @@ class CaptionHead(nn.Module):
         self.vtg = MODELS.build(loss or {'type': 'VTG'})
 
     def loss(self, logits: Tensor, ids: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Objective of a batch of captions.
-
-        Args:
-            logits: Output of ``QFormer.decode``, shape (B, L, vocab).
-            ids: Token ids of the captions, int64, shape (B, L).
-            mask: Boolean, shape (B, L); True = a token, False = padding.
-
-        Returns:
-            ``loss_vtg``.
-        """
+        """Returns ``loss_vtg`` of token logits (B, L, vocab), token ids (B, L) and their mask (B, L)."""
         return {'loss_vtg': self.vtg(logits, ids, mask)}

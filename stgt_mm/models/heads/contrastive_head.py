@@ -1,4 +1,4 @@
-"""Projects clips and texts into one space and compares them: VTC in stage 1, CSAL in stage 2."""
+"""Comparison of clips and texts in one space: VTC in stage 1, CSAL in stage 2."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,23 +19,14 @@ from stgt_mm.registry import MODELS
 
 
 class Contrast(NamedTuple):
-    """The local pairs of a batch, compared with the global batch.
+    """The local pairs of a batch, compared with the global batch."""
 
-    Attributes:
-        losses: Objectives (``loss_*``) and diagnostics.
-        v2t: Cosines of the local videos with all texts, max over queries, shape (B, G).
-        t2v: Cosines of the local texts with all videos, max over queries, shape (B, G).
-        related: Boolean, shape (B, G); True where row and column share the video or the text.
-        temperature: Divisor of the cosines, 0-d.
-        counts: Rows on each rank; passed to further gathers of the same batch it saves them asking.
-    """
-
-    losses: dict[str, Tensor]
-    v2t: Tensor
-    t2v: Tensor
-    related: Tensor
-    temperature: Tensor
-    counts: list[int]
+    losses: dict[str, Tensor]  # objectives (loss_*) and diagnostics
+    v2t: Tensor  # (B, G): cosines of the local videos with all texts, max over queries
+    t2v: Tensor  # (B, G): cosines of the local texts with all videos, max over queries
+    related: Tensor  # (B, G), bool: row and column share the video or the text
+    temperature: Tensor  # 0-d, divisor of the cosines
+    counts: list[int]  # rows on each rank; further gathers of the same batch need not ask for them
 
 
 @MODELS.register_module()
@@ -128,8 +119,8 @@ class ContrastiveHead(nn.Module):
 
         Returns:
             The cosines, and in ``losses``: ``loss_vtc`` (``alpha`` > 0) and ``loss_csal`` (``alpha`` < 1),
-            both weighted; ``temperature``; with CSAL also ``target_diagonal``, the mean target mass on
-            the own pairs of this rank: 1 is VTC's target, 1/G is uniform.
+            both weighted; ``temperature``; with CSAL ``target_diagonal``, the mean target mass on the own
+            pairs of this rank: 1 is VTC's target, 1/G is uniform.
         """
         counts = row_counts(len(queries), queries.device)
         positives = row_offset(counts) + torch.arange(len(queries), device=queries.device)

@@ -1,10 +1,12 @@
-"""Scores a clip that has read a text, and draws the negatives it is trained with."""
+"""Scores for clips that have read a text, and the negatives that these are trained with."""
 
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stgt_mm.distributed import all_gather_with_grad, gather_padded
 from stgt_mm.functional.matching import matching_batch
 from stgt_mm.functional.negatives import sample_negatives
 from stgt_mm.functional.similarity import full_precision
@@ -13,34 +15,17 @@ from stgt_mm.registry import MODELS
 
 
 class NegativeIndices(NamedTuple):
-    """The negatives of the local pairs, as rows of the gathered batch.
+    """The negatives of the local pairs, as rows of the gathered batch; each tensor has the shape (B,)."""
 
-    Attributes:
-        text_for_video: Row of another text for each local video, int64, shape (B,).
-        video_for_text: Row of another video for each local text, int64, shape (B,).
-        valid_text: Boolean, shape (B,); False = there is no other text, the index is 0 and must not count.
-        valid_video: Boolean, shape (B,); False = there is no other video.
-    """
-
-    text_for_video: Tensor
-    video_for_text: Tensor
-    valid_text: Tensor
-    valid_video: Tensor
+    text_for_video: Tensor  # int64, another text for each local video
+    video_for_text: Tensor  # int64, another video for each local text
+    valid_text: Tensor  # bool; False: there is no other text, the index is 0 and must not count
+    valid_video: Tensor  # bool; False: there is no other video
 
 
 @MODELS.register_module()
 class MatchingHead(nn.Module):
     """Match or no match, for each pair of clip and text that was fused by the Q-Former.
-
-    The order of calls in a training step::
-
-        contrast = contrastive_head.loss(query_embeddings, text_embeddings, video_ids, texts)
-        negatives = matching_head.sample(contrast)
-        all_ids = gather_padded(ids, pad_id, contrast.counts)             # [G, L]
-        all_mask = gather_padded(mask, False, contrast.counts)
-        all_tokens = all_gather_with_grad(video_tokens, contrast.counts)  # [G, M, C]
-        # fuse and score: (tokens, ids), (tokens, all_ids[text_for_video]), (all_tokens[video_for_text], ids)
-        losses = matching_head.loss(positive, negative_text, negative_video, negatives)
 
     Every rank fuses all B rows, also those without a negative: graphs stay equal and shapes static.
 
@@ -66,54 +51,75 @@ class MatchingHead(nn.Module):
         self.vtm = MODELS.build(loss or {'type': 'VTM'})
 
     def forward(self, queries: Tensor) -> Tensor:
-        """Scores pairs.
-
-        Args:
-            queries: Queries that have read the text, shape (..., Q, D).
-
-        Returns:
-            Logits for (no match, match), shape (..., 2), float32 or wider.
-        """
+        """Maps queries (..., Q, D) that have read the text to logits (..., 2) for (no match, match)."""
         return full_precision(self.classifier(queries)).mean(dim=-2)
 
     def sample(self, contrast: Contrast, noise: Tensor | None = None) -> NegativeIndices:
         """Draws one negative text a video and one negative video a text from the global batch.
 
-        A pair of the same video or the same text is never a negative.
-
-        Args:
-            contrast: Output of :meth:`ContrastiveHead.loss`: B local rows, G columns.
-            noise: Uniform numbers in [0, 1), shape (2, B, G), for texts and for videos; None draws them.
-
-        Returns:
-            Rows of the gathered batch and which of them count. No gradient, no wait for the device.
+        A pair of the same video or the same text is never a negative. ``noise``, uniform in [0, 1), has the
+        shape (2, B, G), for texts and for videos; None draws it. No gradient, no wait for the device.
         """
-        v2t, t2v = contrast.v2t.detach(), contrast.t2v.detach()
+        cosines = contrast.v2t.detach(), contrast.t2v.detach()
         if noise is None:
-            noise = torch.rand(2, *v2t.shape, device=v2t.device)
-        texts, valid_text = sample_negatives(
-            v2t / contrast.temperature, contrast.related, noise[0], self.hard_fraction
-        )
-        videos, valid_video = sample_negatives(
-            t2v / contrast.temperature, contrast.related, noise[1], self.hard_fraction
+            noise = torch.rand(2, *cosines[0].shape, device=cosines[0].device)
+        (texts, valid_text), (videos, valid_video) = (
+            sample_negatives(cosine / contrast.temperature, contrast.related, own, self.hard_fraction)
+            for cosine, own in zip(cosines, noise)
         )
         return NegativeIndices(texts, videos, valid_text, valid_video)
 
     def loss(
-        self, positive: Tensor, negative_text: Tensor, negative_video: Tensor, negatives: NegativeIndices
+        self,
+        qformer: nn.Module,
+        tokens: Tensor,
+        keys_values: Any,
+        ids: Tensor,
+        mask: Tensor,
+        pad_id: int,
+        contrast: Contrast,
+        noise: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Objective of positives and negatives.
+        """Scores (video, own text), (video, wrong text), (wrong video, text), negatives from all ranks.
 
         Args:
-            positive: Logits of the true pairs, shape (B, 2).
-            negative_text: Logits of (own video, ``text_for_video``), shape (B, 2).
-            negative_video: Logits of (``video_for_text``, own text), shape (B, 2).
-            negatives: Output of :meth:`sample`.
+            qformer: Has ``project_video``, ``select_videos`` and ``fuse``, see ``QFormer``.
+            tokens: Video tokens, shape (B, M, C).
+            keys_values: ``qformer.project_video(tokens)``.
+            ids: Token ids of the captions, int64, shape (B, L); L may differ between ranks.
+            mask: Boolean, shape (B, L); True = a token, False = padding.
+            pad_id: Id that fills a shorter caption.
+            contrast: Output of :meth:`ContrastiveHead.loss` for the same pairs.
+            noise: Of :meth:`sample`.
 
         Returns:
-            ``loss_vtm``; ``vtm_accuracy`` of the pairs of this rank that count, 0 if there are none (calling
-            everything no match gives 0.667); ``vtm_skipped``, the share of this rank's pairs that did not
-            count.
+            Those of :meth:`loss_from_logits`.
+        """
+        negatives = self.sample(contrast, noise)
+        all_ids = gather_padded(ids, pad_id, contrast.counts)
+        all_mask = gather_padded(mask, False, contrast.counts)
+        padding = (0, all_ids.shape[1] - ids.shape[1])  # the longest caption may be on another rank
+        own_ids, own_mask = F.pad(ids, padding, value=pad_id), F.pad(mask, padding)
+        # two texts a video in one pass: they share its keys and values
+        pair_ids = torch.stack([own_ids, all_ids[negatives.text_for_video]], dim=1)  # [B, 2, L]
+        pair_mask = torch.stack([own_mask, all_mask[negatives.text_for_video]], dim=1)
+        same_video = self(qformer.fuse(keys_values, pair_ids, pair_mask))  # [B, 2, 2]
+        if len(contrast.counts) == 1:
+            wrong_videos = qformer.select_videos(keys_values, negatives.video_for_text)
+        else:
+            # tokens travel, not keys and values: those are several times as much, one pair a layer
+            all_tokens = all_gather_with_grad(tokens, contrast.counts)
+            wrong_videos = qformer.project_video(all_tokens[negatives.video_for_text])
+        wrong_video = self(qformer.fuse(wrong_videos, ids[:, None], mask[:, None]))  # [B, 1, 2]
+        return self.loss_from_logits(same_video[:, 0], same_video[:, 1], wrong_video[:, 0], negatives)
+
+    def loss_from_logits(
+        self, positive: Tensor, negative_text: Tensor, negative_video: Tensor, negatives: NegativeIndices
+    ) -> dict[str, Tensor]:
+        """Objective of logits (B, 2) of the true pairs, (own video, wrong text) and (wrong video, own text).
+
+        Returned are ``loss_vtm``; ``vtm_accuracy`` of the pairs of this rank that count, 0 if there are none
+        (calling everything no match gives 0.667); ``vtm_skipped``, the share of its pairs that do not count.
         """
         logits, labels, valid = matching_batch(
             positive, negative_text, negative_video, negatives.valid_text, negatives.valid_video

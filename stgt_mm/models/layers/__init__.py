@@ -2,20 +2,12 @@
 
 from stgt_mm.models.layers.banded import banded_attention
 from stgt_mm.models.layers.graph_attention import SpatioTemporalGraphAttention
-from stgt_mm.models.layers.transformer import (
-    DropPath,
-    QuickGELU,
-    SelfAttention,
-    TransformerBlock,
-    init_linear,
-)
+from stgt_mm.models.layers.transformer import TransformerBlock, check_heads, init_linear
 
 __all__ = [
-    'DropPath',
-    'QuickGELU',
-    'SelfAttention',
     'SpatioTemporalGraphAttention',
     'TransformerBlock',
     'banded_attention',
+    'check_heads',
     'init_linear',
 ]

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stgt_mm.functional.graph import (
-    FrameGraph,
-    band_mask,
     banded_graph,
     check_threshold,
     dense_graph,
     graph_density,
+    split_frames,
 )
 from stgt_mm.models.layers.banded import banded_attention
+from stgt_mm.models.layers.transformer import check_heads
 
 BACKENDS = ('auto', 'banded', 'dense')
 
@@ -22,21 +22,9 @@ BACKENDS = ('auto', 'banded', 'dense')
 class SpatioTemporalGraphAttention(nn.Module):
     """Multi-head attention over the links of a graph that is built from the tokens themselves.
 
-    Args:
-        embed_dims: C.
-        num_heads: H, divides C.
-        similarity_threshold: h in training, in [-1, 1).
-        test_similarity_threshold: h in evaluation; None: as in training.
-        use_adjacency: Whether only links of the graph count. False: all T*N tokens see each other, no band
-            and no threshold.
-        use_edge_weights: Whether scores are multiplied by the similarity W_s.
-        band: Frames on each side that a token sees; 1 in the paper.
-        attn_drop: Dropout of attention weights.
-        backend: 'dense' is the readable reference with a T*N x T*N matrix; 'banded' gives the same numbers
-            with time and memory linear in T; 'auto' is 'banded', the faster one at every size tried.
-
-    Raises:
-        ValueError: If an argument has no meaning; the message has the value.
+    The arguments are those of ``STGT``. Backend 'dense' is the readable reference with a T*N x T*N matrix;
+    'banded' gives the same numbers with time and memory linear in T; 'auto' is 'banded', the faster one at
+    every size tried.
 
     Source: Eq. 6-12, no residual. Here (as in the release) the scores are multiplied by W_s and what is not
     linked is masked: Eq. 11 read literally is 0 * (-inf).
@@ -55,8 +43,7 @@ class SpatioTemporalGraphAttention(nn.Module):
         backend: str = 'auto',
     ) -> None:
         super().__init__()
-        if num_heads < 1 or embed_dims % num_heads:
-            raise ValueError(f'embed_dims {embed_dims} is not a multiple of num_heads {num_heads}.')
+        check_heads(embed_dims, num_heads)
         if backend not in BACKENDS:
             raise ValueError(f'attention backend {backend!r} is unknown: use one of {", ".join(BACKENDS)}.')
         if not isinstance(band, int) or band < 0:
@@ -77,28 +64,18 @@ class SpatioTemporalGraphAttention(nn.Module):
         self.W_K = nn.Linear(embed_dims, embed_dims)
         self.W_V = nn.Linear(embed_dims, embed_dims)
         self.W_O = nn.Linear(embed_dims, embed_dims)
-        self.graph_density = torch.ones(())
+        # of the last training forward: 0-d, float32, on the device of the tokens
+        self.graph_density: Tensor | None = None
 
     def extra_repr(self) -> str:
-        """Returns the settings that decide which tokens are linked."""
+        """Settings that decide which tokens are linked."""
         return (
             f'h={self.similarity_threshold}/{self.test_similarity_threshold}, band={self.band}, '
             f'adjacency={self.use_adjacency}, edge_weights={self.use_edge_weights}, backend={self.backend}'
         )
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
-        """Lets every token read the tokens that it is linked to.
-
-        Args:
-            x: local tokens, ordered by frame, shape [B, T*N, C].
-            frames: T.
-
-        Returns:
-            shape [B, T*N, C].
-
-        Raises:
-            ValueError: If the tokens do not split into T frames.
-        """
+        """Lets every token read those that it is linked to: [B, T*N, C], ordered by frame, to the same."""
         if frames < 1 or x.shape[1] == 0 or x.shape[1] % frames:
             raise ValueError(f'{x.shape[1]} tokens do not split evenly into {frames} frames.')
         heads = (self.num_heads, -1)
@@ -106,6 +83,8 @@ class SpatioTemporalGraphAttention(nn.Module):
         q = q * (1 / math.sqrt(q.shape[-1]))
         dropout = self.attn_drop if self.training else 0.0
         if not (self.use_adjacency or self.use_edge_weights):
+            if self.training:
+                self.graph_density = torch.ones((), device=x.device)
             out = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=1.0)
         elif self.backend == 'dense':
             out = self._dense(x, frames, q, k, v, dropout)
@@ -113,29 +92,26 @@ class SpatioTemporalGraphAttention(nn.Module):
             out = self._banded(x, frames, q, k, v, dropout)
         return self.W_O(out.transpose(1, 2).flatten(2))
 
+    @property
     def _threshold(self) -> float | None:
         if not self.use_adjacency:
             return None
         return self.similarity_threshold if self.training else self.test_similarity_threshold
 
-    def _record(self, graphs: tuple[FrameGraph, ...], x: Tensor) -> None:
-        if self.training:
-            self.graph_density = graph_density(graphs, x.device)
-
     def _banded(self, x: Tensor, frames: int, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
         band = self.band if self.use_adjacency else frames - 1
-        graphs = banded_graph(x, frames, self._threshold(), band)
-        self._record(graphs, x)
+        graphs = banded_graph(x, frames, self._threshold, band)
+        if self.training:
+            self.graph_density = graph_density(graphs)
         return banded_attention(q, k, v, graphs, band, dropout, self.use_edge_weights)
 
     def _dense(self, x: Tensor, frames: int, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:
-        graph = dense_graph(x, frames, self._threshold(), self.band)
-        if self.training and graph.linked is not None:
-            inside = band_mask(frames, x.shape[1] // frames, self.band, x.device)
-            self._record((FrameGraph(None, graph.linked[:, inside]),), x)
+        graph = dense_graph(x, frames, self._threshold, self.band)
+        if self.training:
+            self.graph_density = graph_density(split_frames(graph, frames, self.band))
         scores = q @ k.transpose(-1, -2)
         if self.use_edge_weights:
-            scores = scores * graph.weights[:, None]
+            scores = scores * graph.weights[:, None]  # before the mask: 0 * (-inf) would be NaN
         if graph.linked is not None:
             scores = scores.masked_fill(~graph.linked[:, None], float('-inf'))
         scores = scores if scores.dtype == torch.float64 else scores.float()

@@ -1,20 +1,18 @@
 """The paper's baseline: one message token a frame (CCT), then a transformer over time (MIT)."""
 
 import torch
+from timm.layers import DropPath
+from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 
 from stgt_mm.functional.position import resize_temporal
-from stgt_mm.models.layers import DropPath, SelfAttention, TransformerBlock, init_linear
+from stgt_mm.models.layers import TransformerBlock, check_heads, init_linear
+from stgt_mm.models.necks.base import BaseNeck
 from stgt_mm.registry import MODELS
 
 
 class CrossFrameBlock(nn.Module):
     """Cross-frame communication: the CLS tokens write a message that the last token of each frame receives.
-
-    Args:
-        embed_dims: C.
-        num_heads: H.
-        drop_path: Stochastic depth of all branches.
 
     Source: cross-frame communication of X-CLIP (arXiv 2208.02816), section 3.2, as the STGT release changes
     it: the message is added to an appended token.
@@ -24,7 +22,7 @@ class CrossFrameBlock(nn.Module):
         super().__init__()
         self.message_fc = nn.Linear(embed_dims, embed_dims)
         self.message_norm = nn.LayerNorm(embed_dims)
-        self.message_attn = SelfAttention(embed_dims, num_heads)
+        self.message_attn = Attention(embed_dims, num_heads, qkv_bias=True)
         self.drop_path = DropPath(drop_path)
         self.frame_block = TransformerBlock(embed_dims, num_heads, drop_path=drop_path)
 
@@ -38,14 +36,6 @@ class CrossFrameBlock(nn.Module):
 
 class MultiFrameIntegration(nn.Module):
     """Transformer over the frame tokens of a clip, averaged over time with the input added back.
-
-    Args:
-        embed_dims: C.
-        num_heads: H.
-        num_frames: T of the temporal embedding.
-        num_layers: Blocks.
-        temporal_resize: 'linear' or 'nearest', when a clip has another T.
-        temporal_init_std: Std of the temporal embedding at the start.
 
     Source: multi-frame integration of X-CLIP (arXiv 2208.02816), section 3.2.
     """
@@ -71,7 +61,7 @@ class MultiFrameIntegration(nn.Module):
 
 
 @MODELS.register_module()
-class CrossFrameNeck(nn.Module):
+class CrossFrameNeck(BaseNeck):
     """CCT and MIT, one layer each: the baseline of the paper's ablation.
 
     Args:
@@ -108,6 +98,7 @@ class CrossFrameNeck(nn.Module):
         for name, value in zip(('num_frames', 'num_layers', 'integration_layers'), counts):
             if value < 1:
                 raise ValueError(f'{name} {value} must be at least 1.')
+        check_heads(embed_dims, num_heads)
         self.embed_dims = embed_dims
         self.video_token = nn.Parameter(torch.zeros(embed_dims))
         self.blocks = nn.Sequential(
@@ -121,17 +112,7 @@ class CrossFrameNeck(nn.Module):
         init_linear(self, init_std)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Turns the tokens of the frames into video tokens.
-
-        Args:
-            tokens: CLS first, shape [B, T, 1+N, C].
-
-        Returns:
-            shape [B, 1+N+1, C]: every token averaged over the frames, then the integrated video token.
-
-        Raises:
-            ValueError: If the tokens have another shape or width.
-        """
+        """Maps [B, T, 1+N, C] to [B, 1+N+1, C]: every token averaged over time, then one for the video."""
         if tokens.ndim != 4 or tokens.shape[-1] != self.embed_dims:
             raise ValueError(
                 f'CrossFrameNeck expects tokens [B, T, 1+N, {self.embed_dims}] but got {list(tokens.shape)}.'

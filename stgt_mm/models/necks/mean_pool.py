@@ -1,12 +1,13 @@
 """Mean over frames: a neck that cannot know the order of time."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from stgt_mm.models.necks.base import BaseNeck
 from stgt_mm.registry import MODELS
 
 
 @MODELS.register_module()
-class MeanPoolNeck(nn.Module):
+class MeanPoolNeck(BaseNeck):
     """Averages every token over the frames. It has no parameters and no temporal embedding.
 
     Frames are summed in an order that depends on their values only, so that a clip and the same clip played
@@ -21,17 +22,7 @@ class MeanPoolNeck(nn.Module):
         self.embed_dims = embed_dims
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Averages over the frames.
-
-        Args:
-            tokens: shape [B, T, 1+N, C].
-
-        Returns:
-            shape [B, 1+N, C].
-
-        Raises:
-            ValueError: If the tokens have another shape or width.
-        """
+        """Maps [B, T, 1+N, C] to [B, 1+N, C]."""
         if tokens.ndim != 4 or self.embed_dims not in (None, tokens.shape[-1]):
             raise ValueError(
                 f'MeanPoolNeck expects tokens [B, T, 1+N, {self.embed_dims or "C"}] but got '

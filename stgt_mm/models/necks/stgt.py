@@ -5,12 +5,13 @@ from torch import Tensor, nn
 
 from stgt_mm.functional.position import resize_temporal, sincos_position, to_grid
 from stgt_mm.models.layers import init_linear
+from stgt_mm.models.necks.base import BaseNeck
 from stgt_mm.models.necks.stgt_block import STGTBlock
 from stgt_mm.registry import MODELS
 
 
 @MODELS.register_module()
-class STGT(nn.Module):
+class STGT(BaseNeck):
     """Mixes frame tokens along a similarity graph, then pools rows and columns of every frame.
 
     Args:
@@ -97,10 +98,10 @@ class STGT(nn.Module):
         else:
             nn.init.zeros_(self.temporal_embed)
 
-    @property
-    def graph_density(self) -> Tensor:
-        """Share of links kept within the band, mean over blocks: 0-d, of the last training forward."""
-        return torch.stack([block.graph_attention.graph_density for block in self.blocks]).mean()
+    def statistics(self) -> dict[str, Tensor]:
+        """Returns ``graph_density``, the share of links kept within the band as mean over the blocks."""
+        densities = [block.graph_attention.graph_density for block in self.blocks]
+        return {} if None in densities else {'graph_density': torch.stack(densities).mean()}
 
     def num_tokens(self, frames: int) -> int:
         """Returns M, the video tokens of a clip of T frames; an image (T = 1) keeps all its tokens."""
@@ -108,28 +109,10 @@ class STGT(nn.Module):
         return 1 + rows * columns if frames == 1 else frames * (1 + rows + columns)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Turns the tokens of the frames into video tokens.
+        """Maps tokens [B, T, 1+N, C], CLS first and patches in row-major order, to [B, M, C], see num_tokens.
 
-        Args:
-            tokens: CLS first, patches in row-major order, shape [B, T, 1+N, C].
-
-        Returns:
-            shape [B, M, C], M = T * (1 + Gw + Gh): per frame CLS, maxima over rows, maxima over columns.
-            T = 1 gives M = 1 + N.
-
-        Raises:
-            ValueError: If the tokens do not fit the grid or the width.
-
-        Source: Eq. 15 for the pooling.
+        A frame gives its CLS, the maxima over rows and the maxima over columns (Eq. 15).
         """
-        self._check(tokens)
-        temporal = resize_temporal(self.temporal_embed, tokens.shape[1], self.temporal_resize)
-        x = tokens + temporal[:, None] + self.spatial_embed
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(self._pool(x)) @ self.proj
-
-    def _check(self, tokens: Tensor) -> None:
         rows, columns = self.grid_size
         wanted = (1 + rows * columns, self.embed_dims)
         if tokens.ndim != 4 or tuple(tokens.shape[2:]) != wanted:
@@ -137,6 +120,11 @@ class STGT(nn.Module):
                 f'STGT expects tokens [B, T, {wanted[0]}, {wanted[1]}] (grid {rows}x{columns} and CLS) '
                 f'but got {list(tokens.shape)}: set grid_size and embed_dims to those of the backbone.'
             )
+        temporal = resize_temporal(self.temporal_embed, tokens.shape[1], self.temporal_resize)
+        x = tokens + temporal[:, None] + self.spatial_embed
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(self._pool(x)) @ self.proj
 
     def _pool(self, x: Tensor) -> Tensor:
         if x.shape[1] == 1:

@@ -9,18 +9,10 @@ from stgt_mm.models.layers import SpatioTemporalGraphAttention, TransformerBlock
 
 
 class STGTBlock(nn.Module):
-    """Frame tokens exchange across frames, patches along the graph, then both within each frame.
+    """CLS tokens exchange across frames, patches along the graph, then both within each frame.
 
-    Args:
-        embed_dims: C.
-        num_heads: H.
-        global_passes: How often the block across frames is applied to the CLS tokens (shared weights);
-            0 builds none.
-        drop_path: Rate of stochastic depth in the fusion block.
-        **graph: Further arguments of ``SpatioTemporalGraphAttention``.
-
-    Raises:
-        ValueError: If ``global_passes`` is negative.
+    ``global_passes`` applies the block across frames with shared weights; 0 builds none. ``graph`` goes to
+    ``SpatioTemporalGraphAttention``.
 
     Source: Eq. 4-5 (CLS across frames), Eq. 6-12 (graph), Eq. 13-14 (fusion). The release applies the first
     twice with the same weights, and has a Linear before everything that Table 6 counts.

@@ -5,8 +5,7 @@ tokens, D width, H heads, d = D / H.
 """
 
 from stgt_mm.models.qformer.attention import KeysValues
-from stgt_mm.models.qformer.causal_head import CausalHead
-from stgt_mm.models.qformer.embeddings import QFormerEmbeddings
+from stgt_mm.models.qformer.embeddings import CausalHead, QFormerEmbeddings
 from stgt_mm.models.qformer.layer import QFormerLayer
 from stgt_mm.models.qformer.qformer import QFormer, VideoKeysValues, select_videos
 

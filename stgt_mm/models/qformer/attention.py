@@ -12,12 +12,6 @@ class Attention(nn.Module):
     ``project`` makes keys and values of what is read, ``forward`` lets a sequence read them. Self-attention
     is ``attention(x, *attention.project(x))``; cross-attention passes the keys and values of the video.
 
-    Args:
-        width: Width D of the reading sequence.
-        context_width: Width of the sequence that is read.
-        num_heads: Heads H.
-        dropout: Dropout on the attention weights while training.
-
     Source: BERT (arXiv 1810.04805); scaled by sqrt(D / H).
     """
 
@@ -34,14 +28,7 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
     def project(self, context: Tensor) -> KeysValues:
-        """Makes the keys and values of a sequence.
-
-        Args:
-            context: What is read, shape (B, S, context_width).
-
-        Returns:
-            Keys and values, each of shape (B, H, S, d).
-        """
+        """Makes the keys and values, each (B, H, S, d), of what is read (B, S, context_width)."""
         return self._split(self.key(context)), self._split(self.value(context))
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -51,8 +38,8 @@ class Attention(nn.Module):
             x: The reading sequence, shape (B, R, D).
             keys: Shape (B, H, S, d).
             values: Shape (B, H, S, d).
-            mask: Boolean, broadcastable to (B, H, R, S); True at (i, j) means that i may
-                read j. Each row needs a True.
+            mask: Boolean, broadcastable to (B, H, R, S); True at (i, j) means that i may read j. Each row
+                needs a True.
 
         Returns:
             Shape (B, R, D), before residual and norm.

@@ -1,6 +1,7 @@
-"""What enters the Q-Former: learnt queries, and words with their positions."""
+"""What the Q-Former shares between its ends: embeddings of queries and words, and logits over the words."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -8,14 +9,6 @@ class QFormerEmbeddings(nn.Module):
     """Query and text embeddings that share one LayerNorm.
 
     Queries have no position: they are a set. Texts have learnt absolute positions and no segment embedding.
-
-    Args:
-        vocab_size: Tokens of the vocabulary, ``[DEC]`` included.
-        width: Width D.
-        num_queries: Queries Q.
-        max_positions: Longest text, in tokens.
-        dropout: Dropout after the LayerNorm.
-        eps: Epsilon of the LayerNorm.
 
     Source: BLIP-2 (arXiv 2301.12597), section 3.1.
     """
@@ -31,29 +24,12 @@ class QFormerEmbeddings(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def embed_queries(self, batch: int) -> Tensor:
-        """Returns the queries for a batch.
-
-        Args:
-            batch: Number of rows.
-
-        Returns:
-            Shape (batch, Q, D).
-        """
+        """Returns the queries, repeated: (batch, Q, D)."""
         queries = self.norm(self.queries)
         return self.dropout(queries.expand(batch, -1, -1))
 
     def embed_text(self, ids: Tensor) -> Tensor:
-        """Returns the embedded tokens of texts.
-
-        Args:
-            ids: Token ids, shape (B, L).
-
-        Returns:
-            Shape (B, L, D).
-
-        Raises:
-            ValueError: If a text is longer than ``max_positions``.
-        """
+        """Embeds token ids (B, L) as (B, L, D); a text longer than ``max_positions`` is a ValueError."""
         length, longest = ids.shape[-1], self.positions.num_embeddings
         if length > longest:
             raise ValueError(
@@ -61,3 +37,23 @@ class QFormerEmbeddings(nn.Module):
                 "lower the tokenizer's max_length or raise max_positions."
             )
         return self.dropout(self.norm(self.words(ids) + self.positions.weight[:length]))
+
+
+class CausalHead(nn.Module):
+    """BERT's prediction head: Linear, GELU, LayerNorm, then the word embeddings transposed plus a bias.
+
+    The decoder has no weight of its own: the word embeddings are passed in, so that a checkpoint holds them
+    once.
+
+    Source: BERT (arXiv 1810.04805), masked-LM head, as BLIP-2 uses it for image-grounded text generation.
+    """
+
+    def __init__(self, width: int, vocab_size: int, eps: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, eps=eps)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, states: Tensor, words: Tensor) -> Tensor:
+        """Maps text states (B, L, D), with word embeddings (vocab_size, D), to logits (B, L, vocab_size)."""
+        return F.linear(self.norm(F.gelu(self.dense(states))), words, self.bias)

@@ -11,13 +11,6 @@ class Residual(nn.Module):
     """Residual, dropout and LayerNorm around a branch, the norm after it (BERT) or before it.
 
     Post: ``norm(x + gain * branch(x))``. Pre: ``x + gain * branch(norm(x))``.
-
-    Args:
-        width: Width D.
-        dropout: Dropout on the branch.
-        norm: 'post' or 'pre'.
-        gain: Factor on the branch.
-        eps: Epsilon of the LayerNorm.
     """
 
     def __init__(self, width: int, dropout: float, norm: str, gain: float, eps: float) -> None:
@@ -38,12 +31,7 @@ class Residual(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Linear, exact GELU, Linear.
-
-    Args:
-        width: Width D.
-        hidden: Inner width.
-    """
+    """Linear, exact GELU, Linear."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -58,17 +46,8 @@ class FeedForward(nn.Module):
 class QFormerLayer(nn.Module):
     """Self-attention shared by queries and text, cross-attention to the video, two feed-forwards.
 
-    Only the queries have cross-attention; queries and text have a feed-forward each.
-
-    Args:
-        width: Width D.
-        num_heads: Heads H.
-        hidden: Inner width of the feed-forwards.
-        vision_width: Width C of the video tokens; None for a layer without cross-attention.
-        dropout: Dropout on attention weights and branches.
-        norm: 'post' or 'pre', see ``Residual``.
-        gain: Factor on each branch, see ``Residual``.
-        eps: Epsilon of the LayerNorms.
+    Only the queries have cross-attention, and not in a layer whose ``vision_width`` is None; queries and text
+    have a feed-forward each.
 
     Source: BLIP-2 (arXiv 2301.12597), figure 2.
     """
@@ -98,15 +77,7 @@ class QFormerLayer(nn.Module):
         self.text_residual = Residual(*wrap)
 
     def _read_video(self, queries: Tensor, video: KeysValues | None) -> Tensor:
-        """Cross-attention and feed-forward of the queries.
-
-        Args:
-            queries: Shape (V*k, Q, D), the k texts of a video next to each other.
-            video: Keys and values of V videos, each (V, H, M, d); None in a layer without cross-attention.
-
-        Returns:
-            Shape (V*k, Q, D).
-        """
+        """Cross-attention and feed-forward of queries (V*k, Q, D), the k texts of a video side by side."""
         x = queries
         if video is not None:
             # The k*Q queries of one video stand in one row: its keys are read by all and copied for none.
@@ -116,14 +87,9 @@ class QFormerLayer(nn.Module):
         return x.view(queries.shape)
 
     def forward_queries(self, x: Tensor, video: KeysValues | None) -> tuple[Tensor, KeysValues]:
-        """Queries alone: they see each other and the video.
+        """Queries (V, Q, D) alone see each other and the video, keys and values (V, H, M, d) or None.
 
-        Args:
-            x: Queries, shape (V, Q, D).
-            video: Keys and values of the video, each (V, H, M, d), or None.
-
-        Returns:
-            Queries (V, Q, D), and their self-attention keys and values, each (V, H, Q, d).
+        Their self-attention keys and values, each (V, H, Q, d), are returned for a text that continues them.
         """
         normed = self.self_residual.enter(x)
         own = self.self_attention.project(normed)
@@ -131,15 +97,9 @@ class QFormerLayer(nn.Module):
         return self._read_video(x, video), own
 
     def forward_text(self, x: Tensor, mask: Tensor, past: KeysValues | None = None) -> Tensor:
-        """Text alone, or text that continues the queries.
+        """Text (B, L, D) alone, or behind the queries' self-attention keys and values ``past`` (B, H, Q, d).
 
-        Args:
-            x: Text, shape (B, L, D).
-            mask: Boolean, broadcastable to (B, H, L, S); S = L, or Q + L with ``past``. True = may be read.
-            past: Self-attention keys and values of the queries, each (B, H, Q, d), put in front.
-
-        Returns:
-            Shape (B, L, D).
+        The mask, broadcastable to (B, H, L, S), S = L or Q + L, is True where reading is allowed.
         """
         normed = self.self_residual.enter(x)
         keys, values = self.self_attention.project(normed)
@@ -159,24 +119,16 @@ class QFormerLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Queries and text in one sequence: each sees both, the queries also see the video.
 
-        Args:
-            queries: Shape (V*k, Q, D).
-            text: Shape (V*k, L, D).
-            mask: Boolean, shape (V*k, 1, 1, Q + L). True = may be read.
-            video: Keys and values of V videos, each (V, H, M, d), or None.
-            keep_text: Whether the text goes on; the last layer only needs what the queries read of it.
-            real: Indices into the V*k*L text positions, shape (n,): the feed-forward leaves out the others,
-                which must be masked, and returns them as zeros. None computes all.
-
-        Returns:
-            Queries (V*k, Q, D), and text (V*k, L, D) or None.
+        Queries are (V*k, Q, D), text (V*k, L, D), the mask (V*k, 1, 1, Q + L), True where reading is allowed.
+        Without ``keep_text`` only what the queries read of the text is computed. ``real`` are indices into
+        the V*k*L text positions: the feed-forward leaves out the others, which must be masked, as zeros.
         """
         count = queries.shape[1]
         both = torch.cat([queries, text], dim=1)
         normed = self.self_residual.enter(both)
         keys, values = self.self_attention.project(normed)
         if not keep_text:
-            both, normed = queries, normed[:, :count]
+            both, normed = queries, normed[:, :count]  # keys and values still are of both
         both = self.self_residual.leave(both, self.self_attention(normed, keys, values, mask))
         queries = self._read_video(both[:, :count], video)
         if not keep_text:

@@ -4,8 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.models.qformer.attention import KeysValues
-from stgt_mm.models.qformer.causal_head import CausalHead
-from stgt_mm.models.qformer.embeddings import QFormerEmbeddings
+from stgt_mm.models.qformer.embeddings import CausalHead, QFormerEmbeddings
 from stgt_mm.models.qformer.layer import QFormerLayer
 from stgt_mm.registry import MODELS
 
@@ -13,26 +12,8 @@ VideoKeysValues = tuple[KeysValues, ...]
 
 
 def select_videos(video: VideoKeysValues, index: Tensor | slice) -> VideoKeysValues:
-    """Picks, repeats or reorders videos among projected keys and values.
-
-    Args:
-        video: One (keys, values) a cross-attention layer, each of shape (V, H, M, d).
-        index: What to take of the first axis: a long tensor (K,), a boolean tensor (V,), or a slice, which
-            copies nothing.
-
-    Returns:
-        The same structure with K videos.
-    """
+    """Picks, repeats or reorders videos of ``project_video``; a slice as index copies nothing."""
     return tuple((keys[index], values[index]) for keys, values in video)
-
-
-def _check(width: int, depth: int, num_heads: int, every: int, norm: str) -> None:
-    if width % num_heads:
-        raise ValueError(f'width {width} is not a multiple of num_heads {num_heads}; change one of them.')
-    if depth < 1 or every < 1:
-        raise ValueError(f'depth ({depth}) and cross_attention_every ({every}) must be at least 1.')
-    if norm not in ('post', 'pre'):
-        raise ValueError(f"norm is '{norm}'; it must be 'post' (BERT) or 'pre'.")
 
 
 @MODELS.register_module()
@@ -92,7 +73,14 @@ class QFormer(nn.Module):
         eps: float = 1e-12,
     ) -> None:
         super().__init__()
-        _check(width, depth, num_heads, cross_attention_every, norm)
+        if width % num_heads:
+            raise ValueError(f'width {width} is not a multiple of num_heads {num_heads}; change one of them.')
+        if depth < 1 or cross_attention_every < 1:
+            raise ValueError(
+                f'depth ({depth}) and cross_attention_every ({cross_attention_every}) must be at least 1.'
+            )
+        if norm not in ('post', 'pre'):
+            raise ValueError(f"norm is '{norm}'; it must be 'post' (BERT) or 'pre'.")
         self.width = width
         self.num_queries = num_queries
         self.vocab_size = vocab_size
@@ -107,15 +95,12 @@ class QFormer(nn.Module):
         self.query_norm = nn.LayerNorm(width, eps=eps) if norm == 'pre' else nn.Identity()
         self.text_norm = nn.LayerNorm(width, eps=eps) if norm == 'pre' else nn.Identity()
         self.causal_head = CausalHead(width, vocab_size, eps)
-        self._reset(init_std, init_std if query_init_std is None else query_init_std)
-
-    def _reset(self, std: float, query_std: float) -> None:
         for module in self.modules():
             if isinstance(module, (nn.Linear, nn.Embedding)):
-                nn.init.normal_(module.weight, std=std)
+                nn.init.normal_(module.weight, std=init_std)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
-        nn.init.normal_(self.embeddings.queries, std=query_std)
+        nn.init.normal_(self.embeddings.queries, std=init_std if query_init_std is None else query_init_std)
 
     def _per_layer(self, video: VideoKeysValues) -> list[KeysValues | None]:
         """Gives each layer its keys and values, None to a layer without cross-attention."""
@@ -123,13 +108,9 @@ class QFormer(nn.Module):
         return [None if layer.cross_attention is None else next(given) for layer in self.layers]
 
     def project_video(self, tokens: Tensor) -> VideoKeysValues:
-        """Makes the cross-attention keys and values of videos, once for all passes and texts.
+        """Makes the cross-attention keys and values of video tokens (V, M, C), once for all passes and texts.
 
-        Args:
-            tokens: Video tokens, shape (V, M, C).
-
-        Returns:
-            One (keys, values) a cross-attention layer, each of shape (V, H, M, d).
+        There is one (keys, values) a cross-attention layer, each of shape (V, H, M, d).
         """
         return tuple(
             layer.cross_attention.project(tokens)
@@ -138,14 +119,10 @@ class QFormer(nn.Module):
         )
 
     def encode_video(self, video: VideoKeysValues) -> tuple[Tensor, VideoKeysValues]:
-        """Lets the queries read videos.
+        """Lets the queries read V videos of ``project_video``.
 
-        Args:
-            video: From ``project_video``, V videos.
-
-        Returns:
-            Queries (V, Q, D), and for ``decode`` the self-attention keys and values of all layers, each
-            (V, H, Q, d).
+        Returned are the queries (V, Q, D), and for ``decode`` the self-attention keys and values of all
+        layers, each (V, H, Q, d).
         """
         x = self.embeddings.embed_queries(video[0][0].shape[0])
         cache = []
@@ -155,14 +132,9 @@ class QFormer(nn.Module):
         return self.query_norm(x), tuple(cache)
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Encodes texts by themselves.
+        """Encodes texts, ids (K, L), by themselves as states (K, L, D); the first is that of ``[CLS]``.
 
-        Args:
-            ids: Token ids, shape (K, L).
-            mask: Boolean, shape (K, L), False where padded; each row needs a True.
-
-        Returns:
-            Text states (K, L, D); the first is that of ``[CLS]``.
+        The mask (K, L) is False where padded; each row needs a True.
         """
         x = self.embeddings.embed_text(ids)
         readable = mask.bool()[:, None, None, :]
@@ -171,18 +143,10 @@ class QFormer(nn.Module):
         return self.text_norm(x)
 
     def fuse(self, video: VideoKeysValues, ids: Tensor, mask: Tensor) -> Tensor:
-        """Lets the queries read a video and a text together, for k texts a video at once.
+        """Lets the queries read V videos of ``project_video`` together with k texts each, (V, k, L).
 
-        Args:
-            video: From ``project_video``, V videos.
-            ids: Token ids, shape (V, k, L).
-            mask: Boolean, shape (V, k, L), False where padded. A row may be all False: no text is read then.
-
-        Returns:
-            Queries that have read both, shape (V, k, Q, D).
-
-        Raises:
-            ValueError: If ``ids`` is not (V, k, L) with the V of ``video``.
+        The mask is False where padded; a row may be all False: no text is read then. Returned are the queries
+        that have read both, (V, k, Q, D).
         """
         videos = video[0][0].shape[0]
         if ids.dim() != 3 or ids.shape[0] != videos:
@@ -190,34 +154,32 @@ class QFormer(nn.Module):
                 f'ids must be (videos, texts a video, tokens) with {videos} videos, got {tuple(ids.shape)}; '
                 'pick the videos with select_videos first.'
             )
+        # V*k rows of [queries, text]; only cross-attention knows which rows share a video (QFormerLayer)
         rows, count = ids.shape[0] * ids.shape[1], self.num_queries
         text = self.embeddings.embed_text(ids.flatten(0, 1))
         queries = self.embeddings.embed_queries(rows)
+        # Queries are always readable, so a row whose text is all padding has something to attend to.
         visible = mask.new_ones(rows, count, dtype=torch.bool)
         readable = torch.cat([visible, mask.bool().flatten(0, 1)], dim=1)[:, None, None, :]
         # Skipping padding pays when ranking; finding it waits for the device, which training should not.
         real = None if torch.is_grad_enabled() else mask.flatten().nonzero()[:, 0]
         if real is not None and len(real) == mask.numel():
             real = None  # no padding: nothing to pick out and put back
-        last = len(self.layers) - 1
+        last = len(self.layers) - 1  # its text output would be read by nobody
         for index, (layer, keys_values) in enumerate(zip(self.layers, self._per_layer(video))):
             queries, text = layer.forward_joint(queries, text, readable, keys_values, index < last, real)
         return self.query_norm(queries).unflatten(0, ids.shape[:2])
 
     def decode(self, cache: VideoKeysValues, ids: Tensor, mask: Tensor) -> Tensor:
-        """Predicts each next token of texts from the queries and the tokens before it.
+        """Predicts each next token of texts (V, L) from the queries and the tokens before it.
 
-        Args:
-            cache: From ``encode_video``: the queries are not computed again.
-            ids: Token ids, shape (V, L), the first being ``[DEC]``.
-            mask: Boolean, shape (V, L), False where padded.
-
-        Returns:
-            Token logits (V, L, vocab_size); those at position i are for token i + 1.
+        ``cache`` is that of ``encode_video``: the queries are not computed again. The first id is ``[DEC]``,
+        the mask is False where padded, the logits (V, L, vocab_size) at position i are for token i + 1.
         """
         length, count = ids.shape[1], self.num_queries
         past = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
         own = past & mask.bool()[:, None, None, :]
+        # The queries' keys and values stand in front: every token reads all of them, they never read text.
         readable = torch.cat([own.new_ones(*own.shape[:3], count), own], dim=-1)
         x = self.embeddings.embed_text(ids)
         for layer, keys_values in zip(self.layers, cache):

@@ -1,10 +1,12 @@
-"""The two contrastive objectives. Neither holds parameters: DDP sees no difference when they are switched."""
+"""Objectives: they hold no parameters, so DDP sees no switch, and are averaged over the global batch."""
 
 from torch import Tensor, nn
 
 from stgt_mm.distributed import global_mean
 from stgt_mm.functional.contrastive import DUPLICATES, contrastive_loss
 from stgt_mm.functional.cross_similarity import cross_similarity_loss, cross_similarity_targets
+from stgt_mm.functional.generation import generation_loss
+from stgt_mm.functional.matching import matching_loss
 from stgt_mm.registry import MODELS
 
 
@@ -15,8 +17,8 @@ class VTC(nn.Module):
     Args:
         label_smoothing: Share of the target mass spread over the columns, in [0, 1).
         duplicates: What another pair with the same video or the same text is: ``'negative'`` as in the paper,
-            ``'share'`` as right as the own pair, ``'mask'`` left out. The paper's choice asks the model to
-            push apart what is the same; on sets with many captions a clip, or few distinct captions, try
+            ``'share'`` as right as the own pair, ``'mask'`` left out. The paper's asks the model to push
+            apart what is the same; on sets with many captions a clip, or few distinct captions, try
             ``'mask'``.
         loss_weight: Factor of the result.
 
@@ -37,17 +39,7 @@ class VTC(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(self, logits_v2t: Tensor, logits_t2v: Tensor, positives: Tensor, related: Tensor) -> Tensor:
-        """Returns the loss; local rows against the columns of the global batch.
-
-        Args:
-            logits_v2t: Cosines / temperature of the local videos with all texts, shape (B, G).
-            logits_t2v: Cosines / temperature of the local texts with all videos, shape (B, G).
-            positives: Column of each row's own pair, int64, shape (B,).
-            related: Boolean, shape (B, G); True where row and column share the video or the text.
-
-        Returns:
-            0-d tensor; DDP's average over ranks is the loss of the global batch.
-        """
+        """Returns the loss, 0-d, whose mean over ranks is the global one; see :func:`contrastive_loss`."""
         losses = contrastive_loss(
             logits_v2t, logits_t2v, positives, related, self.label_smoothing, self.duplicates
         )
@@ -93,31 +85,56 @@ class CSAL(nn.Module):
         self.loss_weight = loss_weight
 
     def targets(self, video_similarity: Tensor, text_similarity: Tensor, positives: Tensor) -> Tensor:
-        """Returns the soft targets, before label smoothing.
-
-        Args:
-            video_similarity: Cosines of the local clips with all clips, shape (B, G).
-            text_similarity: Cosines of the local texts with all texts, shape (B, G).
-            positives: Column of each row's own pair, int64, shape (B,).
-
-        Returns:
-            Row-stochastic, shape (B, G); without gradient unless ``detach_targets`` is off.
-        """
+        """Returns :func:`cross_similarity_targets`, without gradient unless ``detach_targets`` is off."""
         targets = cross_similarity_targets(
             video_similarity, text_similarity, positives, self.gamma, self.target_floor
         )
         return targets.detach() if self.detach_targets else targets
 
     def forward(self, logits_v2t: Tensor, logits_t2v: Tensor, targets: Tensor) -> Tensor:
-        """Returns the loss; local rows against the columns of the global batch.
-
-        Args:
-            logits_v2t: Cosines / temperature of the local videos with all texts, shape (B, G).
-            logits_t2v: Cosines / temperature of the local texts with all videos, shape (B, G).
-            targets: Output of :meth:`targets`, shape (B, G).
-
-        Returns:
-            0-d tensor; DDP's average over ranks is the loss of the global batch.
-        """
+        """Returns the loss, 0-d, whose mean over ranks is the global one; takes :meth:`targets`."""
         losses = cross_similarity_loss(logits_v2t, logits_t2v, targets, self.label_smoothing)
         return self.loss_weight * global_mean(losses)
+
+
+@MODELS.register_module()
+class VTM(nn.Module):
+    """Video-text matching loss, averaged over the pairs of all ranks that count.
+
+    Args:
+        label_smoothing: Share of the target mass spread over both classes, in [0, 1).
+        loss_weight: Factor of the result.
+
+    Source: BLIP-2 section 3.1.
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.loss_weight = loss_weight
+
+    def forward(self, logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+        """Returns the loss of :func:`matching_batch`; an attached zero when no pair of any rank counts."""
+        return self.loss_weight * global_mean(matching_loss(logits, labels, self.label_smoothing), valid)
+
+
+@MODELS.register_module()
+class VTG(nn.Module):
+    """Video-grounded text generation loss, averaged over the tokens of all ranks.
+
+    Args:
+        label_smoothing: Share of the target mass spread over the vocabulary, in [0, 1).
+        loss_weight: Factor of the result.
+
+    Source: BLIP-2 section 3.1.
+    """
+
+    def __init__(self, label_smoothing: float = 0.1, loss_weight: float = 1.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.loss_weight = loss_weight
+
+    def forward(self, logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """Returns the mean :func:`generation_loss`; an attached zero when no rank has a token to predict."""
+        losses, valid = generation_loss(logits, ids, mask, self.label_smoothing)
+        return self.loss_weight * global_mean(losses, valid)
