@@ -24,7 +24,7 @@ PARTS = ('loss', 'loss_vtc', 'loss_vtm', 'loss_vtg')
 def train(data: Path, work_dir: Path, steps: int, batch: int, compiled: Any = None) -> list[float]:
     """Trains some steps through the runner and returns their losses.
 
-    Negatives are drawn from the CPU's numbers on every device: a GPU's generator gives others for the same seed.
+    Negatives are drawn with the CPU's generator on every device: a GPU's gives other numbers for a seed.
     """
     cfg = load_config(
         ROOT / TINY, {'data_root': str(data), 'model.data_preprocessor.tokenizer.vocab': f'{data}/vocab.txt'}
@@ -90,7 +90,7 @@ def measure(setting: Setting) -> list[Table]:
         raise SystemExit(
             f'{len(here)} losses of {steps} differ by up to {worst}, tolerance {TOLERANCE}: {rows}'
         )
-    note = f'float32, batch {batch}, the same negatives. Largest difference {worst:.2g}, tolerance {TOLERANCE:g}.'
+    note = f'float32, batch {batch}, same negatives; largest difference {worst:.2g}, tolerance {TOLERANCE:g}.'
     return [
         Table(
             'Losses of stgt_tiny',

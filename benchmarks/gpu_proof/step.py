@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -69,7 +70,7 @@ def measure_sizes(setting: Setting, model: nn.Module, wrapper: Any) -> Table:
         model.train_step(batch, wrapper)
 
     one = make_batch(model, 1)
-    work = {run: flops_of(lambda run=run: run(one)) for run in (forward, step)}
+    work = {run: flops_of(partial(run, one)) for run in (forward, step)}
     peak, rows = bf16_peak(setting.device), []
     for name, run in (('forward', forward), ('training step', step)):
         model.train(run is step)
@@ -77,8 +78,8 @@ def measure_sizes(setting: Setting, model: nn.Module, wrapper: Any) -> Table:
         for size in sizes:
             batch = make_batch(model, size)
             try:
-                used = peak_gib(setting, lambda: run(batch))
-                taken = seconds(setting, lambda: run(batch))
+                used = peak_gib(setting, partial(run, batch))
+                taken = seconds(setting, partial(run, batch))
             except torch.OutOfMemoryError:
                 rows.append([name, size, None, None, None, None])
                 break
@@ -87,7 +88,7 @@ def measure_sizes(setting: Setting, model: nn.Module, wrapper: Any) -> Table:
             rows.append([name, size, size / taken, 1e3 * taken, memory, rate and peak and 100 * rate / peak])
         wrapper.zero_grad()
     header = ['', 'batch', 'videos/s', 'ms', 'peak GB', '% of the bf16 peak']
-    note = f'{work[forward] / 1e12:.3g} TFLOP a video forward, {work[step] / 1e12:.3g} in a step. A dash at the end: did not fit.'
+    note = f'{work[forward] / 1e12:.3g} TFLOP a video forward, {work[step] / 1e12:.3g} in a step.'
     return Table('Full size in bf16' if not setting.reduced else 'Reduced size in bf16', header, rows, note)
 
 
@@ -102,7 +103,7 @@ def measure_parts(setting: Setting, model: nn.Module, wrapper: Any, batch: Any) 
             watch.new_round()
             with watch.part('rest'):
                 model.train_step(batch, wrapper)
-    watch.wall.pop(0)
+    watch.rounds = watch.rounds[2:]  # the empty first round, and one to warm up
     found = watch.medians()
     total = sum(found.values())
     rows = [[part, 1e3 * own, 100 * own / total] for part, own in sorted(found.items(), key=lambda x: -x[1])]

@@ -43,8 +43,8 @@ def measure(setting: Setting) -> list[Table]:
             rows.append([source, size, 1 / total, found.candidates])
             parts.append([source, size, *(1e3 * found.wall[part] for part in found.wall)])
     note = (
-        f'One part after another, one process, nothing overlaps. `paper`, Table 6: {PAPER}; its clips are real '
-        'ones, and what it counts is not said.'
+        f'One part after another, one process, nothing overlaps. `paper`, Table 6: {PAPER}; its '
+        'clips are real, and what it counts is not said.'
     )
     names = list(found.wall)
     return [

@@ -3,8 +3,8 @@ import sys
 import time
 
 import pytest
+from jobs import Job, final_checkpoint, free_cores, run_chains
 
-from stgt_mm.analysis.jobs import Job, final_checkpoint, free_cores, run_chains
 from stgt_mm.errors import UserError
 
 COUNT = 'import sys; open(sys.argv[1], "a").write("x"); print("said")'
