@@ -4,7 +4,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
@@ -89,6 +89,17 @@ class Stopwatch:
         """Returns the seconds of each part over all rounds."""
         names = dict.fromkeys(name for one in self.rounds for name in one)
         return {name: sum(one[name][CLOCKS[clock]] for one in self.rounds if name in one) for name in names}
+
+
+def take_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Times functions in turns, so that a busy machine slows all: wall and CPU seconds of each round."""
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            taken[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return taken
 
 
 def model_parts(model: Any) -> list[tuple[str, Any, str]]:

@@ -8,8 +8,8 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 FOLDER="${1:?usage: bash tools/analysis_tools/gpu_wheels.sh FOLDER}"
 PYTHON="${PYTHON:-python3}"
 LIMIT_MIB=64
-# All without dependencies: torch must not come with them.
-WHEELS=(mmengine mmcv-lite av decord pebble addict yapf termcolor iopath yacs portalocker tabulate pytest-timeout)
+# All without dependencies: torch must not come with them. decord, the second reader, is left out for its size.
+WHEELS=(mmengine mmcv-lite av pebble addict yapf platformdirs termcolor iopath yacs portalocker tabulate pytest-timeout)
 SOURCES=(fvcore) # has no wheel: built here, it is pure Python
 
 mkdir -p "$FOLDER"
