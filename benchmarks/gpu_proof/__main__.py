@@ -1,9 +1,12 @@
 """Runs the parts one after another and writes a JSON file each and one page with their tables."""
 
 import argparse
+import contextlib
 import datetime
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -22,13 +25,16 @@ def run_part(part: str, out: Path, reduced: bool) -> dict[str, Any]:
     command = [sys.executable, '-m', f'gpu_proof.{part}', str(file), *(['--reduced'] if reduced else [])]
     start = time.monotonic()
     with open(out / f'{part}.log', 'w', encoding='utf-8') as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            status = subprocess.run(
-                command, stdout=log, stderr=subprocess.STDOUT, timeout=LIMIT_S, check=False
-            ).returncode
+            status = process.wait(LIMIT_S)
             state = 'done' if status == 0 else f'failed with status {status}'
         except subprocess.TimeoutExpired:
             state = f'stopped after {LIMIT_S} s'
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its workers too
+            process.wait()
     content = json.loads(file.read_text()) if file.is_file() else {'tables': []}
     content = {'part': part, 'state': state, 'seconds': round(time.monotonic() - start, 1), **content}
     if state != 'done':

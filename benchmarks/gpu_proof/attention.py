@@ -1,6 +1,6 @@
 """``banded`` and ``dense`` graph attention at growing lengths against float64: time, memory, error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 
 import torch
@@ -58,18 +58,17 @@ def measure_one(setting: Setting, frames: int, nodes: int, width: int, heads: in
     return rows
 
 
-def measure(setting: Setting) -> list[Table]:
+def measure(setting: Setting) -> Iterator[Table]:
     """Measures at 8, 16 and 32 frames of 256 tokens, or at the reduced size."""
     lengths, sizes = ((2, 4), (9, 32, 4)) if setting.reduced else ((8, 16, 32), (256, 1408, 16))
-    rows = [row for frames in lengths for row in measure_one(setting, frames, *sizes)]
     header = ['frames', 'work', 'backend', 'type', 'ms', 'peak GiB', 'relative error']
     note = (
         'Error: norm of the difference to `dense` in float64 on the same device over its norm; a link whose '
         'similarity lies at the threshold counts as an error too. A dash: did not fit.'
     )
-    return [
-        Table(f'One clip, {sizes[0]} tokens a frame, width {sizes[1]}, {sizes[2]} heads', header, rows, note)
-    ]
+    for frames in lengths:
+        title = f'One clip of {frames} frames, {sizes[0]} tokens a frame, width {sizes[1]}, {sizes[2]} heads'
+        yield Table(title, header, measure_one(setting, frames, *sizes), note)
 
 
 if __name__ == '__main__':

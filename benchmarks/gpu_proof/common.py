@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,16 +50,18 @@ class Setting(NamedTuple):
         return self.device.type == 'cuda'
 
 
-def run_part(measure: Callable[[Setting], list[Table]]) -> None:
-    """Runs a part from the command line and writes its tables to a JSON file."""
+def run_part(measure: Callable[[Setting], Iterable[Table]]) -> None:
+    """Runs a part from the command line; its JSON file has each table as soon as it is there."""
     parser = argparse.ArgumentParser()
     parser.add_argument('out', type=Path)
     parser.add_argument('--reduced', action='store_true')
     args = parser.parse_args()
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    tables = []
     with tempfile.TemporaryDirectory() as folder:
-        tables = measure(Setting(device, args.reduced, Path(folder)))
-    args.out.write_text(json.dumps({'tables': [table._asdict() for table in tables]}, indent=2) + '\n')
+        for table in measure(Setting(device, args.reduced, Path(folder))):
+            tables.append(table._asdict())
+            args.out.write_text(json.dumps({'tables': tables}, indent=2) + '\n')
 
 
 def device_name(device: torch.device) -> str:

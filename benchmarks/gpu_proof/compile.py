@@ -1,6 +1,7 @@
 """``torch.compile`` on and off: equal losses, and what it gains."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -50,10 +51,11 @@ def measure_backbone(setting: Setting, model: nn.Module, size: int) -> Table:
     return Table(f'Backbone at batch {size} in bf16', ['compile', 'first call, s', 'ms', 'videos/s'], rows)
 
 
-def measure(setting: Setting) -> list[Table]:
+def measure(setting: Setting) -> Iterator[Table]:
     """Measures both."""
     model = build_model(setting, load(setting)).eval()
-    return [measure_losses(setting), measure_backbone(setting, model, 2 if setting.reduced else 20)]
+    yield measure_backbone(setting, model, 2 if setting.reduced else 20)
+    yield measure_losses(setting)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -167,18 +168,17 @@ def measure_loader(setting: Setting, model: nn.Module, wrapper: Any, cfg: Any, s
     return Table('Waiting for the loader', ['batch', 'workers', 'step ms', 'wait ms', 'wait %'], [row])
 
 
-def measure(setting: Setting) -> list[Table]:
+def measure(setting: Setting) -> Iterator[Table]:
     """Measures all of it with one model."""
     cfg = load(setting)
     model = build_model(setting, cfg)
     wrapper = build_wrapper(model)
     size = 2 if setting.reduced else 20
     batch = make_batch(model, size)
-    tables = [measure_sizes(setting, model, wrapper)]
-    tables += [
-        run(setting, model, wrapper, batch) for run in (measure_parts, measure_memory, measure_kernels)
-    ]
-    return [*tables, measure_loader(setting, model, wrapper, cfg, size)]
+    yield measure_sizes(setting, model, wrapper)
+    for run in (measure_parts, measure_memory, measure_kernels):
+        yield run(setting, model, wrapper, batch)
+    yield measure_loader(setting, model, wrapper, cfg, size)
 
 
 if __name__ == '__main__':

@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 
 from gpu_proof.common import ROOT, Setting, Table, run_part
 
 
-def measure(setting: Setting) -> list[Table]:
-    """Runs pytest, on a CPU with the device that the tests then take, and lists every test."""
+def measure(setting: Setting) -> Iterator[Table]:
+    """Runs pytest, without a card on the CPU, and lists every test."""
     report = setting.folder / 'report.xml'
     command = [sys.executable, '-m', 'pytest', '-q', '-m', 'gpu', 'tests/gpu', f'--junitxml={report}']
     if setting.reduced:
@@ -26,7 +27,9 @@ def measure(setting: Setting) -> list[Table]:
         )
         rows.append([case.get('name'), outcome, float(case.get('time') or 0), message])
     passed = sum(row[1] == 'passed' for row in rows)
-    return [Table(f'{passed} of {len(rows)} tests pass', ['test', 'outcome', 's', 'message'], rows)]
+    yield Table(f'{passed} of {len(rows)} tests pass', ['test', 'outcome', 's', 'message'], rows)
+    if failed := [row[0] for row in rows if row[1] in ('failure', 'error')]:
+        raise SystemExit(f'failed: {failed}')
 
 
 if __name__ == '__main__':
