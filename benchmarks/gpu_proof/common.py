@@ -16,7 +16,7 @@ from torch.utils.benchmark import Timer
 
 from stgt_mm.config import load_config
 from stgt_mm.datasets import video_text_collate
-from stgt_mm.engine.optim import TrainableParamsConstructor
+from stgt_mm.engine.optim import AutocastOptimWrapper, TrainableParamsConstructor
 from stgt_mm.models.tokenizer import SPECIAL_TOKENS
 from stgt_mm.random_weights import without_weights
 from stgt_mm.registry import MODELS
@@ -94,7 +94,7 @@ def build_model(setting: Setting, cfg: Any) -> nn.Module:
 def build_wrapper(model: nn.Module) -> Any:
     """Builds AdamW in bfloat16 over what is trained, as the paper's schedules have it."""
     options = {
-        'type': 'AutocastOptimWrapper',
+        'type': AutocastOptimWrapper,
         'dtype': 'bfloat16',
         'optimizer': {'type': 'AdamW', 'lr': 1e-5},
     }

@@ -63,15 +63,18 @@ def saved_gb(model: nn.Module, inputs: dict[str, Any], samples: Any) -> float:
 def measure_sizes(setting: Setting, model: nn.Module, wrapper: Any) -> Table:
     """Measures forward and step at growing batches until one does not fit."""
 
-    def forward(batch: Any) -> None:
-        with torch.inference_mode(), autocast(setting):
+    def encode(batch: Any) -> None:
+        with autocast(setting):
             model.encode_video(model.data_preprocessor(batch)['inputs'])
+
+    forward = torch.inference_mode()(encode)
 
     def step(batch: Any) -> None:
         model.train_step(batch, wrapper)
 
     one = make_batch(model, 1)
-    work = {run: flops_of(partial(run, one)) for run in (forward, step)}
+    # the counter follows modules through gradients: it cannot be used in inference mode
+    work = {forward: flops_of(partial(encode, one)), step: flops_of(partial(step, one))}
     peak, rows = bf16_peak(setting.device), []
     for name, run in (('forward', forward), ('training step', step)):
         model.train(run is step)
@@ -155,7 +158,7 @@ def measure_loader(setting: Setting, model: nn.Module, wrapper: Any, cfg: Any, s
         start = now()
         batch = next(batches)
         waits.append(now() - start)
-        float(model.train_step(batch, wrapper)['loss'])  # waits for the device
+        float(model.train_step(batch, wrapper)['loss'].detach())  # waits for the device
         whole.append(now() - start)
     waits, whole = waits[steps // 3 :], whole[steps // 3 :]  # the workers have started
     row = [
