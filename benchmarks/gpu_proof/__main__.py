@@ -73,6 +73,7 @@ def main() -> int:
     parser.add_argument('out', type=Path, help='folder of the results')
     parser.add_argument('--part', action='append', choices=PARTS, help='only this part; can be repeated')
     parser.add_argument('--reduced', action='store_true', help='small sizes: that it runs, not its figures')
+    parser.add_argument('--wheels', help='folder of gpu_wheels.sh; gpu_proof.sh installs from it')
     args = parser.parse_args()
     import torch
     import torchvision

@@ -31,8 +31,8 @@ from stgt_mm.datasets import video_text_collate
 from stgt_mm.registry import DATASETS
 
 ESTIMATE = (
-    'Estimate at batch 20 and T = 8: 11.5 GB of saved activations, 25 to 30 GB at the peak. Counted on tensors '
-    'without numbers: 10.7 GB, of them 0.49 GB of weights in bfloat16 and 0.51 GB a clip.'
+    'Estimate at batch 20 and T = 8: 11.5 GB of saved activations, 25 to 30 GB at the peak. Counted on '
+    'tensors without numbers: 10.7 GB, of them 0.49 GB of weights in bfloat16 and 0.51 GB a clip.'
 )
 GB = 1e9
 
