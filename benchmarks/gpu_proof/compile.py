@@ -13,7 +13,7 @@ TOLERANCE = 1e-3
 
 
 def measure_losses(setting: Setting) -> Table:
-    """Trains the tiny config with and without MMEngine's key ``compile``; tracing it all is too slow for CI."""
+    """Trains the tiny config with and without MMEngine's key; tracing all is too slow for CI."""
     steps = 2 if setting.reduced else 20
     runs = {}
     for name, option in (('off', None), ('on', {'disable': True} if setting.reduced else True)):
