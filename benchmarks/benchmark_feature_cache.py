@@ -8,14 +8,99 @@ Example:
 """
 
 import argparse
+import itertools
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
+import torch
+from timing import Stopwatch
+
+from stgt_mm.config import load_config, parse_overrides
+from stgt_mm.config_check import resolve_type
+from stgt_mm.engine.cli import add_config_options, build_runner, described_parser, run_tool
+from stgt_mm.engine.hooks import AlignmentStageHook, FeatureCacheHook
+from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
+
+
+class CacheRun(NamedTuple):
+    """Seconds by part of a training (``fill``: of the cache), and the lines of its ``metrics.jsonl``."""
+
+    wall: dict[str, float]
+    cpu: dict[str, float]
+    records: list[dict[str, float]]
+
+
+def shorten(cfg: Any, epochs: int, pairs: int, folder: Path) -> None:
+    """Makes a training of one stage in place, so many epochs and pairs long, that loads data in this process.
+
+    The learning rate and the objective are those of the last stage, the pairs the first of the annotation
+    file, of which ``folder`` gets a shorter one.
+    """
+    cfg.train_cfg.update(max_epochs=epochs, val_interval=epochs, val_begin=1)
+    schedules = cfg.param_scheduler if isinstance(cfg.param_scheduler, list) else [cfg.param_scheduler]
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if _is(hook, AlignmentStageHook)]
+    for node in [schedule for schedule in schedules if 'stages' in schedule] + hooks:
+        node.stages = [(epochs, node.stages[-1][1])]
+    dataset = cfg.train_dataloader.dataset
+    with open(dataset.ann_file, encoding='utf-8') as lines:
+        (folder / 'train.jsonl').write_text(''.join(itertools.islice(lines, pairs)), encoding='utf-8')
+    dataset.ann_file = str(folder / 'train.jsonl')
+    # whole batches in the order of the data: a curriculum would leave clips out of a training this short
+    cfg.train_dataloader.pop('batch_sampler', None)
+    cfg.train_dataloader.sampler.pop('samples_per_epoch', None)
+    for name in ('train_dataloader', 'val_dataloader'):
+        if cfg.get(name):
+            cfg[name].update(num_workers=0, persistent_workers=False)
+    for key in ('test_cfg', 'test_dataloader', 'test_evaluator'):
+        cfg.pop(key, None)
+
+
+def set_cache(cfg: Any, cache: dict[str, Any] | None) -> None:
+    """Sets the feature cache of training and validation in place: ``dict(root=..., ...)``, None for off."""
+    for name in ('train_dataloader', 'val_dataloader'):
+        if cfg.get(name):
+            cfg[name].dataset.feature_cache = cache
+    hooks = [hook for hook in cfg.get('custom_hooks') or [] if not _is(hook, FeatureCacheHook)]
+    cfg.custom_hooks = [{'type': 'FeatureCacheHook', 'num_workers': 0}, *hooks]
+
+
+def train_watched(cfg: Any) -> CacheRun:
+    """Trains in the config's ``work_dir`` with a clock on filling the cache and on loading clips."""
+    runner = build_runner(cfg)
+    watch = Stopwatch(next(runner.model.parameters()).device)
+    dataset = type(runner.train_loop.dataloader.dataset)
+    parts = [('load clips', dataset, '__getitem__'), ('fill', FeatureCacheHook, 'before_train')]
+    with watch.watching(*parts), watch.part('train'):
+        runner.train()
+    return CacheRun(watch.totals(), watch.totals('cpu'), read_metrics(Path(cfg.work_dir) / 'metrics.jsonl'))
+
+
+def largest_difference(first: CacheRun, second: CacheRun) -> float:
+    """Returns the largest relative difference of all losses and metrics, with 1 as the smallest scale.
+
+    Raises:
+        ValueError: If they have not recorded the same things.
+    """
+    worst = 0.0
+    for one, other in zip(first.records, second.records, strict=True):
+        if one.keys() != other.keys():
+            raise ValueError(f'one run recorded {sorted(one)}, the other {sorted(other)}.')
+        for key, value in one.items():
+            if value is not None and other[key] is not None:
+                worst = max(worst, abs(value - other[key]) / max(1.0, abs(value)))
+            elif value is not other[key]:
+                return math.inf
+    return worst
+
+
+def _is(node: Any, kind: type) -> bool:
+    found = resolve_type(node['type'], ('custom_hooks',))
+    return isinstance(found, type) and issubclass(found, kind)
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -30,22 +115,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def train(args: argparse.Namespace, name: str, cache: dict[str, Any] | None, folder: Path) -> Any:
-    """Trains once.
-
-    Args:
-        args: Options.
-        name: Name of the run.
-        cache: The cache, or None.
-        folder: Where it writes.
-
-    Returns:
-        The run.
-    """
-    from cache_benchmark import set_cache, shorten, train_watched
-
-    from stgt_mm.config import load_config, parse_overrides
-
+def train(args: argparse.Namespace, name: str, cache: dict[str, Any] | None, folder: Path) -> CacheRun:
+    """Trains once, with or without a cache."""
     cfg = load_config(args.config, parse_overrides(args.cfg_options))
     shorten(cfg, args.epochs, args.pairs, folder)
     set_cache(cfg, cache)
@@ -59,9 +130,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if min(args.epochs, args.pairs, args.rounds) < 1:
         raise ValueError('--epochs, --pairs and --rounds are at least 1.')
-    import torch
-    from cache_benchmark import largest_difference
-
     torch.set_num_threads(args.threads)
     runs: dict[str, list[Any]] = {'without': [], 'with': []}
     with tempfile.TemporaryDirectory() as name:

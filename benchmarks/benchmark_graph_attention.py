@@ -16,10 +16,11 @@ import math
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
+from timing import take_turns
 from torch import Tensor
 
 from stgt_mm.engine.cli import described_parser, run_tool
@@ -33,15 +34,8 @@ METHODS = ('reference', 'banded', 'banded+graph')
 def reference(query: Tensor, key: Tensor, value: Tensor, weights: Tensor, hidden: Tensor) -> Tensor:
     """Computes the graph attention in the plain way; it must stay as it is.
 
-    Args:
-        query: shape [B, H, T*N, d].
-        key: shape [B, H, T*N, d].
-        value: shape [B, H, T*N, d].
-        weights: W_s, shape [B, 1, T*N, T*N].
-        hidden: True where not linked, shape [B, 1, T*N, T*N].
-
-    Returns:
-        shape [B, H, T*N, d].
+    Queries, keys, values have shape [B, H, T*N, d]; W_s, and ``hidden`` (True where not linked), have shape
+    [B, 1, T*N, T*N].
     """
     scores = torch.matmul(query, key.transpose(-2, -1))
     scores = scores / math.sqrt(query.shape[-1])
@@ -51,16 +45,7 @@ def reference(query: Tensor, key: Tensor, value: Tensor, weights: Tensor, hidden
 
 
 def build(method: str, args: argparse.Namespace, frames: int) -> Callable[[bool], Tensor]:
-    """Makes inputs and returns a function that runs one method once.
-
-    Args:
-        method: One of ``METHODS``.
-        args: Sizes from the command line.
-        frames: T.
-
-    Returns:
-        A function of ``backward``: whether gradients are computed too. It returns the output.
-    """
+    """Makes inputs and returns a function of ``backward`` that runs a method once and returns its output."""
     torch.manual_seed(0)
     total, heads = frames * args.tokens, args.heads
     tokens = torch.randn(args.batch, total, args.width)
@@ -97,16 +82,7 @@ def _status(field: str) -> int:
 
 
 def extra_memory(method: str, args: argparse.Namespace, backward: bool) -> int:
-    """Measures the extra peak memory of one call, in this (fresh) process.
-
-    Args:
-        method: One of ``METHODS``.
-        args: Sizes from the command line.
-        backward: Whether gradients are computed too.
-
-    Returns:
-        Bytes.
-    """
+    """Measures the extra peak memory of one call in bytes, in this (fresh) process."""
     run = build(method, args, args.frames)
     torch.ones(1, requires_grad=True).mul(2).backward()
     with open('/proc/self/clear_refs', 'w', encoding='ascii') as handle:
@@ -127,31 +103,15 @@ def memory_in_child(method: str, args: argparse.Namespace, backward: bool) -> in
 def times(
     runs: dict[str, Callable[[bool], Tensor]], rounds: int, backward: bool
 ) -> dict[str, tuple[float, float]]:
-    """Times methods in turns.
-
-    Args:
-        runs: Method -> function that runs it once.
-        rounds: How often each is timed, after one warm-up.
-        backward: Whether gradients are computed too.
-
-    Returns:
-        Method -> median seconds of the wall clock and of the CPU.
-    """
+    """Times methods in turns after a warm-up: median seconds of the wall clock and of the CPU."""
     for run in runs.values():
         run(backward)
-    wall: dict[str, list[float]] = {name: [] for name in runs}
-    cpu: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start, start_cpu = time.perf_counter(), time.process_time()
-            run(backward)
-            wall[name].append(time.perf_counter() - start)
-            cpu[name].append(time.process_time() - start_cpu)
-    return {name: (statistics.median(wall[name]), statistics.median(cpu[name])) for name in runs}
+    taken = take_turns({name: partial(run, backward) for name, run in runs.items()}, rounds)
+    return {name: tuple(map(statistics.median, zip(*own))) for name, own in taken.items()}
 
 
 def report(args: argparse.Namespace) -> None:
-    """Prints all figures for the sizes of the command line."""
+    """Prints all figures."""
     runs = {method: build(method, args, args.frames) for method in METHODS}
     longer = build('banded', args, args.frames * args.growth)
     difference = (runs['reference'](False) - runs['banded'](False)).abs().max().item()

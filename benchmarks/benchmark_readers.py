@@ -8,16 +8,17 @@ decord without the checks of this package.
 """
 
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import TimeoutError
 from pathlib import Path
 
 import av
 import numpy as np
+from pebble import ProcessExpired, ProcessPool
 
 from stgt_mm.datasets.frame_sampling import sample_frame_indices
 from stgt_mm.datasets.readers import (
@@ -37,14 +38,7 @@ OUTCOMES = ('right', 'refused', 'wrong count', 'wrong frames', 'error', 'hang', 
 
 
 def decode_plainly(path: str) -> list[av.VideoFrame]:
-    """Returns all frames from one decode without jumps: the reference.
-
-    Args:
-        path: Video file.
-
-    Returns:
-        The frames before the first error of the decoder.
-    """
+    """Returns the frames of one decode without jumps, up to the first error: the reference."""
     frames = []
     with av.open(path) as container:
         stream = container.streams.video[0]
@@ -112,56 +106,38 @@ def _judge(result: dict, path: str, truth: int | None) -> dict:
     return {**result, 'outcome': 'wrong frames' if why else 'right', 'why': why}
 
 
-def _child(pipe: object, path: str, reader: str, num_frames: int, truth: int | None, readable: bool) -> None:
+def _read(path: str, reader: str, num_frames: int, truth: int | None, readable: bool) -> dict:
     try:
-        pipe.send(_judge(_measure(path, reader, num_frames), path, truth))
+        return _judge(_measure(path, reader, num_frames), path, truth)
     except VideoReadError as error:
-        pipe.send({'outcome': 'refused' if readable else 'right', 'why': error.why})
+        return {'outcome': 'refused' if readable else 'right', 'why': error.why}
     except Exception as error:  # whatever a library raises is a finding, not a reason to stop
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        pipe.send({'outcome': 'error' if readable else 'right', 'why': lines[0][:160]})
+        return {'outcome': 'error' if readable else 'right', 'why': lines[0][:160]}
 
 
 def run_one(path: str, reader: str, num_frames: int, truth: int | None, readable: bool, limit: float) -> dict:
-    """Reads one file with one reader in a child process.
+    """Reads one file with one reader in a process of its own, which is killed after ``limit`` seconds.
 
-    Args:
-        path: Video file.
-        reader: Reader name, or ``decord-bare``.
-        num_frames: Frames to take.
-        truth: True number of frames, if known.
-        readable: Whether the file holds a video at all; a typed error is right for one that does not.
-        limit: Seconds after which the child is killed.
+    ``truth`` is the true number of frames, if known; a typed error is right for a file that is not
+    ``readable``, having no video at all.
 
     Returns:
         ``outcome`` (one of ``OUTCOMES``), and as far as known ``count``, ``why``, CPU milliseconds
         ``first`` and ``again``.
     """
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context('fork' if 'fork' in methods else 'spawn')
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_child, args=(theirs, path, reader, num_frames, truth, readable))
-    child.start()
-    theirs.close()
-    try:
-        if not ours.poll(limit):
+    with ProcessPool(max_workers=1, max_tasks=1) as pool:
+        future = pool.schedule(_read, (path, reader, num_frames, truth, readable), timeout=limit)
+        try:
+            return future.result()
+        except TimeoutError:
             return {'outcome': 'hang', 'why': f'nothing after {limit:g} s'}
-        return ours.recv()
-    except EOFError:
-        child.join()
-        return {'outcome': 'crash', 'why': f'exit code {child.exitcode}'}
-    finally:
-        child.kill()
-        child.join()
-        ours.close()
+        except ProcessExpired as error:
+            return {'outcome': 'crash', 'why': f'exit code {error.exitcode}'}
 
 
 def time_tiny(readers: list[str], clips: int) -> dict[str, tuple[float, float]]:
     """Times clips like those of Moving Shapes: 64x64 pixels, 24 frames, H.264.
-
-    Args:
-        readers: Readers to time.
-        clips: Number of clips, each read twice.
 
     Returns:
         CPU milliseconds a clip of 8 frames, first and second read, for each reader.
@@ -183,18 +159,12 @@ def time_tiny(readers: list[str], clips: int) -> dict[str, tuple[float, float]]:
 
 
 def print_tables(results: dict[str, dict[str, dict]], tiny: dict[str, tuple[float, float]]) -> None:
-    """Prints the tables in Markdown.
-
-    Args:
-        results: Result of each file of each reader.
-        tiny: What ``time_tiny`` returned, may be empty.
-    """
-    everywhere = set.intersection(
-        *(
-            {file for file, r in files.items() if r['outcome'] == 'right' and 'first' in r}
-            for files in results.values()
-        )
-    )
+    """Prints the tables in Markdown."""
+    right = [
+        {f for f, r in files.items() if r['outcome'] == 'right' and 'first' in r}
+        for files in results.values()
+    ]
+    everywhere = set.intersection(*right)
     print(f'| reader | {" | ".join(OUTCOMES)} | ms first | ms again | ms tiny clip first | again |')
     print('| --- ' * (len(OUTCOMES) + 5) + '|')
     for reader, files in results.items():

@@ -13,13 +13,13 @@ Example:
 import argparse
 import csv
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import torch
+from timing import take_turns
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -29,25 +29,12 @@ from stgt_mm.models.tokenizer import WordPieceTokenizer
 
 
 def rerank_folded(qformer: QFormer, tokens: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """Projects the video once.
-
-    Args:
-        qformer: The model.
-        tokens: Tokens of one video, shape (1, M, C).
-        ids: Candidate texts, shape (k, L).
-        mask: Boolean, shape (k, L).
-
-    Returns:
-        Shape (k, Q, D).
-    """
+    """Projects the video once: tokens (1, M, C), texts (k, L) and their mask give (k, Q, D)."""
     return qformer.fuse(qformer.project_video(tokens), ids[None], mask[None])[0]
 
 
 def rerank_repeated(qformer: QFormer, tokens: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """The fixed reference: repeats and projects the video for each candidate and computes every position.
-
-    Arguments and result as in ``rerank_folded``.
-    """
+    """The fixed reference: repeats and projects the video for each candidate, computes every position."""
     video = iter(qformer.project_video(tokens.repeat(len(ids), 1, 1)))
     queries, text = qformer.embeddings.embed_queries(len(ids)), qformer.embeddings.embed_text(ids)
     readable = torch.cat([mask.new_ones(queries.shape[:2]), mask], dim=1)[:, None, None]
@@ -57,34 +44,12 @@ def rerank_repeated(qformer: QFormer, tokens: Tensor, ids: Tensor, mask: Tensor)
     return qformer.query_norm(queries)
 
 
-Way = Callable[[], Tensor]
-Seconds = tuple[float, float]  # of the wall clock, and of the CPU summed over threads
-
-
-def clock(way: Way) -> Seconds:
-    """Times one call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    way()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
 def compare(
     qformer: QFormer, tokens: Tensor, texts: list[tuple[Tensor, Tensor]], limit: int, repeats: int
 ) -> None:
-    """Times both ways on batches of candidates, checks that they agree, prints medians.
-
-    Args:
-        qformer: The model.
-        tokens: Tokens of one video, shape (1, M, C).
-        texts: Batches of candidates as ours takes them: ids and mask, each (k, L).
-        limit: Length to which the naive way pads.
-        repeats: How often each batch is timed.
-
-    Raises:
-        SystemExit: If the two ways do not agree.
-    """
-    once: list[Seconds] = []
-    repeated: list[Seconds] = []
+    """Times both ways on batches (ids, mask) of candidates; the naive one pads to ``limit``."""
+    once: list[tuple[float, float]] = []
+    repeated: list[tuple[float, float]] = []
     for ids, mask in texts:
         missing = limit - ids.shape[1]
         padded = pad(ids, (0, missing)), pad(mask, (0, missing))
@@ -93,9 +58,9 @@ def compare(
         difference = (ours() - naive()).abs().max().item()  # also warms both up
         if not difference < 1e-3:
             raise SystemExit(f'the two ways differ by {difference}: the figures would mean nothing')
-        for _ in range(repeats):
-            once.append(clock(ours))
-            repeated.append(clock(naive))
+        taken = take_turns({'ours': ours, 'naive': naive}, repeats)
+        once += taken['ours']
+        repeated += taken['naive']
     print(f'  ours padded to {sorted({ids.shape[1] for ids, _ in texts})}, naive to {limit}')
     for kind, ours_s, naive_s in zip(('wall', 'CPU'), zip(*once), zip(*repeated)):
         paired = median(a / b for a, b in zip(ours_s, naive_s))

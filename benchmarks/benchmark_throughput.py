@@ -12,13 +12,116 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
+from full_size_check import generate_clips, point_at, use_random_weights
+from timing import Stopwatch, peak_memory_gib
+from torch import Tensor, nn
+from torch.utils.data import Subset
+
+from stgt_mm.config import load_config, parse_overrides
+from stgt_mm.datasets import video_text_collate
 from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
+from stgt_mm.registry import DATASETS, MODELS
 
 # STGT, Table 6: videos a second on 8 A100
 PAPER = 'STGT 3.97, ALPRO 2.12 videos/s on 8 A100'
+
+
+class Throughput(NamedTuple):
+    """Median seconds a video by part, of the wall clock and of the CPU; what all captions took once.
+
+    ``candidates`` captions were matched with each video; ``logits`` of the last batch have shape (B, k, 2).
+    """
+
+    wall: dict[str, float]
+    cpu: dict[str, float]
+    captions: float
+    candidates: int
+    logits: Tensor
+
+
+@torch.inference_mode()
+def measure_throughput(
+    model: nn.Module,
+    dataset: Any,
+    texts: Sequence[str],
+    candidates: int,
+    batch_size: int = 1,
+    warm_up: int = 1,
+    dtype: torch.dtype | None = None,
+) -> Throughput:
+    """Scores every clip of a data set against its best captions.
+
+    Args:
+        model: A ``VideoTextAligner`` in eval mode.
+        dataset: Its samples are clips.
+        texts: The captions that are searched.
+        candidates: Captions of a video that the matching head scores; at most all.
+        batch_size: Clips at once; a rest is left out.
+        warm_up: Batches that are run and not counted.
+        dtype: Type of autocast, None for full precision.
+
+    Returns:
+        What it took.
+
+    Raises:
+        ValueError: If there are no batches left to count.
+    """
+    batches = len(dataset) // batch_size
+    if batches <= warm_up:
+        raise ValueError(
+            f'{len(dataset)} videos are {batches} batches of {batch_size}, of which {warm_up} warm up: '
+            'none is left to measure.'
+        )
+    device = next(model.parameters()).device
+    watch = Stopwatch(device)
+    with nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype):
+        with watch.part('captions'):
+            ids, mask = model.data_preprocessor.tokenize(list(texts))
+            embeddings = model.encode_text(ids, mask)
+        captions = watch.totals()['captions']
+        for batch in range(batches):
+            watch.new_round()
+            chosen = range(batch * batch_size, (batch + 1) * batch_size)
+            logits = _score(model, dataset, chosen, (ids, mask, embeddings), candidates, watch)
+    watch.rounds = watch.rounds[1 + warm_up :]
+    wall, cpu = (
+        {part: seconds / batch_size for part, seconds in watch.medians(clock).items()}
+        for clock in ('wall', 'cpu')
+    )
+    return Throughput(wall, cpu, captions, logits.shape[1], logits.float().cpu())
+
+
+def _score(
+    model: nn.Module,
+    dataset: Any,
+    chosen: Sequence[int],
+    texts: tuple[Tensor, Tensor, Tensor],
+    candidates: int,
+    watch: Stopwatch,
+) -> Tensor:
+    ids, mask, embeddings = texts
+    with watch.part('decode'):
+        batch = video_text_collate([dataset[index] for index in chosen])
+    with watch.part('prepare'):
+        video = model.data_preprocessor({**batch, 'data_samples': []})['inputs']['video']
+    with watch.part('backbone'):
+        tokens = model.backbone(video)
+    with watch.part('neck'):
+        tokens = tokens.flatten(1, 2) if model.neck is None else model.neck(tokens)
+        tokens = model.vision_norm(tokens)
+    with watch.part('Q-Former'):
+        keys_values = model.qformer.project_video(tokens)
+        queries, _ = model.qformer.encode_video(keys_values)
+        queries = model.contrastive_head.project_queries(queries)
+    with watch.part('re-rank'):
+        similarity = model.similarity(queries, embeddings)
+        best = similarity.topk(min(candidates, len(embeddings)), dim=1).indices
+        return model.matching_head(model.qformer.fuse(keys_values, ids[best], mask[best]))
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -40,20 +143,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def load(args: argparse.Namespace, folder: Path) -> tuple[Any, Any, list[str], int]:
-    """Builds what is measured.
-
-    Args:
-        args: Options.
-        folder: Where generated clips go.
-
-    Returns:
-        Model, data set, captions, and how many of them are matched with a video.
-    """
-    from full_run import generate_clips, point_at, set_frames, use_random_weights
-
-    from stgt_mm.config import load_config, parse_overrides
-    from stgt_mm.registry import DATASETS, MODELS
-
+    """Builds model, data set and captions; also says how many of these are matched with a video."""
     cfg = load_config(args.config, parse_overrides(args.cfg_options))
     if args.random_weights:
         for name in use_random_weights(cfg):
@@ -64,7 +154,9 @@ def load(args: argparse.Namespace, folder: Path) -> tuple[Any, Any, list[str], i
         clips = generate_clips(folder, args.videos)
     point_at(cfg, *clips)
     if args.frames:
-        set_frames(cfg, args.frames)
+        for step in cfg.test_dataloader.dataset.pipeline:
+            if str(step['type']).endswith('LoadVideo'):
+                step['num_frames'] = args.frames
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     texts = list(dataset.texts)
     if args.ann_file is None:
@@ -77,11 +169,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.fp32 and args.bf16:
         raise ValueError('--fp32 and --bf16 exclude each other.')
-    import torch
-    from throughput import measure_throughput
-    from timing import peak_memory_gib
-    from torch.utils.data import Subset
-
     torch.set_num_threads(args.threads)
     device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     half = args.bf16 or (device.type == 'cuda' and not args.fp32)

@@ -11,34 +11,100 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from budget import Budget, Cost, choose_budget, steps_in_time
-from comparison_rows import CSAL, Row
-from jobs import Job, ProgressLine, final_checkpoint, free_cores, python_tool, run_chains
+from jobs import Job, ProgressLine, final_checkpoint, free_cores, python_tool, run_chains, write_json
 
 from stgt_mm.analysis.logs import step_times
 from stgt_mm.config import load_config, parse_overrides
-from stgt_mm.engine.checkpoint.files import write_text
 from stgt_mm.engine.hooks.metrics_file_hook import FILE_NAME, read_metrics
 from stgt_mm.errors import UserError
 from stgt_mm.io.hashing import config_sha256
 
 # The first steps of a process allocate memory: they say nothing about the others.
 WARM_UP_STEPS = 3
+CSAL = '+csal'
+
+
+@dataclass(frozen=True)
+class Row:
+    """A variant: its name in the table, and ``KEY=VALUE`` settings.
+
+    ``+csal`` among them keeps the objectives of the config's stages; without it all stages train VTC.
+    """
+
+    name: str
+    options: tuple[str, ...] = ()
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder."""
+        return '_'.join(''.join(c if c.isalnum() or c in '.-' else ' ' for c in self.name).split())
+
+
+# Two steps whose times differ by less cannot be told apart on a machine that does other things too.
+SAME = 0.05
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a variant costs in seconds: a step, and all around them (start, validation, test)."""
+
+    step: float
+    around: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Seconds of training, and the steps that the slowest variant, at ``slowest`` a step, does in them."""
+
+    seconds: float
+    steps: int
+    slowest: float
+
+
+def choose_budget(costs: Mapping[str, Cost], seconds: float, waves: int, epochs: int) -> Budget:
+    """Chooses the longest training time that leaves room for all runs.
+
+    A variant runs once for the time and once for the steps; those as slow as the slowest do both in one run.
+    With t_r the seconds of a step, o_r what is around it and t the slowest step, the runs take
+    ``waves * sum_r (T + o_r) + waves * sum_{r faster} (T * t_r / t + o_r)``.
+
+    ``waves`` are a variant's runs one after the other. A time too short for a step an epoch is a ValueError.
+    """
+    longest = max(cost.step for cost in costs.values())
+    faster = [cost for cost in costs.values() if not _as_slow(cost, longest)]
+    around = sum(cost.around for cost in costs.values()) + sum(cost.around for cost in faster)
+    share = len(costs) + sum(cost.step / longest for cost in faster)
+    own = (seconds / waves - around) / share
+    if own < longest * epochs:
+        needed = waves * (around + longest * epochs * share)
+        raise ValueError(
+            f'{seconds / 60:.1f} min are too short for {len(costs)} variants: start and test take '
+            f'{waves * around / 60:.1f} min, and {epochs} steps each bring it to {needed / 60:.1f} min. '
+            'Raise --minutes, or compare fewer variants.'
+        )
+    return Budget(own, whole_steps(own / longest, epochs), longest)
+
+
+def whole_steps(steps: float, epochs: int) -> int:
+    """Rounds a number of steps to a multiple of the epochs, at least one in each."""
+    return max(1, round(steps / epochs)) * epochs
+
+
+def steps_in_time(budget: Budget, cost: Cost, epochs: int) -> int:
+    """Says how many steps a variant does at equal time; the equal steps where one run serves both."""
+    return budget.steps if _as_slow(cost, budget.slowest) else whole_steps(budget.seconds / cost.step, epochs)
+
+
+def _as_slow(cost: Cost, slowest: float) -> bool:
+    # a variant that joins later may be slower than the slowest of those that fixed the budget
+    return max(slowest, cost.step) <= (1 + SAME) * min(slowest, cost.step)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What to compare.
+    """A config, its variants, seeds of each, minutes for everything, and where results go.
 
-    Attributes:
-        config: Config file.
-        rows: The variants.
-        seeds: Seeds of each.
-        minutes: Time for everything.
-        folder: Where all results go.
-        options: Further settings, the same for all.
-        probe_steps: Steps a variant is measured with; None takes three an epoch.
-        tools: The folder ``tools`` of the repository.
+    ``options`` are settings for all; ``probe_steps`` measure a variant, None takes three an epoch.
     """
 
     config: str
@@ -71,7 +137,7 @@ class Comparison:
 
     @cached_property
     def epochs(self) -> int:
-        """Epochs of a run: those of the config, shortened or stretched to the steps of the run."""
+        """Epochs of a run: as in the config, of as many steps as the run has."""
         return int(self.base.train_cfg.max_epochs)
 
     @property
@@ -80,16 +146,7 @@ class Comparison:
         return math.ceil(len(self.seeds) / min(len(free_cores()), len(self.seeds)))
 
     def settings(self, row: Row, seed: int, steps: int) -> list[str]:
-        """Lists the settings of a run.
-
-        Args:
-            row: The variant.
-            seed: The seed.
-            steps: Steps of the run, a multiple of ``epochs``.
-
-        Returns:
-            ``KEY=VALUE`` settings.
-        """
+        """Lists the ``KEY=VALUE`` settings of a run; ``steps`` is a multiple of ``epochs``."""
         base = self.base
         samples = steps // self.epochs * int(base.train_dataloader.batch_size)
         settings = [
@@ -104,54 +161,24 @@ class Comparison:
         return settings + [option for option in row.options if option != CSAL]
 
     def run_folder(self, row: Row, seed: int, steps: int) -> Path:
-        """Says where a run is.
-
-        Args:
-            row: The variant.
-            seed: The seed.
-            steps: Its steps.
-
-        Returns:
-            The folder.
-        """
+        """Says where a run is."""
         return self.folder / 'runs' / row.slug / f'{steps}_steps_seed_{seed}'
 
-    def chain(self, row: Row, seed: int, steps: int) -> list[Job]:
-        """Makes the jobs of a run: train, test.
-
-        Args:
-            row: The variant.
-            seed: The seed.
-            steps: Its steps.
-
-        Returns:
-            The two jobs.
-        """
-        folder, settings = self.run_folder(row, seed, steps), self.settings(row, seed, steps)
-        cfg = _load(self.config, tuple(settings))
-        identity = config_sha256(cfg, ())
-        options = ['--work-dir', folder, '--cfg-options', *settings]
-        name = f'{row.name}, seed {seed}, {steps} steps'
-        train = python_tool(self.tools / 'train.py', self.config, '--resume', *options)
-        checkpoint = final_checkpoint(folder, cfg)
-        out = ['--out', folder / 'results.json']
-        test = python_tool(self.tools / 'test.py', self.config, checkpoint, *out, *options)
-        return [
-            Job(f'training of {name}', train, folder / 'train.json', identity),
-            Job(f'test of {name}', test, folder / 'test.json', identity),
-        ]
-
     def chains(self, row: Row, steps: int) -> list[list[Job]]:
-        """Makes the jobs of all seeds.
-
-        Args:
-            row: The variant.
-            steps: Steps of each run.
-
-        Returns:
-            Training and test of each seed.
-        """
-        return [self.chain(row, seed, steps) for seed in self.seeds]
+        """Makes training and test of each seed."""
+        chains = []
+        for seed in self.seeds:
+            folder, settings = self.run_folder(row, seed, steps), self.settings(row, seed, steps)
+            cfg = _load(self.config, tuple(settings))
+            identity = config_sha256(cfg, ())
+            options = ['--work-dir', folder, '--cfg-options', *settings]
+            name = f'{row.name}, seed {seed}, {steps} steps'
+            train = python_tool(self.tools / 'train.py', self.config, '--resume', *options)
+            given = [final_checkpoint(folder, cfg), '--out', folder / 'results.json', *options]
+            test = python_tool(self.tools / 'test.py', self.config, *given)
+            jobs = [('training', train, 'train.json'), ('test', test, 'test.json')]
+            chains.append([Job(f'{kind} of {name}', run, folder / end, identity) for kind, run, end in jobs])
+        return chains
 
 
 @cache
@@ -188,9 +215,6 @@ def _only_vtc(base: Any) -> list[str]:
 def run_comparison(comparison: Comparison) -> dict[str, Any]:
     """Measures what the variants cost, chooses the budget, and runs what is not done yet.
 
-    Args:
-        comparison: What to compare.
-
     Returns:
         The plan: ``seconds``, ``steps``, and by row's name its ``cost`` and ``steps_in_time``.
     """
@@ -198,17 +222,11 @@ def run_comparison(comparison: Comparison) -> dict[str, Any]:
     _claim_folder(comparison)
     costs = _measure(comparison)
     budget = _fixed_budget(comparison, costs, started)
-    plan = {
-        **asdict(budget),
-        'minutes': comparison.minutes,
-        'rows': {
-            row.name: {
-                'cost': asdict(costs[row.name]),
-                'steps_in_time': steps_in_time(budget, costs[row.name], comparison.epochs),
-            }
-            for row in comparison.rows
-        },
+    rows = {
+        name: {'cost': asdict(cost), 'steps_in_time': steps_in_time(budget, cost, comparison.epochs)}
+        for name, cost in costs.items()
     }
+    plan = {**asdict(budget), 'minutes': comparison.minutes, 'rows': rows}
     waves = [
         (row, steps, comparison.chains(row, steps))
         for row in comparison.rows
@@ -236,18 +254,13 @@ def _measure(comparison: Comparison) -> dict[str, Cost]:
     for place, row in enumerate(rows):
         chains = comparison.chains(row, steps)
         _run_seeds(chains, ProgressLine(f'[{place + 1}/{len(rows)}] measuring {row.name}, {steps} steps'))
-        costs[row.name] = _cost(
-            [comparison.run_folder(row, seed, steps) for seed in comparison.seeds], chains
-        )
+        folders = [comparison.run_folder(row, seed, steps) for seed in comparison.seeds]
+        logs = [read_metrics(folder / FILE_NAME, with_times=True) for folder in folders]
+        walls = [sum(job.finished()['seconds'] for job in chain) for chain in chains]
+        around = [wall - step_times(log).total for wall, log in zip(walls, logs)]
+        step = max(step_times(log, WARM_UP_STEPS).mean for log in logs)
+        costs[row.name] = Cost(step, max(0.0, *around))
     return costs
-
-
-def _cost(folders: Sequence[Path], chains: Sequence[Sequence[Job]]) -> Cost:
-    logs = [read_metrics(folder / FILE_NAME, with_times=True) for folder in folders]
-    steps = [step_times(log, WARM_UP_STEPS).mean for log in logs]
-    walls = [sum(job.finished()['seconds'] for job in chain) for chain in chains]
-    around = [wall - step_times(log).total for wall, log in zip(walls, logs)]
-    return Cost(max(steps), max(0.0, *around))
 
 
 def _claim_folder(comparison: Comparison) -> None:
@@ -262,8 +275,7 @@ def _claim_folder(comparison: Comparison) -> None:
                 f"'{comparison.folder}' holds a comparison with another {' and another '.join(differing)} "
                 f'(minutes {known["minutes"]:g}). Give another --work-dir, or remove that folder.'
             )
-    comparison.folder.mkdir(parents=True, exist_ok=True)
-    write_text(file, json.dumps(own, indent=2) + '\n')
+    write_json(file, own)
 
 
 def _fixed_budget(comparison: Comparison, costs: Mapping[str, Cost], started: float) -> Budget:
@@ -274,7 +286,7 @@ def _fixed_budget(comparison: Comparison, costs: Mapping[str, Cost], started: fl
     rest = comparison.minutes * 60 - (time.monotonic() - started)
     # a tenth is kept for runs that take longer than they did when they were measured
     budget = choose_budget(costs, 0.9 * rest, comparison.waves, comparison.epochs)
-    write_text(file, json.dumps(asdict(budget), indent=2) + '\n')
+    write_json(file, asdict(budget))
     return budget
 
 

@@ -17,8 +17,122 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
+import numpy as np
+import torch
+from mmengine.config import ConfigDict
+from timing import Stopwatch, model_parts, peak_memory_gib
+
+from stgt_mm.config import load_config, parse_overrides
+from stgt_mm.datasets import video_text_collate
+from stgt_mm.datasets.readers import write_video
+from stgt_mm.engine.cli import add_config_options, build_runner, described_parser, run_tool
+from stgt_mm.engine.optim import TrainableParamsConstructor
+from stgt_mm.errors import UserError
+from stgt_mm.random_weights import weight_files, without_weights
+from stgt_mm.registry import DATASETS
+from stgt_mm.utils import bare_model
+
+NOT_NEEDED = ('train_', 'val_', 'optim_wrapper', 'param_scheduler', 'custom_hooks', 'auto_scale_lr')
+
+
+def use_random_weights(cfg: Any) -> list[str]:
+    """Takes all weight files out of a config, in place, and returns those that are not read."""
+    names = weight_files(cfg.model.to_dict()) + ([str(cfg.load_from)] if cfg.get('load_from') else [])
+    cfg.model = ConfigDict(without_weights(cfg.model.to_dict()))
+    cfg.load_from = None
+    return names
+
+
+def generate_clips(folder: Path, count: int, size: int = 256, frames: int = 24) -> tuple[Path, Path]:
+    """Writes clips of moving noise, each with a caption of its own.
+
+    Args:
+        folder: Where to.
+        count: Clips.
+        size: Side in pixels.
+        frames: Frames of a clip.
+
+    Returns:
+        Annotation file, and folder of the videos.
+    """
+    records = []
+    for index in range(count):
+        rng = np.random.default_rng(index)
+        noise = rng.integers(0, 256, (size // 16, size // 16, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+        clip = np.stack([np.roll(noise, 4 * frame, axis=1) for frame in range(frames)])
+        write_video(folder / 'videos' / f'{index}.mp4', clip)
+        records.append({'video': f'{index}.mp4', 'text': f'pattern number {index} moves to the right'})
+    (folder / 'clips.jsonl').write_text(''.join(json.dumps(record) + '\n' for record in records))
+    return folder / 'clips.jsonl', folder / 'videos'
+
+
+def point_at(cfg: Any, ann_file: str | Path, video_root: str | Path) -> None:
+    """Has a config test on other clips, in this process alone; a config without a test is a ValueError."""
+    if not cfg.get('test_dataloader'):
+        raise ValueError('the config has no test_dataloader: nothing says how clips are loaded.')
+    cfg.test_dataloader.dataset.update(ann_file=str(ann_file), video_root=str(video_root))
+    cfg.test_dataloader.dataset.pop('feature_cache', None)
+    cfg.test_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.test_dataloader.pop('prefetch_factor', None)
+    cfg.test_cfg.pop('choices', None)
+
+
+def score(cfg: Any) -> dict[str, Any]:
+    """Tests a config as ``tools/test.py`` does, with a clock on its parts."""
+    runner, watch = _build(cfg)
+    dataset = type(runner.test_loop.dataloader.dataset)
+    with (
+        watch.watching(*model_parts(bare_model(runner.model)), ('decode', dataset, '__getitem__')),
+        watch.part('rest'),
+    ):
+        metrics = runner.test()
+    return _taken(watch, runner, metrics)
+
+
+def train_step(cfg: Any, batch_size: int) -> dict[str, Any]:
+    """Trains one step on the first pairs of the test set; fewer pairs than the batch are a ValueError.
+
+    Without an ``optim_wrapper`` in the config, AdamW in full precision is taken.
+    """
+    runner, watch = _build(cfg)
+    model = bare_model(runner.model).train()
+    options = dict(cfg.get('optim_wrapper') or {'optimizer': {'type': 'AdamW', 'lr': 1e-5}})
+    options.pop('constructor', None)
+    wrapper = TrainableParamsConstructor(options, options.pop('paramwise_cfg', None))(model)
+    dataset = DATASETS.build({**cfg.test_dataloader.dataset.to_dict(), 'type': 'VideoTextDataset'})
+    if len(dataset) < batch_size:
+        raise ValueError(f'{dataset.ann_file} has {len(dataset)} pairs, a step wants {batch_size}.')
+    steps = [('heads, losses', model, 'loss'), ('backward', wrapper, 'backward')]
+    with watch.watching(*model_parts(model), *steps, ('optimizer', wrapper, 'step')), watch.part('rest'):
+        with watch.part('decode'):
+            batch = video_text_collate([dataset[index] for index in range(batch_size)])
+        losses = model.train_step(batch, wrapper)
+    return _taken(watch, runner, losses)
+
+
+def _build(cfg: Any) -> tuple[Any, Stopwatch]:
+    """Builds a runner that can test and needs no data of training or validation; and a watch of it."""
+    kept = type(cfg)(
+        {key: value for key, value in cfg.items() if not key.startswith(NOT_NEEDED)}, filename=cfg.filename
+    )
+    # Without a name of its own, a second run in the same second writes into the folder of the first.
+    kept.experiment_name = f'full_size_{uuid4().hex[:8]}'
+    watch = Stopwatch('cuda' if torch.cuda.is_available() else 'cpu')
+    with watch.part('build'):
+        runner = build_runner(kept)
+    return runner, watch
+
+
+def _taken(watch: Stopwatch, runner: Any, result: Any) -> dict[str, Any]:
+    device = next(runner.model.parameters()).device
+    return {
+        'wall': watch.totals(),
+        'cpu': watch.totals('cpu'),
+        'peak_gib': peak_memory_gib(device),
+        'result': {key: float(value) for key, value in result.items()},
+    }
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -38,19 +152,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run_one(args: argparse.Namespace) -> dict[str, Any]:
-    """Scores or trains in this process.
-
-    Args:
-        args: Options.
-
-    Returns:
-        Fields of a ``FullRun``.
-    """
-    import torch
-    from full_run import generate_clips, point_at, score, train_step, use_random_weights
-
-    from stgt_mm.config import load_config, parse_overrides
-
+    """Scores or trains in this process."""
     torch.set_num_threads(args.threads)
     cfg = load_config(args.config, parse_overrides(args.cfg_options))
     if args.random_weights:
@@ -62,22 +164,11 @@ def run_one(args: argparse.Namespace) -> dict[str, Any]:
             clips = generate_clips(Path(folder), max(2, args.batch_size))
         point_at(cfg, *clips)
         cfg.work_dir = folder
-        return vars(score(cfg) if args.only == 'test' else train_step(cfg, args.batch_size))
+        return score(cfg) if args.only == 'test' else train_step(cfg, args.batch_size)
 
 
 def run_in_child(argv: Sequence[str], only: str) -> dict[str, Any]:
-    """Runs one of the two in a process of its own.
-
-    Args:
-        argv: Arguments of this tool.
-        only: 'test' or 'train'.
-
-    Returns:
-        Fields of a ``FullRun``.
-
-    Raises:
-        SystemExit: If it failed; it has said why.
-    """
+    """Runs one of the two in a process of its own; if it fails it has said why."""
     command = [sys.executable, __file__, *argv, '--only', only, '--json']
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -86,16 +177,7 @@ def run_in_child(argv: Sequence[str], only: str) -> dict[str, Any]:
 
 
 def show(what: str, run: dict[str, Any], limit: float) -> bool:
-    """Prints a run.
-
-    Args:
-        what: What was done.
-        run: Fields of a ``FullRun``.
-        limit: GiB it may take.
-
-    Returns:
-        Whether the memory was within the limit.
-    """
+    """Prints a run; says whether its memory was within the limit, in GiB."""
     total, cpu = sum(run['wall'].values()), sum(run['cpu'].values())
     print(f'\n{what}: {total:.1f} s, {cpu:.1f} s of CPU, at most {run["peak_gib"]:.2f} GiB (limit {limit:g})')
     for part, seconds in sorted(run['cpu'].items(), key=lambda pair: -pair[1]):
@@ -106,8 +188,6 @@ def show(what: str, run: dict[str, Any], limit: float) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs, prints, and fails if memory went over a limit."""
-    from stgt_mm.errors import UserError
-
     args = parse_args(argv)
     given = list(sys.argv[1:] if argv is None else argv)
     limits = {'test': args.test_gib, 'train': args.train_gib}

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.engine.checkpoint.files import write_text
 from stgt_mm.errors import UserError
+from stgt_mm.io.whole_file import whole_file
 from stgt_mm.progress import format_duration
 
 _SHOWN_LINES = 12
@@ -29,15 +29,11 @@ _ONE_CORE = {
 
 @dataclass(frozen=True)
 class Job:
-    """A command that is run once.
+    """A command that is run once, with a name for messages.
 
-    Attributes:
-        name: For messages.
-        command: Program and arguments.
-        marker: JSON file that is written when the command has succeeded; its output lies beside it, in
-            ``<marker without ending>.log``.
-        identity: What the result depends on besides the command, such as hashes. A marker with another
-            command or identity does not count.
+    ``marker`` is a JSON file that is written when it has succeeded; the output lies beside it, in a file with
+    the ending ``.log``. ``identity`` is what the result depends on besides the command, such as hashes: a
+    marker with another command or identity does not count.
     """
 
     name: str
@@ -59,14 +55,11 @@ class Job:
         same = (marker.get('command'), marker.get('identity')) == (list(self.command), self.identity)
         return marker if same else None
 
-    def finish(self, seconds: float) -> None:
-        """Writes the marker.
 
-        Args:
-            seconds: How long the job took.
-        """
-        marker = {'command': list(self.command), 'identity': self.identity, 'seconds': seconds}
-        write_text(self.marker, json.dumps(marker, indent=2) + '\n')
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + '\n', encoding='utf-8')
 
 
 def free_cores() -> list[int]:
@@ -84,14 +77,8 @@ def run_chains(
 ) -> int:
     """Runs chains of jobs: those of a chain one after the other, the chains at the same time.
 
-    With ``cores``, as many chains as there are cores run at once; each has a core of its own, with one
-    thread. Without, they run one after the other, each with all cores.
-
-    Args:
-        chains: The jobs.
-        cores: Numbers of the cores, from :func:`free_cores`; None to bind nothing.
-        tick: Called every ``period`` while jobs run.
-        period: In s.
+    With ``cores``, as many chains as there are cores run at once, each on a core of its own with one thread;
+    with None they run one after the other on all. ``tick`` is called every ``period`` seconds.
 
     Returns:
         How many jobs were run; the others were done before.
@@ -157,8 +144,15 @@ class _Running:
             return False
         job = self.chain.pop(0)
         if status:
-            raise UserError(_failure(job, status))
-        job.finish(time.monotonic() - self._began)
+            lines = job.log.read_text(encoding='utf-8', errors='replace').splitlines()[-_SHOWN_LINES:]
+            how = f'was ended by signal {-status}' if status < 0 else f'ended with status {status}'
+            raise UserError(
+                f'{job.name} {how}. The end of {job.log}:\n'
+                + ''.join(f'  {line}\n' for line in lines)
+                + 'Repair it and start the same command again: what is done is not done again.'
+            )
+        seconds = time.monotonic() - self._began
+        write_json(job.marker, {'command': list(job.command), 'identity': job.identity, 'seconds': seconds})
         if self.chain:
             self._start()
         return not self.chain
@@ -175,38 +169,15 @@ class _Running:
                 self._process.wait()
 
 
-def _failure(job: Job, status: int) -> str:
-    lines = job.log.read_text(encoding='utf-8', errors='replace').splitlines()[-_SHOWN_LINES:]
-    said = '\n'.join(f'  {line}' for line in lines)
-    how = f'was ended by signal {-status}' if status < 0 else f'ended with status {status}'
-    return (
-        f'{job.name} {how}. The end of {job.log}:\n{said}\n'
-        'Mend it and start the same command again: what is done is not done again.'
-    )
-
-
 def python_tool(tool: Path, *arguments: object) -> tuple[str, ...]:
-    """Makes the command of a Python tool.
-
-    Args:
-        tool: The script.
-        *arguments: Its arguments.
-
-    Returns:
-        Program and arguments.
-    """
+    """Makes the command of a Python tool: program and arguments."""
     return (sys.executable, str(tool), *map(str, arguments))
 
 
 def final_checkpoint(work_dir: Path, cfg: Mapping[str, Any]) -> Path:
     """Says which checkpoint a training will leave to be tested.
 
-    Args:
-        work_dir: Its folder.
-        cfg: Its config.
-
-    Returns:
-        The best on validation if the config has one and keeps the best, else that of the last epoch.
+    The best on validation if the config has one and keeps the best, else that of the last epoch.
     """
     kept = ((cfg.get('default_hooks') or {}).get('checkpoint') or {}).get('save_best')
     if kept and cfg.get('val_dataloader') is not None:
@@ -215,11 +186,9 @@ def final_checkpoint(work_dir: Path, cfg: Mapping[str, Any]) -> Path:
 
 
 class ProgressLine:
-    """A line that says what runs and how much time is left: each second on a terminal, else twice a minute.
+    """A line that says what runs and, from the seconds ``left``, how long it and the rest will take.
 
-    Args:
-        label: What runs.
-        left: Seconds left for this and all that follows; None if nobody knows.
+    It comes each second on a terminal, else twice a minute.
     """
 
     def __init__(self, label: str, left: float | None = None):
@@ -240,11 +209,7 @@ class ProgressLine:
         self.say(f'{format_duration(spent)}{left}')
 
     def say(self, what: str) -> None:
-        """Prints the label and something about it.
-
-        Args:
-            what: The words.
-        """
+        """Prints the label and something about it."""
         sys.stderr.write(f'\r\x1b[K{self.label}: {what}' if self._terminal else f'{self.label}: {what}\n')
         sys.stderr.flush()
 

@@ -11,9 +11,105 @@ Example:
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+from unittest.mock import patch
 
+import torch
+from mmengine.hooks import Hook
+from timing import Stopwatch, model_parts
+
+from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.engine.cli import add_config_options, build_runner, described_parser, run_tool
+from stgt_mm.engine.loops import epoch_loop
+from stgt_mm.utils import bare_model
+
+# What a step is not for; all other parts are the model and its update.
+OVERHEAD = (
+    'data loading',
+    'tokenising',
+    'seeding',
+    'synchronisation',
+    'hooks and logging',
+    'rest of the step',
+)
+
+
+class StopAfterHook(Hook):
+    """Ends training after some steps; the checkpoint that follows is booked on a round of its own."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, steps: int, watch: Stopwatch) -> None:
+        self.steps = steps
+        self.watch = watch
+
+    def after_train_iter(self, runner: Any, *args: Any, **kwargs: Any) -> None:
+        """Stops the loop when the steps are done."""
+        if runner.iter + 1 >= self.steps:
+            runner.train_loop.stop_training = True
+            self.watch.new_round()
+
+
+def profile_training(runner: Any, steps: int, warm_up: int = 3) -> Stopwatch:
+    """Trains some steps through the runner's own loop and hooks, with a clock on each part.
+
+    Args:
+        runner: A ``VideoTextRunner`` without validation.
+        steps: Steps that are measured.
+        warm_up: Steps before them.
+
+    Returns:
+        The watch, a round a step. Outside the loop (start, checkpoint at the end) nothing is booked.
+
+    Raises:
+        ValueError: If the training is too short.
+    """
+    loop = runner.train_loop
+    if loop.max_iters < steps + warm_up:
+        raise ValueError(f'training has {loop.max_iters} steps, {warm_up} + {steps} are wanted: take fewer.')
+    model = bare_model(runner.model)
+    watch = Stopwatch(next(model.parameters()).device)
+    runner.register_hook(StopAfterHook(steps + warm_up, watch))
+    batches_from = loop._batches_from
+
+    def watched_batches(start: int) -> Iterator[Any]:
+        batches = batches_from(start)
+        if loop.iter == 0:
+            # only now: schedulers take the methods of the optimizer when training starts
+            wrapper = runner.optim_wrapper
+            updates = [('backward', 'backward'), ('optimizer', 'step'), ('optimizer', 'zero_grad')]
+            stack.enter_context(watch.watching(*((part, wrapper, name) for part, name in updates)))
+        while True:
+            watch.new_round()
+            with watch.part('data loading'):
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    return
+            yield batch
+
+    parts = [part for part in model_parts(model) if part[0] != 'prepare']
+    parts += [
+        ('tokenising', model.data_preprocessor, 'forward'),
+        ('heads, losses', model, 'loss'),
+        ('hooks and logging', runner, 'call_hook'),
+        ('rest of the step', loop, 'run_iter'),
+        ('synchronisation', epoch_loop, 'mean_over_ranks'),
+        ('seeding', epoch_loop, 'seed_everything'),
+    ]
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(loop, '_batches_from', watched_batches))
+        stack.enter_context(watch.watching(*parts))
+        runner.train()
+    watch.rounds = watch.rounds[1 + warm_up : 1 + warm_up + steps]
+    return watch
+
+
+def overhead(seconds: dict[str, float]) -> float:
+    """Returns the share of a step that is not the model, from seconds by part."""
+    return sum(seconds.get(part, 0.0) for part in OVERHEAD) / sum(seconds.values())
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -34,11 +130,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError(
             f'--steps {args.steps}, --warm-up {args.warm_up}, --workers {args.workers}: too small.'
         )
-    import torch
-    from training_profile import OVERHEAD, overhead, profile_training
-
-    from stgt_mm.config import load_config, parse_overrides
-
     torch.set_num_threads(args.threads)
     cfg = load_config(args.config, parse_overrides(args.cfg_options))
     if not cfg.get('train_dataloader'):

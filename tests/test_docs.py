@@ -21,6 +21,7 @@ SCRIPTS = {
     'tools/slurm_train.sh': 'tools/train.py',
     'tools/slurm_test.sh': 'tools/test.py',
     'tools/run_tests.sh': None,
+    'tools/analysis_tools/gpu_proof.sh': 'benchmarks/gpu_proof/__main__.py',
 }
 
 

@@ -1,5 +1,5 @@
 import pytest
-from budget import SAME, Budget, Cost, choose_budget, steps_in_time, whole_steps
+from comparison import SAME, Budget, Cost, choose_budget, steps_in_time, whole_steps
 
 COSTS = {'slow': Cost(1.0, 40.0), 'medium': Cost(0.8, 35.0), 'fast': Cost(0.25, 30.0)}
 

@@ -4,9 +4,16 @@ import shutil
 
 import pytest
 from command_line import ROOT, run_here
-from comparison import Comparison, run_comparison
-from comparison_report import collect, comparison_text, mean_and_spread, write_comparison
-from comparison_rows import GRAPH_ROWS, PAPER_ROWS, Row, parse_row
+from compare_necks import (
+    GRAPH_ROWS,
+    PAPER_ROWS,
+    collect,
+    comparison_text,
+    mean_and_spread,
+    parse_row,
+    write_comparison,
+)  # fmt: skip
+from comparison import Comparison, Row, run_comparison
 from stand_in_tools import make_tools
 
 from stgt_mm.config import load_config, parse_overrides
@@ -100,7 +107,7 @@ def test_mistakes_show_before_anything_runs(comparison, capsys):
     ):
         with pytest.raises(UserError):
             dataclasses.replace(comparison, **change)
-    assert run_here('analysis_tools/compare_necks.py', '--rows', 'papr') == 2
+    assert run_here('../benchmarks/compare_necks.py', '--rows', 'papr') == 2
     assert "Did you mean 'paper'" in capsys.readouterr().err
 
 

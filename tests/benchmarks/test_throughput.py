@@ -4,8 +4,8 @@ import sys
 
 import pytest
 import torch
+from benchmark_throughput import measure_throughput
 from command_line import ROOT, run_here
-from throughput import measure_throughput
 
 from stgt_mm.structures import VideoTextSample
 
@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT / 'tests' / 'models'))
 from tiny_aligner import NECKS, TEXTS, build_aligner, write_vocab
 
 TINY = ROOT / 'configs/moving_shapes/stgt_tiny.py'
-TOOL = 'analysis_tools/benchmark.py'
+TOOL = '../benchmarks/benchmark_throughput.py'
 
 
 class Clips(torch.utils.data.Dataset):

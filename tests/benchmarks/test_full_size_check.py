@@ -4,13 +4,13 @@ import json
 
 import pytest
 from command_line import ROOT, run_here
-from full_run import generate_clips, point_at, train_step, use_random_weights
+from full_size_check import generate_clips, point_at, train_step, use_random_weights
 
 from stgt_mm.config import load_config
 
 TINY = ROOT / 'configs/moving_shapes/stgt_tiny.py'
 FULL = ROOT / 'configs/retrieval/msrvtt_zeroshot.py'
-TOOL = 'analysis_tools/full_size_check.py'
+TOOL = '../benchmarks/full_size_check.py'
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Profiles of training: every step is covered once, the cache changes no result and saves the backbone."""
 
 import pytest
-from cache_benchmark import CacheRun, largest_difference, set_cache, shorten, train_watched
+from benchmark_feature_cache import CacheRun, largest_difference, set_cache, shorten, train_watched
 from command_line import ROOT, run_here
-from training_profile import OVERHEAD, overhead, profile_training
+from profile_training import OVERHEAD, overhead, profile_training
 
 from stgt_mm.config import load_config
 from stgt_mm.engine.cli import build_runner
@@ -56,7 +56,7 @@ def test_every_part_of_a_step_is_seen(small_moving_shapes, tmp_path):
         cfg.pop(key, None)
     runner = build_runner(cfg)
     watch = profile_training(runner, steps=3, warm_up=2)
-    assert runner.iter == 5 and sum(bool(one) for one in watch.wall) == 3
+    assert runner.iter == 5 and sum(map(bool, watch.rounds)) == 3
     found = watch.totals()
     assert set(OVERHEAD) <= set(found)
     assert {'neck', 'Q-Former: video', 're-rank', 'heads, losses', 'backward', 'optimizer'} <= set(found)
@@ -78,12 +78,12 @@ def test_tools(small_moving_shapes, capfd):
         'log_level=ERROR',
     ]
     arguments = ['--steps', 2, '--warm-up', 1, '--workers', 0, '--cfg-options', *given, *small]
-    assert run_here('analysis_tools/profile_training.py', TINY, *arguments) == 0
+    assert run_here('../benchmarks/profile_training.py', TINY, *arguments) == 0
     printed = capfd.readouterr().out
     assert '2 steps, 0 workers' in printed and 'not the model (-):' in printed and '- data loading' in printed
     arguments = ['--epochs', 1, '--pairs', 8, '--cfg-options', *given, 'train_dataloader.batch_size=8']
-    assert run_here('analysis_tools/benchmark_feature_cache.py', TINY, *arguments) == 0
+    assert run_here('../benchmarks/benchmark_feature_cache.py', TINY, *arguments) == 0
     printed = capfd.readouterr().out
     assert '1 epochs of 8 pairs' in printed and 'with / without' in printed
     assert float(printed.split('losses and metrics: ')[1]) < 1e-4
-    assert run_here('analysis_tools/benchmark_feature_cache.py', TINY, '--pairs', 0) == 2
+    assert run_here('../benchmarks/benchmark_feature_cache.py', TINY, '--pairs', 0) == 2
