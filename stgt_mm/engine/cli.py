@@ -92,10 +92,13 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
 
     The exit status is 0, 2 after an error that the user can correct, 1 after another, 130 after Ctrl-C.
     """
+    from stgt_mm.engine.checkpoint.disk_space import explained_when_full
+
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.raiseExceptions = '--traceback' in arguments  # a log on a full disk is no reason for a traceback
     try:
-        main(arguments)
+        with explained_when_full():
+            main(arguments)
     except KeyboardInterrupt:
         if '--traceback' in arguments:
             traceback.print_exc()

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import warnings
-from typing import Any
 
 import torch
 import torch.distributed as torch_dist
@@ -73,11 +72,3 @@ def _adopt_slurm_variables() -> None:
         raise ValueError(
             f'{" ".join(command)} does not name the first node of the job ({error}). Set MASTER_ADDR to it.'
         ) from error
-
-
-def wrapper_options(options: dict[str, Any] | None, find_unused: bool) -> dict[str, Any] | None:
-    """Completes ``model_wrapper_cfg`` for a machine without GPU; with GPUs it is left as it is."""
-    if torch.cuda.is_available():
-        return options
-    defaults = {'device_ids': None, 'broadcast_buffers': False, 'find_unused_parameters': find_unused}
-    return {**defaults, **(options or {})}

@@ -44,16 +44,11 @@ class NeededFile(NamedTuple):
 
 
 def needed_files(cfg: Mapping[str, Any], reads: Sequence[str]) -> list[NeededFile]:
-    """Lists the files and folders that a run reads.
+    """Lists the files and folders that a run with the data loaders ``reads`` reads.
 
-    Args:
-        cfg: The whole configuration. A data set's ``made_by`` is the command that makes its annotation. For
-            other files ``made_by`` of the config maps a regular expression for the end of a path to a
-            command, in which ``{path}``, ``{folder}`` and the groups ``{0}``, ``{1}`` are filled in.
-        reads: The data loaders that the run uses, e.g. ``['train_dataloader', 'val_dataloader']``.
-
-    Returns:
-        Weights, vocabulary, the checkpoint to start from, then annotations and videos.
+    A data set's ``made_by`` is the command that makes its annotation. For other files ``made_by`` of the
+    config maps a regular expression for the end of a path to a command, in which ``{path}``, ``{folder}`` and
+    the groups ``{0}``, ``{1}`` are filled in.
     """
     found = list(_named_in(cfg.get('model') or {}, 'model', ('checkpoint', 'vocab')))
     # a run that goes on from a checkpoint of its work_dir does not read load_from

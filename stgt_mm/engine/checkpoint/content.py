@@ -30,22 +30,7 @@ def training_state(
         if key not in _NOT_RESUMED:
             with suppress(TypeError):  # what is no plain value is of the process and not of the training
                 info[key] = to_plain(value)
-    state = runner.bare_model.state_dict()
-    checkpoint = {
-        'meta': to_plain({**meta, **_origin(runner)}),
-        'state_dict': {key: value.detach().cpu() for key, value in state.items() if not is_in(key, parts)},
-        'frozen': to_plain(parts),
-        'message_hub': {'runtime_info': info},
-    }
-    if save_optimizer:
-        checkpoint['optimizer'] = to_plain(runner.optim_wrapper.state_dict())
-    if save_param_scheduler and runner.param_schedulers is not None:
-        checkpoint['param_schedulers'] = [to_plain(item.state_dict()) for item in runner.param_schedulers]
-    return checkpoint
-
-
-def _origin(runner: Any) -> dict[str, Any]:
-    return {
+    origin = {
         'cfg': runner.config_text,
         'fingerprint': runner.fingerprint(),
         'training_data': training_data(runner._train_loop),
@@ -56,6 +41,18 @@ def _origin(runner: Any) -> dict[str, Any]:
         'stgt_mm_version': __version__,
         'torch_version': str(torch.__version__),
     }
+    state = runner.bare_model.state_dict()
+    checkpoint = {
+        'meta': to_plain({**meta, **origin}),
+        'state_dict': {key: value.detach().cpu() for key, value in state.items() if not is_in(key, parts)},
+        'frozen': to_plain(parts),
+        'message_hub': {'runtime_info': info},
+    }
+    if save_optimizer:
+        checkpoint['optimizer'] = to_plain(runner.optim_wrapper.state_dict())
+    if save_param_scheduler and runner.param_schedulers is not None:
+        checkpoint['param_schedulers'] = [to_plain(item.state_dict()) for item in runner.param_schedulers]
+    return checkpoint
 
 
 def check_finite(model: nn.Module, path: str | Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stgt_mm.config_check import type_name
 from stgt_mm.registry import HOOKS
 
 _SECTIONS = (
@@ -39,7 +40,7 @@ def training_fingerprint(cfg: Mapping[str, Any], world_size: int) -> dict[str, s
     for hook in [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]:
         kind = hook.get('type') if isinstance(hook, Mapping) else None
         if getattr(HOOKS.get(kind) if isinstance(kind, str) else kind, 'changes_training', False):
-            _flatten(f'hook.{_type_name(kind)}', hook, flat)
+            _flatten(f'hook.{type_name(kind)}', hook, flat)
     return flat
 
 
@@ -62,8 +63,4 @@ def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
         for index, item in enumerate(value):
             _flatten(f'{prefix}.{index}', item, flat)
     else:
-        flat[prefix] = _type_name(value) if prefix.endswith('.type') else repr(value)
-
-
-def _type_name(value: Any) -> str:
-    return str(getattr(value, '__name__', value)).rsplit('.', 1)[-1]
+        flat[prefix] = type_name(value) if prefix.endswith('.type') else repr(value)

@@ -22,7 +22,7 @@ def newest_whole_checkpoint(work_dir: str | Path, logger: Logger) -> str | None:
     The logger is told of every file that is left out; if none can be resumed, that is a CheckpointError.
     """
     candidates = resume_candidates(work_dir)
-    found: list[str | None] = [None]
+    found = [None, ', '.join(candidate.name for candidate in candidates)]
     for candidate in candidates if is_main_process() else ():
         try:
             check_resumable(read_checkpoint(candidate), candidate)
@@ -31,8 +31,6 @@ def newest_whole_checkpoint(work_dir: str | Path, logger: Logger) -> str | None:
         else:
             found[0] = str(candidate)
             break
-    names = ', '.join(candidate.name for candidate in candidates)
-    found.append(names)
     broadcast_object_list(found)
     if found[0] is None and found[1]:
         raise CheckpointError(
