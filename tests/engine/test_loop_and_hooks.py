@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ from mmengine.logging import MessageHub
 from torch import nn
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
+from stgt_mm.engine.console import short_console
 from stgt_mm.engine.errors import NonFiniteLossError
 from stgt_mm.engine.hooks import AlignmentStageHook, MetricsFileHook, VideoTextCheckpointHook
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
@@ -202,10 +204,24 @@ def test_tool_tests_a_checkpoint_strictly(one_epoch, tmp_path):
     arguments = [CONFIG, one_epoch / 'epoch_1.pth', '--work-dir', tmp_path, '--out', out]
     arguments = [str(argument) for argument in arguments]
     options = ['--cfg-options', 'log_level=ERROR', f'experiment_name=toy{tmp_path.name}', *test_set, loader]
-    load_tool('test').main([*arguments, *options])
+    load_tool('test.py').main([*arguments, *options])
     expected = [r['val/t2v/Rmean'] for r in read_metrics(one_epoch / 'metrics.jsonl') if 'val/t2v/Rmean' in r]
     assert json.loads(out.read_text())['metrics']['t2v/Rmean'] == expected[-1]
     with pytest.raises(ValueError, match=r'layers\.0\.weight'):
-        load_tool('test').main([*arguments, *options, 'model.hidden=9'])
+        load_tool('test.py').main([*arguments, *options, 'model.hidden=9'])
     with pytest.raises(ValueError, match='takes no skip_broken'):
-        load_tool('test').main([*arguments, '--skip-broken', *options])
+        load_tool('test.py').main([*arguments, '--skip-broken', *options])
+
+
+def test_pages_go_to_the_file_alone_and_warnings_everywhere(tmp_path, capsys):
+    logger = logging.Logger('console', logging.INFO)
+    logger.addHandler(logging.StreamHandler())
+    logger.addHandler(logging.FileHandler(tmp_path / 'run.log'))
+    assert short_console(short_console(logger)) is logger
+    assert len(logger.handlers[0].filters) == 1
+    logger.info('one line')
+    logger.info('page\n' * 30)
+    logger.warning('broken\n' * 30)
+    shown, filed = capsys.readouterr().err, (tmp_path / 'run.log').read_text()
+    assert 'one line' in shown and 'page' not in shown and shown.count('broken') == 30
+    assert filed.count('page') == 30 and filed.count('broken') == 30

@@ -1,31 +1,17 @@
 """Trainings that end early: the time is up, or the disk is full."""
 
-import resource
-from contextlib import contextmanager
-
 import pytest
 import torch
 from command_line import run_here
-from engine_runs import CONFIG, train
+from engine_runs import CONFIG, files_of_at_most, train
 
-from stgt_mm.engine.cli import run_tool
 from stgt_mm.engine.checkpoint.files import read_checkpoint, write_text
+from stgt_mm.engine.cli import run_tool
 from stgt_mm.engine.errors import CheckpointSpaceError
 from stgt_mm.engine.hooks import MetricsFileHook, TimeBudgetHook
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
 from stgt_mm.evaluation.report import write_results
 from stgt_mm.visualization.curves import plot_curves
-
-
-@contextmanager
-def files_of_at_most(size):
-    """No file of this process can grow beyond so many bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(('size', 'message'), [(9000, '/iter_2.pth: 0.0 MiB needed'), (1650, ': ')])
