@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 from stgt_mm.config import apply_override, load_config, parse_overrides
 from stgt_mm.config_check import accepted_keys, resolve_type
@@ -90,11 +91,7 @@ def test_none_can_become_a_component(lazy):
         ('model=5', ValueError, 'model=5: this is a section'),
         ('log_level=LOUD', ValueError, "log_level='LOUD'. Known: CRITICAL, DEBUG"),
         ('log_level=WARN1NG', ValueError, "Did you mean 'WARNING'"),
-        (
-            'model.neck.type=MeanPoolNeck model.neck.num_heads=4',
-            ValueError,
-            "MeanPoolNeck takes no 'num_heads'",
-        ),
+        ('model.neck.type=MeanPoolNeck model.neck.num_heads=4', ValueError, "takes no 'num_heads'"),
         ('model.neck.num_heads=two', ValueError, "model.neck.num_heads='two': STGT wants int there"),
         ('train_cfg.max_epochs=many', ValueError, "max_epochs='many': ResumableEpochLoop wants int"),
     ],
@@ -228,6 +225,13 @@ def test_data_root_moves_all_paths_and_nothing_else(tmp_path, capsys):
     assert load(str(path), 'data_root=b', 'load_from=c').load_from == 'c'
     with pytest.raises(ValueError, match=r'train_dataloader\.dataset\.ann_file'):
         load(CONFIG, 'data_root=/disk')
+
+
+def test_a_name_is_found_under_a_foreign_scope_and_a_mistyped_one_suggested():
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        assert type(MODELS.build({'type': 'VTC'})).__name__ == 'VTC'
+    with pytest.raises(KeyError, match=r'Did you mean .*MeanPoolNeck'):
+        MODELS.build({'type': 'MeanPolNeck'})
 
 
 def test_a_constructor_that_fails_is_named():

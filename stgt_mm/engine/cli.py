@@ -114,19 +114,22 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
         print(f'\nerror: {_message(error)}', file=sys.stderr)
         print('(--traceback shows where in the code)', file=sys.stderr)
         return EXIT_USER_ERROR
-    if 'torch' in sys.modules:
-        from stgt_mm.engine.launcher import leave_distributed
-
-        leave_distributed()
+    if _has_process_group():
+        # gloo's threads else abort some processes at their exit
+        sys.modules['torch'].distributed.destroy_process_group()
     return 0
 
 
+def _has_process_group() -> bool:
+    distributed = getattr(sys.modules.get('torch'), 'distributed', None)
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
 def _is_from_another_process(error: Exception) -> bool:
-    if 'torch' not in sys.modules or not sys.modules['torch'].distributed.is_initialized():
-        return False
     # gloo has no error class of its own for a process that is gone
     gone = ('onnection closed by peer', 'onnection reset by peer', 'remote process exited', 'Socket closed')
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in gone)
+    is_gone = isinstance(error, RuntimeError) and any(words in str(error) for words in gone)
+    return is_gone and _has_process_group()
 
 
 def _is_for_user(error: Exception) -> bool:

@@ -38,12 +38,6 @@ def init_distributed(launcher: str) -> None:
         )
 
 
-def leave_distributed() -> None:
-    """Ends the process group, if there is one: gloo's threads else abort some processes at their exit."""
-    if torch_dist.is_available() and torch_dist.is_initialized():
-        torch_dist.destroy_process_group()
-
-
 def local_rank(launcher: str | None = None) -> int:
     """Numbers this process among those of its machine, from 0, before any process group is there."""
     return int(os.environ.get('SLURM_LOCALID' if launcher == 'slurm' else 'LOCAL_RANK', '0'))

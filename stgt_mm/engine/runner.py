@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from stgt_mm.config_check import resolve_type
-from stgt_mm.engine.checkpoint.content import check_finite, restore_training, training_state
+from stgt_mm.engine.checkpoint.content import restore_training, training_state
 from stgt_mm.engine.checkpoint.files import read_checkpoint, write_checkpoint
 from stgt_mm.engine.checkpoint.fingerprint import training_fingerprint
 from stgt_mm.engine.checkpoint.resume import (
@@ -129,7 +129,14 @@ class VideoTextRunner(Runner):
                 'checkpoints are written to local folders only; drop file_client_args and backend_args.'
             )
         path = Path(out_dir) / filename
-        check_finite(self.bare_model, path)
+        parameters = self.bare_model.named_parameters()
+        bad = [key for key, value in parameters if not bool(value.isfinite().all())]
+        if bad:
+            raise CheckpointError(
+                f'{path} is not written: {len(bad)} parameters are NaN or infinite '
+                f'({", ".join(bad[:3])}, ...). The last update did it. Earlier checkpoints are untouched: go on '
+                'from the newest with --resume, or start again with a lower learning rate or clip_grad.'
+            )
         position = {'epoch': self.epoch + by_epoch, 'iter': self.iter + (not by_epoch), **(meta or {})}
         parts = {} if save_frozen else self._frozen_parts
         checkpoint = training_state(self, position, parts, save_optimizer, save_param_scheduler)
@@ -143,9 +150,9 @@ class VideoTextRunner(Runner):
         strict: Strictness | None = None,
         revise_keys: list[Any] | None = None,
     ) -> dict[str, Any]:
-        """Loads weights from a ``.pth`` or ``.safetensors`` file, with ``load_weights``; else CheckpointError.
+        """Loads weights from a ``.pth`` or ``.safetensors`` file; what does not fit is a CheckpointError.
 
-        ``strict=None`` takes ``load_strict`` of the config, true by default.
+        ``strict`` is that of ``load_weights``; None takes ``load_strict`` of the config, true by default.
         """
         if revise_keys:
             raise ValueError(f'revise_keys is not supported; convert the checkpoint: {CONVERT_COMMAND}')
@@ -189,7 +196,7 @@ class VideoTextRunner(Runner):
         resume_param_scheduler: bool = True,
         map_location: Any = 'default',
     ) -> None:
-        """Goes on with the same training where a checkpoint left it, within an epoch too; else CheckpointError.
+        """Goes on where a checkpoint of this very training left it; of another it is a CheckpointError.
 
         mmengine's own method cannot load what it saved: it unpickles objects that torch refuses.
         """

@@ -132,7 +132,7 @@ def test_epochs_without_checkpoint_resume_at_their_last_step(whole, tmp_path):
 def test_resume_under_another_config_stops_and_names_the_key(copy_of_whole, option, line):
     with pytest.raises(CheckpointError) as error:
         train(copy_of_whole, '--resume', cfg=[option] if isinstance(option, str) else option)
-    assert line in str(error.value)
+    assert line in str(error.value) and 'another configuration' in str(error.value)
 
 
 def test_paths_logs_and_checkpoint_intervals_may_change(whole, copy_of_whole, tmp_path):

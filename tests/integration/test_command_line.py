@@ -144,11 +144,12 @@ def test_two_processes_train_without_gpu(place):
     assert [record['step'] for record in losses(place / 'two')] == [1], 'one step of 2 times 4 clips'
 
 
-@pytest.mark.parametrize('neck', ['CrossFrameNeck', 'MeanPoolNeck'])
-def test_another_neck_trains_a_step(here, neck, tmp_path, capsys):
-    assert here('train.py', settings=[*ONE_STEP, f'model.neck.type={neck}']) == 0
+def test_another_neck_trains_a_step(here, tmp_path, capsys):
+    assert here('train.py', settings=[*ONE_STEP, 'model.neck.type=MeanPoolNeck']) == 0
     printed = capsys.readouterr().out
-    assert f'model.neck: {neck} takes no similarity_threshold, dropped similarity_threshold=0.5' in printed
+    assert (
+        'model.neck: MeanPoolNeck takes no similarity_threshold, dropped similarity_threshold=0.5' in printed
+    )
     assert len(losses(tmp_path / 'run')) == 1
 
 
@@ -159,28 +160,6 @@ def test_amp_trains_a_step_on_a_cpu(here, tmp_path, capsys):
     full, half = losses(tmp_path / 'full')[0], losses(tmp_path / 'run')[0]
     assert half['loss'] != full['loss']
     assert abs(half['loss'] - full['loss']) < 0.02 * full['loss']
-
-
-def test_config_is_printed_and_clips_are_shown(place, monkeypatch, capsys):
-    monkeypatch.chdir(place)
-    assert run_here('misc/print_config.py', CONFIG, '--cfg-options', 'model.neck.num_frames=4') == 0
-    assert 'num_frames=4' in capsys.readouterr().out
-    browse = 'visualization/browse_dataset.py'
-    assert run_here(browse, CONFIG, '--split', 'test', '--out', 'sheet.png') == 0
-    assert '8 of 20 test clips' in capsys.readouterr().out
-    assert (place / 'sheet.png').stat().st_size > 5000
-    assert run_here(browse, CONFIG, '--cfg-options', 'model.nck.type=STGT') == 2
-    assert "Did you mean 'neck'" in capsys.readouterr().err
-
-
-def assert_stops(call, words, capsys):
-    assert call() == 2
-    printed = capsys.readouterr().err
-    assert 'Traceback' not in printed
-    message = printed.split('error: ')[-1]
-    for word in words:
-        assert word in message
-    return message
 
 
 TOOLS = 'tools/dataset_converters'
@@ -201,17 +180,6 @@ def test_a_mistake_in_the_data_stops_before_training(here, place, option, words,
     message = assert_stops(lambda: here('train.py', settings=settings), words, capsys)
     assert 'video_root' not in option or message.count('data/video') == 3, 'three examples'
     assert not list(tmp_path.rglob('*.pth'))
-
-
-def test_checkpoint_of_another_config_stops(here, whole, capsys):
-    setting = 'model.neck.similarity_threshold=0.3'
-    words = ['another configuration', 'model.neck.similarity_threshold: 0.5 -> 0.3']
-    assert_stops(
-        lambda: here('train.py', '--resume', settings=[*SMALL, setting], work_dir=whole), words, capsys
-    )
-    setting = 'model.neck.type=MeanPoolNeck'
-    words = ['does not fit', 'not in the model', 'another architecture']
-    assert_stops(lambda: here('test.py', whole / 'epoch_2.pth', settings=[*SMALL, setting]), words, capsys)
 
 
 @pytest.fixture

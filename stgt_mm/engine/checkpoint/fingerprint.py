@@ -1,4 +1,4 @@
-"""Which part of a configuration decides what training computes, and how two of them differ."""
+"""The part of a configuration that decides what training computes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,16 +42,6 @@ def training_fingerprint(cfg: Mapping[str, Any], world_size: int) -> dict[str, s
         if getattr(HOOKS.get(kind) if isinstance(kind, str) else kind, 'changes_training', False):
             _flatten(f'hook.{type_name(kind)}', hook, flat)
     return flat
-
-
-def describe_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Lists the keys in which two fingerprints differ, as lines ``key: old -> new``."""
-    absent = '(not set)'
-    return [
-        f'{key}: {old.get(key, absent)} -> {new.get(key, absent)}'
-        for key in sorted(set(old) | set(new))
-        if old.get(key) != new.get(key)
-    ]
 
 
 def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:

@@ -8,11 +8,9 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from torch.utils.data import DataLoader
 
 from stgt_mm.engine.checkpoint.files import expect, read_checkpoint, resume_candidates
-from stgt_mm.engine.checkpoint.fingerprint import describe_changes
 from stgt_mm.engine.errors import CheckpointError
 
 _KINDS = {'optimizer': dict, 'message_hub': dict, 'param_schedulers': list}
-_NEEDED = {'epoch', 'iter', 'fingerprint', 'seed'}
 _META_KINDS = {'epoch': int, 'iter': int, 'fingerprint': dict, 'seed': int, 'training_data': dict}
 
 
@@ -55,7 +53,7 @@ def training_data(loop: Any) -> dict[str, str]:
 def check_resumable(checkpoint: dict[str, Any], filename: str | Path) -> None:
     """Raises a CheckpointError if a checkpoint does not hold all that a training needs to go on."""
     meta = checkpoint.get('meta', {})
-    if 'optimizer' not in checkpoint or not meta.keys() >= _NEEDED:
+    if 'optimizer' not in checkpoint or not meta.keys() >= _META_KINDS.keys() - {'training_data'}:
         raise CheckpointError(
             f'{filename} holds weights only, training cannot go on from it. Resume from an epoch_*.pth or '
             'iter_*.pth of the run, or start a new training from these weights with '
@@ -91,7 +89,11 @@ def check_same_training(
             'with as train_dataloader.dataset.ann_file (the folder may be another), ',
         ),
     ):
-        changes = describe_changes(before, present)
+        changes = [
+            f'  {key}: {before.get(key, "(not set)")} -> {present.get(key, "(not set)")}'
+            for key in sorted({**before, **present})
+            if before.get(key) != present.get(key)
+        ]
         if changes:
-            lines = '\n'.join(f'  {change}' for change in changes)
+            lines = '\n'.join(changes)
             raise CheckpointError(f'{filename} {what} (checkpoint -> now):\n{lines}\n{remedy}{new_training}')
