@@ -134,8 +134,8 @@ class VideoTextRunner(Runner):
         if bad:
             raise CheckpointError(
                 f'{path} is not written: {len(bad)} parameters are NaN or infinite '
-                f'({", ".join(bad[:3])}, ...). The last update did it. Earlier checkpoints are untouched: go on '
-                'from the newest with --resume, or start again with a lower learning rate or clip_grad.'
+                f'({", ".join(bad[:3])}, ...). The last update did it. Earlier checkpoints are untouched: go '
+                'on from the newest with --resume, or start again with a lower learning rate or clip_grad.'
             )
         position = {'epoch': self.epoch + by_epoch, 'iter': self.iter + (not by_epoch), **(meta or {})}
         parts = {} if save_frozen else self._frozen_parts

@@ -115,43 +115,28 @@ def test_the_defaults_ask_for_eight_gpus_of_one_node(slurm):
 
 
 @pytest.mark.parametrize(
-    ('script', 'arguments', 'environment', 'words'),
+    ('command', 'environment', 'words'),
     [
-        ('slurm_train.sh', ['part', 'job'], {}, 'PARTITION JOB_NAME CONFIG'),
-        ('slurm_test.sh', ['part', 'job', CONFIG], {}, 'PARTITION JOB_NAME CONFIG CHECKPOINT'),
-        ('slurm_train.sh', ['part', 'job', CONFIG], {'GPUS': 'two'}, "positive numbers, not 'two'"),
-        ('slurm_train.sh', ['part', 'job', CONFIG], {'PATH': '/usr/bin:/bin'}, 'no srun here'),
-        ('dist_train.sh', [CONFIG], {}, 'GPUS is missing'),
-        ('dist_train.sh', [CONFIG, 'two'], {}, 'a positive number'),
-        ('dist_train.sh', [CONFIG, '9' * 20], {}, 'a positive number'),
-        ('dist_train.sh', [CONFIG, '100000'], {}, 'GPUS=100000, but this machine has'),
+        ('slurm_train.sh part job', {}, 'PARTITION JOB_NAME CONFIG'),
+        ('slurm_test.sh part job a.py', {}, 'PARTITION JOB_NAME CONFIG CHECKPOINT'),
+        ('slurm_train.sh part job a.py', {'GPUS': 'two'}, "positive numbers, not 'two'"),
+        ('slurm_train.sh part job a.py', {'PATH': '/usr/bin:/bin'}, 'no srun here'),
+        ('dist_train.sh a.py', {}, 'GPUS is missing'),
+        ('dist_train.sh a.py two', {}, 'a positive number'),
+        (f'dist_train.sh a.py {"9" * 20}', {}, 'a positive number'),
+        ('dist_train.sh a.py 100000', {}, 'GPUS=100000, but this machine has no GPU'),
+        ('dist_train.sh a.py 3', {'FOUND': '2'}, 'GPUS=3, but this machine has 2'),
+        ('dist_train.sh a.py 1', {'NNODES': '2', 'MASTER_ADDR': ''}, 'MASTER_ADDR (address of node 0)'),
     ],
 )
-def test_mistakes_end_in_a_message(slurm, script, arguments, environment, words):
-    done, asked = slurm(script, *arguments, **environment)
+def test_mistakes_end_in_a_message(slurm, tmp_path, monkeypatch, command, environment, words):
+    fake = tmp_path / 'python'
+    fake.write_text('#!/bin/sh\necho ${FOUND:-0}\n')  # torch.cuda.device_count()
+    fake.chmod(0o755)
+    monkeypatch.setattr('command_line.sys.executable', str(fake))
+    done, asked = slurm(*command.split(), **environment)
     assert (done.returncode, asked) == (2, None)
     assert words in done.stderr
-
-
-@pytest.mark.parametrize(
-    ('environment', 'gpus', 'message'),
-    [
-        ({}, '3', 'GPUS=3, but this machine has 2'),
-        ({'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': ''}, '1', 'MASTER_ADDR (address of node 0)'),
-    ],
-)
-def test_what_the_machine_or_the_environment_lacks_is_an_error(
-    tmp_path, monkeypatch, environment, gpus, message
-):
-    fake = tmp_path / 'fake'
-    fake.write_text('#!/bin/sh\necho 2\n')  # torch.cuda.device_count()
-    fake.chmod(0o755)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr('command_line.sys.executable', str(fake))
-    done = launch('dist_train.sh', CONFIG, gpus)
-    assert done.returncode == 2
-    assert message in done.stderr
 
 
 @pytest.mark.skipif(torch.cuda.device_count() == 1, reason='asks for two processes')
@@ -176,17 +161,14 @@ def test_mistakes_are_told_once_and_not_by_the_launcher(tmp_path, script, argume
     assert not (tmp_path / 'run').exists()
 
 
-def test_a_job_of_several_nodes_without_scontrol_asks_for_the_address(monkeypatch):
+def test_slurm_outside_a_job_or_without_scontrol_says_what_to_do(monkeypatch):
+    monkeypatch.delenv('SLURM_PROCID', raising=False)
+    with pytest.raises(ValueError, match=r'tools/slurm_train\.sh PARTITION'):
+        init_distributed('slurm')
     for name, value in {'SLURM_PROCID': '0', 'SLURM_NTASKS': '2', 'SLURM_NNODES': '2', 'PATH': ''}.items():
         monkeypatch.setenv(name, value)
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_PORT'):
         monkeypatch.setenv(name, '')  # so that what the call sets is taken back
     monkeypatch.delenv('MASTER_ADDR', raising=False)
     with pytest.raises(ValueError, match='Set MASTER_ADDR'):
-        init_distributed('slurm')
-
-
-def test_outside_a_job_the_message_says_how(monkeypatch):
-    monkeypatch.delenv('SLURM_PROCID', raising=False)
-    with pytest.raises(ValueError, match=r'tools/slurm_train\.sh PARTITION'):
         init_distributed('slurm')

@@ -162,6 +162,15 @@ def test_amp_trains_a_step_on_a_cpu(here, tmp_path, capsys):
     assert abs(half['loss'] - full['loss']) < 0.02 * full['loss']
 
 
+def assert_stops(call, words, capsys):
+    assert call() == 2
+    printed = capsys.readouterr().err
+    assert 'Traceback' not in printed
+    message = printed.split('error: ')[-1]
+    assert all(word in message for word in words), message
+    return message
+
+
 TOOLS = 'tools/dataset_converters'
 
 
