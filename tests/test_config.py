@@ -1,4 +1,3 @@
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from stgt_mm.config import apply_override, load_config, parse_overrides
 from stgt_mm.config_check import accepted_keys, resolve_type
 from stgt_mm.registry import MODELS
 
-sys.path.insert(0, str(Path(__file__).parent / 'engine'))
 CONFIG = str(Path(__file__).parent / 'engine' / 'engine_toy_config.py')
 MOVING_SHAPES = str(Path(__file__).parents[1] / 'configs' / 'moving_shapes' / 'stgt_tiny.py')
 LAZY = """

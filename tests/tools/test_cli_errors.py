@@ -13,7 +13,6 @@ from stgt_mm.errors import UserError
 from stgt_mm.evaluation import BrokenVideosError
 from stgt_mm.registry import MODELS
 
-sys.path.insert(0, str(ROOT / 'tests/engine'))
 CONFIG = str(ROOT / 'tests/engine/engine_toy_config.py')
 
 
@@ -98,6 +97,15 @@ def test_a_wrong_value_in_a_config_is_one_message_and_a_bug_is_a_traceback(capsy
     config = {'type': 'TimmViT', 'model_name': 'vit_tiny_patch16_224', 'pretrained': True}
     assert run_tool(lambda arguments: MODELS.build(config), []) == 2
     assert 'checkpoint=' in capsys.readouterr().err
+
+
+def test_a_lost_process_is_one_line(capsys, monkeypatch):
+    lost = RuntimeError('[gloo/pair.cc:547] Connection closed by peer [127.0.0.1]')
+    assert run_tool(lambda arguments: fail(lost), []) == 1
+    assert 'Traceback' in capsys.readouterr().err, 'of a run of one process it is no peer'
+    monkeypatch.setattr('torch.distributed.is_initialized', lambda: True)
+    assert run_tool(lambda arguments: fail(lost), []) == 1
+    assert capsys.readouterr().err == f'\nerror: another process of this run has ended: {lost}\n'
 
 
 def test_an_interrupt_is_one_line_and_the_status_of_shells(capsys):
