@@ -24,12 +24,13 @@ def explained_when_full(path: str | Path | None = None, needed: int = 0) -> Iter
     except (OSError, RuntimeError) as error:
         # torch's zip writer reports a failed write as RuntimeError: its context or the disk tells why
         cause = error if isinstance(error, OSError) else error.__context__
+        told = isinstance(cause, OSError)
         place = getattr(cause, 'filename', None) or path
-        if isinstance(error, CheckpointSpaceError) or place is None:
+        if isinstance(error, CheckpointSpaceError) or place is None or (told and cause.errno not in _FULL):
             raise
         folder = next(parent for parent in Path(place).absolute().parents if parent.is_dir())
         free = shutil.disk_usage(folder).free
-        if not (cause.errno in _FULL if isinstance(cause, OSError) else free < needed):
+        if not told and free >= needed:
             raise
         wanted = f'{needed / 2**20:.1f} MiB needed, ' if needed else ''
         raise CheckpointSpaceError(
