@@ -7,8 +7,8 @@ import sys
 
 import pytest
 import torch
-from command_line import run
-from engine_runs import CONFIG, HERE, ROOT, epochs
+from command_line import ROOT, run
+from engine_runs import CONFIG, HERE, epochs
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
