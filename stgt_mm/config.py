@@ -94,17 +94,9 @@ def _move_data(cfg: dict[str, Any], new: str) -> dict[str, Any]:
 
 
 def parse_overrides(options: Sequence[str]) -> dict[str, Any]:
-    """Parses ``KEY=VALUE`` options.
+    """Parses ``KEY=VALUE`` options to ``{dotted key: value}``; one without ``=`` is a ValueError.
 
-    Args:
-        options: E.g. ``['model.neck.num_layers=2', 'train_cfg.max_epochs=3']``; a value may be a number,
-            True, None, a string, a list or tuple of those, or a Python dict.
-
-    Returns:
-        ``{dotted key: value}``.
-
-    Raises:
-        ValueError: If an option has no ``=``.
+    A value may be a number, True, None, a string, a list or tuple of those, or a Python dict.
     """
     parsed: dict[str, Any] = {}
     for option in options:

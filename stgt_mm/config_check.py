@@ -124,13 +124,8 @@ def accepted_keys(component: Callable[..., Any], path: Keys = ()) -> set[str] | 
 def validate_config(cfg: Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> None:
     """Checks the sections of a config, and every component against the signature of its class.
 
-    Args:
-        cfg: Plain nested dict or config.
-        overrides: What the user typed; those keys are checked also where no ``type`` tells what is taken.
-
-    Raises:
-        KeyError: If a component is unknown.
-        ValueError: If a key does not bind (the message suggests the nearest one) or a value is impossible.
+    The keys of ``overrides``, which the user typed, are checked also where no ``type`` tells what is taken.
+    An unknown component is a KeyError, a key that does not bind or an impossible value a ValueError.
     """
     _check_top_level(cfg)
     for path, node in _components(cfg, ()):

@@ -1,6 +1,7 @@
-"""Small helpers of many rooms: suggestions for mistyped names, a model without its wrapper."""
+"""Small helpers of many rooms: suggestions for mistyped names, a model bare or set to evaluation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 from mmengine.model import is_model_wrapper
@@ -12,6 +13,17 @@ _MOST_NAMED = 10
 def bare_model(model: nn.Module) -> nn.Module:
     """Takes a model out of DistributedDataParallel or any other registered wrapper."""
     return model.module if is_model_wrapper(model) else model
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Sets a model to evaluation, and afterwards back to what it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

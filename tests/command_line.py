@@ -11,13 +11,17 @@ from stgt_mm.engine.cli import run_tool
 ROOT = Path(__file__).parents[1]
 
 
-def run_here(tool, *arguments):
-    """Runs a tool of ``tools/`` in this process and returns its exit status."""
+def load_tool(tool):
     path = ROOT / 'tools' / tool
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return run_tool(module.main, [str(argument) for argument in arguments])
+    return module
+
+
+def run_here(tool, *arguments):
+    """Runs a tool of ``tools/`` in this process and returns its exit status."""
+    return run_tool(load_tool(tool).main, [str(argument) for argument in arguments])
 
 
 def run(tool, *arguments, cwd=None, paths=()):

@@ -11,23 +11,10 @@ EPS = 1e-6  # of every vision norm in Hugging Face's class
 def hf_model(seed=0):
     """Every weight is drawn: where Hugging Face starts queries, biases and norms, a mix-up would not show."""
     torch.manual_seed(seed)
-    vision = {
-        'hidden_size': C,
-        'intermediate_size': 3 * C,
-        'num_hidden_layers': DEPTH,
-        'num_attention_heads': 4,
-        'image_size': IMAGE,
-        'patch_size': PATCH,
-    }
-    qformer = {
-        'vocab_size': VOCAB,
-        'hidden_size': D,
-        'num_hidden_layers': 4,
-        'num_attention_heads': 4,
-        'intermediate_size': 4 * D,
-        'max_position_embeddings': POSITIONS,
-        'use_qformer_text_input': True,
-    }
+    vision = dict(hidden_size=C, intermediate_size=3 * C, num_hidden_layers=DEPTH, num_attention_heads=4)
+    vision |= dict(image_size=IMAGE, patch_size=PATCH)
+    qformer = dict(hidden_size=D, intermediate_size=4 * D, num_hidden_layers=4, num_attention_heads=4)
+    qformer |= dict(vocab_size=VOCAB, max_position_embeddings=POSITIONS, use_qformer_text_input=True)
     config = transformers.Blip2Config(
         vision_config=vision, qformer_config=qformer, num_query_tokens=Q, image_text_hidden_size=P
     )
@@ -45,29 +32,14 @@ def randomise(model):
 
 def model_cfg(**changes):
     """Config of ours without neck, of the sizes of :func:`hf_model`."""
+    vit = dict(type='TimmViT', model_name='eva_giant_patch14_clip_224', depth=DEPTH, embed_dim=C)
+    qformer = dict(type='QFormer', width=D, depth=4, num_heads=4, vision_width=C)
     cfg = {
         'type': 'VideoTextAligner',
         'data_preprocessor': {'type': nn.Identity},
-        'backbone': {
-            'type': 'TimmViT',
-            'model_name': 'eva_giant_patch14_clip_224',
-            'depth': DEPTH,
-            'img_size': IMAGE,
-            'embed_dim': C,
-            'num_heads': 4,
-            'mlp_ratio': 3.0,
-        },
+        'backbone': dict(**vit, img_size=IMAGE, num_heads=4, mlp_ratio=3.0),
         'vision_norm': {'eps': EPS},
-        'qformer': {
-            'type': 'QFormer',
-            'vocab_size': VOCAB,
-            'width': D,
-            'depth': 4,
-            'num_heads': 4,
-            'num_queries': Q,
-            'vision_width': C,
-            'max_positions': POSITIONS,
-        },
+        'qformer': dict(**qformer, vocab_size=VOCAB, num_queries=Q, max_positions=POSITIONS),
         'contrastive_head': {'type': 'ContrastiveHead', 'width': D, 'embed_dim': P},
         'matching_head': {'type': 'MatchingHead', 'width': D},
         'caption_head': {'type': 'CaptionHead'},

@@ -67,19 +67,12 @@ def missing_paths(text):
 
 
 @pytest.mark.parametrize('page', PAGES, ids=NAMES)
-def test_paths_exist(page):
-    assert missing_paths(page.read_text()) == []
-
-
-@pytest.mark.parametrize('page', PAGES, ids=NAMES)
-def test_options_exist(page):
-    assert unknown_options(page.read_text()) == []
-
-
-@pytest.mark.parametrize('page', PAGES, ids=NAMES)
-def test_links_lead_to_files_and_headings(page):
+def test_paths_options_and_links_exist(page):
+    text = page.read_text()
+    assert missing_paths(text) == []
+    assert unknown_options(text) == []
     wrong = []
-    for target in re.findall(r'\]\(([^)\s]+)\)', page.read_text()):
+    for target in re.findall(r'\]\(([^)\s]+)\)', text):
         if re.match(r'https?:|mailto:', target):
             continue
         name, _, anchor = target.partition('#')

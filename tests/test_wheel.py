@@ -20,6 +20,12 @@ print(len(names))
 """
 
 
+def run(*command, cwd=None):
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.integration
 def test_wheel_in_a_clean_environment(tmp_path):
     source = tmp_path / 'source'  # a copy: a stale build/ of the checkout must not slip into the wheel
@@ -27,33 +33,19 @@ def test_wheel_in_a_clean_environment(tmp_path):
     shutil.copytree(ROOT / 'requirements', source / 'requirements')
     for name in ('setup.py', 'pyproject.toml', 'README.md'):
         shutil.copy(ROOT / name, source)
-    build = [
-        sys.executable,
-        '-m',
-        'build',
-        '--wheel',
-        '--no-isolation',
-        '--outdir',
-        str(tmp_path),
-        str(source),
-    ]
-    done = subprocess.run(build, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run(sys.executable, '-m', 'build', '--wheel', '--no-isolation', '--outdir', tmp_path, source)
     (wheel,) = tmp_path.glob('*.whl')
     names = zipfile.ZipFile(wheel).namelist()
     assert 'stgt_mm/weights/tiny_vit.safetensors' in names
     assert not [name for name in names if name.startswith(('tests/', 'tools/', 'configs/'))]
 
     clean = tmp_path / 'clean'
-    subprocess.run([sys.executable, '-m', 'venv', str(clean)], check=True)
+    run(sys.executable, '-m', 'venv', clean)
     python = clean / 'bin/python'
-    subprocess.run(
-        [str(python), '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', str(wheel)], check=True
-    )
+    run(python, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', wheel)
     # The dependencies come from this environment; a .pth inside it (the editable install) is not followed.
     (site,) = clean.glob('lib/python*/site-packages')
     (site / 'dependencies.pth').write_text(sysconfig.get_path('purelib') + '\n')
-    done = subprocess.run([str(python), '-c', IMPORT_ALL], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    count = run(python, '-c', IMPORT_ALL, cwd=tmp_path)
     files = [p for p in (ROOT / 'stgt_mm').rglob('*.py') if '__pycache__' not in p.parts]
-    assert int(done.stdout) == len(files) - 1  # all but stgt_mm itself
+    assert int(count) == len(files) - 1  # all but stgt_mm itself

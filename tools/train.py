@@ -69,11 +69,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.check_only:
         check_run(cfg, reads)
     else:
+        from stgt_mm.engine.checkpoint.disk_space import explained_when_full
         from stgt_mm.engine.needed_files import check_needed_files
         from stgt_mm.engine.work_dir_lock import work_dir_lock
 
         check_needed_files(cfg, reads)
-        with work_dir_lock(cfg.work_dir, cfg.launcher):
+        with explained_when_full(cfg.work_dir), work_dir_lock(cfg.work_dir, cfg.launcher):
             build_runner(cfg).train()
 
 

@@ -92,10 +92,13 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
 
     The exit status is 0, 2 after an error that the user can correct, 1 after another, 130 after Ctrl-C.
     """
+    from stgt_mm.engine.checkpoint.disk_space import explained_when_full
+
     arguments = list(sys.argv[1:] if argv is None else argv)
     logging.raiseExceptions = '--traceback' in arguments  # a log on a full disk is no reason for a traceback
     try:
-        main(arguments)
+        with explained_when_full():
+            main(arguments)
     except KeyboardInterrupt:
         if '--traceback' in arguments:
             traceback.print_exc()
@@ -111,19 +114,22 @@ def run_tool(main: Callable[[Sequence[str] | None], None], argv: Sequence[str] |
         print(f'\nerror: {_message(error)}', file=sys.stderr)
         print('(--traceback shows where in the code)', file=sys.stderr)
         return EXIT_USER_ERROR
-    if 'torch' in sys.modules:
-        from stgt_mm.engine.launcher import leave_distributed
-
-        leave_distributed()
+    if _has_process_group():
+        # gloo's threads else abort some processes at their exit
+        sys.modules['torch'].distributed.destroy_process_group()
     return 0
 
 
+def _has_process_group() -> bool:
+    distributed = getattr(sys.modules.get('torch'), 'distributed', None)
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
 def _is_from_another_process(error: Exception) -> bool:
-    if 'torch' not in sys.modules or not sys.modules['torch'].distributed.is_initialized():
-        return False
     # gloo has no error class of its own for a process that is gone
     gone = ('onnection closed by peer', 'onnection reset by peer', 'remote process exited', 'Socket closed')
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in gone)
+    is_gone = isinstance(error, RuntimeError) and any(words in str(error) for words in gone)
+    return is_gone and _has_process_group()
 
 
 def _is_for_user(error: Exception) -> bool:

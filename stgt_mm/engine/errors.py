@@ -12,4 +12,4 @@ class CheckpointError(ValueError):
 
 
 class CheckpointSpaceError(OSError):
-    """The disk is full; the previous checkpoint is untouched."""
+    """The disk is full; what was whole before is untouched."""

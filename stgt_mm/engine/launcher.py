@@ -3,7 +3,6 @@
 import os
 import subprocess
 import warnings
-from typing import Any
 
 import torch
 import torch.distributed as torch_dist
@@ -39,12 +38,6 @@ def init_distributed(launcher: str) -> None:
         )
 
 
-def leave_distributed() -> None:
-    """Ends the process group, if there is one: gloo's threads else abort some processes at their exit."""
-    if torch_dist.is_available() and torch_dist.is_initialized():
-        torch_dist.destroy_process_group()
-
-
 def local_rank(launcher: str | None = None) -> int:
     """Numbers this process among those of its machine, from 0, before any process group is there."""
     return int(os.environ.get('SLURM_LOCALID' if launcher == 'slurm' else 'LOCAL_RANK', '0'))
@@ -73,11 +66,3 @@ def _adopt_slurm_variables() -> None:
         raise ValueError(
             f'{" ".join(command)} does not name the first node of the job ({error}). Set MASTER_ADDR to it.'
         ) from error
-
-
-def wrapper_options(options: dict[str, Any] | None, find_unused: bool) -> dict[str, Any] | None:
-    """Completes ``model_wrapper_cfg`` for a machine without GPU; with GPUs it is left as it is."""
-    if torch.cuda.is_available():
-        return options
-    defaults = {'device_ids': None, 'broadcast_buffers': False, 'find_unused_parameters': find_unused}
-    return {**defaults, **(options or {})}

@@ -44,16 +44,11 @@ class NeededFile(NamedTuple):
 
 
 def needed_files(cfg: Mapping[str, Any], reads: Sequence[str]) -> list[NeededFile]:
-    """Lists the files and folders that a run reads.
+    """Lists the files and folders that a run with the data loaders ``reads`` reads.
 
-    Args:
-        cfg: The whole configuration. A data set's ``made_by`` is the command that makes its annotation. For
-            other files ``made_by`` of the config maps a regular expression for the end of a path to a
-            command, in which ``{path}``, ``{folder}`` and the groups ``{0}``, ``{1}`` are filled in.
-        reads: The data loaders that the run uses, e.g. ``['train_dataloader', 'val_dataloader']``.
-
-    Returns:
-        Weights, vocabulary, the checkpoint to start from, then annotations and videos.
+    A data set's ``made_by`` is the command that makes its annotation. For other files ``made_by`` of the
+    config maps a regular expression for the end of a path to a command, in which ``{path}``, ``{folder}`` and
+    the groups ``{0}``, ``{1}`` are filled in.
     """
     found = list(_named_in(cfg.get('model') or {}, 'model', ('checkpoint', 'vocab')))
     # a run that goes on from a checkpoint of its work_dir does not read load_from
@@ -70,20 +65,18 @@ def needed_files(cfg: Mapping[str, Any], reads: Sequence[str]) -> list[NeededFil
 def _named_in(node: Any, where: str, names: Sequence[str]) -> Iterator[tuple[str, str, str, str | None]]:
     if isinstance(node, Mapping):
         for key, value in node.items():
-            if key in names and isinstance(value, str) and _is_path(key, value):
+            # a vocabulary without extension and folders may be a Hugging Face repository
+            if key in names and isinstance(value, str) and not value.startswith(PACKAGE_PREFIX):
+                if key == 'vocab' and not (
+                    Path(value).suffix or value.startswith('/') or value.count('/') > 1
+                ):
+                    continue
                 made_by = node.get('made_by') if key == 'ann_file' else None
                 yield f'{where}.{key}', _KINDS[key], value, made_by
             yield from _named_in(value, f'{where}.{key}', names)
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
             yield from _named_in(value, f'{where}.{index}', names)
-
-
-def _is_path(key: str, value: str) -> bool:
-    if value.startswith(PACKAGE_PREFIX):
-        return False
-    # a name without extension and folders may be a Hugging Face repository
-    return key != 'vocab' or bool(Path(value).suffix) or value.startswith('/') or value.count('/') > 1
 
 
 def _remedy(key: str, kind: str, path: str, made_by: str | None, commands: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.runner import Runner
@@ -12,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from stgt_mm.config_check import resolve_type
-from stgt_mm.engine.checkpoint.content import check_finite, restore_training, training_state
+from stgt_mm.engine.checkpoint.content import restore_training, training_state
 from stgt_mm.engine.checkpoint.files import read_checkpoint, write_checkpoint
 from stgt_mm.engine.checkpoint.fingerprint import training_fingerprint
 from stgt_mm.engine.checkpoint.resume import (
@@ -24,7 +25,7 @@ from stgt_mm.engine.checkpoint.resume import (
 from stgt_mm.engine.checkpoint.weights import Strictness, frozen_parts, load_weights
 from stgt_mm.engine.console import short_console
 from stgt_mm.engine.errors import CheckpointError
-from stgt_mm.engine.launcher import init_distributed, wrapper_options
+from stgt_mm.engine.launcher import init_distributed
 from stgt_mm.io.weight_files import CONVERT_COMMAND
 from stgt_mm.registry import RUNNERS
 from stgt_mm.utils import bare_model
@@ -51,9 +52,10 @@ class VideoTextRunner(Runner):
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Moves the model to its device and wraps it if there are several processes."""
-        if self.distributed:
+        if self.distributed and not torch.cuda.is_available():
             find_unused = self.cfg.get('find_unused_parameters', False)
-            model_wrapper_cfg = wrapper_options(model_wrapper_cfg, find_unused)
+            defaults = {'device_ids': None, 'broadcast_buffers': False, 'find_unused_parameters': find_unused}
+            model_wrapper_cfg = {**defaults, **(model_wrapper_cfg or {})}
         return super().wrap_model(model_wrapper_cfg, model)
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
@@ -117,19 +119,24 @@ class VideoTextRunner(Runner):
         backend_args: dict[str, Any] | None = None,
         save_frozen: bool = False,
     ) -> None:
-        """Writes a checkpoint in one step: a file of that name is always whole, and goes to a local folder.
+        """Writes a whole checkpoint or, with a full disk or weights that are not finite, none: an error.
 
-        ``meta`` may override the present ``epoch`` and ``iter``. With ``by_epoch`` the call comes at the end
-        of an epoch, before it is counted, else at the end of an iteration. ``save_frozen`` keeps the weights
-        of frozen parts and not just their source and hash. A full disk or weights that are not finite raise
-        an error, and a file that stood there is kept.
+        ``meta`` may override ``epoch`` and ``iter``, which count the epoch (``by_epoch``) or the iteration
+        that now ends. ``save_frozen`` keeps the weights of frozen parts and not just their source and hash.
         """
         if file_client_args or backend_args:
             raise ValueError(
                 'checkpoints are written to local folders only; drop file_client_args and backend_args.'
             )
         path = Path(out_dir) / filename
-        check_finite(self.bare_model, path)
+        parameters = self.bare_model.named_parameters()
+        bad = [key for key, value in parameters if not bool(value.isfinite().all())]
+        if bad:
+            raise CheckpointError(
+                f'{path} is not written: {len(bad)} parameters are NaN or infinite '
+                f'({", ".join(bad[:3])}, ...). The last update did it. Earlier checkpoints are untouched: go '
+                'on from the newest with --resume, or start again with a lower learning rate or clip_grad.'
+            )
         position = {'epoch': self.epoch + by_epoch, 'iter': self.iter + (not by_epoch), **(meta or {})}
         parts = {} if save_frozen else self._frozen_parts
         checkpoint = training_state(self, position, parts, save_optimizer, save_param_scheduler)
@@ -143,11 +150,9 @@ class VideoTextRunner(Runner):
         strict: Strictness | None = None,
         revise_keys: list[Any] | None = None,
     ) -> dict[str, Any]:
-        """Loads weights from a ``.pth`` or ``.safetensors`` file, accounting for every key.
+        """Loads weights from a ``.pth`` or ``.safetensors`` file; what does not fit is a CheckpointError.
 
-        ``strict`` is that of :func:`~stgt_mm.engine.checkpoint.weights.load_weights`; None takes
-        ``load_strict`` of the config, true by default. A file that is not whole or does not fit the model is
-        a CheckpointError.
+        ``strict`` is that of ``load_weights``; None takes ``load_strict`` of the config, true by default.
         """
         if revise_keys:
             raise ValueError(f'revise_keys is not supported; convert the checkpoint: {CONVERT_COMMAND}')
@@ -191,9 +196,8 @@ class VideoTextRunner(Runner):
         resume_param_scheduler: bool = True,
         map_location: Any = 'default',
     ) -> None:
-        """Goes on with a training where a checkpoint left it, in the middle of an epoch as well.
+        """Goes on where a checkpoint of this very training left it; of another it is a CheckpointError.
 
-        A checkpoint of another configuration or other data, or one that does not fit, is a CheckpointError.
         mmengine's own method cannot load what it saved: it unpickles objects that torch refuses.
         """
         location = get_device() if map_location == 'default' else map_location

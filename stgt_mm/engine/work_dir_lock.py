@@ -66,8 +66,6 @@ def _is_dead(owner: Path, host: str) -> bool:
         return False
     try:
         os.kill(known['pid'], 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        pass
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
     return False

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from stgt_mm.io.whole_file import whole_file
+
 MARGIN = 8
 LINE = 1.35
 
@@ -45,8 +47,8 @@ def contact_sheet(
         draw.text((MARGIN, below), '\n'.join(text), fill='black', font=font, spacing=2)
         top += height
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with whole_file(path) as partial:
+        sheet.save(partial)
     return path
 
 

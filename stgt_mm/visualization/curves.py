@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from stgt_mm.io.whole_file import whole_file
+
 Series = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 
 RECALL_KEYS = ('t2v/Rmean', 'v2t/Rmean', 't2v/R1', 'v2t/R1', 'sim_t2v/R1', 'sim_v2t/R1')
@@ -71,8 +73,8 @@ def save_figure(figure: Any, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix.lower() != '.png':
         raise ValueError(f"'{path}': pictures are PNG files, call it '{path.with_suffix('.png')}'.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with whole_file(path) as partial:
+        figure.savefig(partial)
     return path
 
 

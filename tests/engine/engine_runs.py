@@ -1,30 +1,24 @@
 """Runs the training tool on the toy config inside the test process, or in a forked one that gets killed."""
 
-import importlib.util
 import os
+import resource
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from command_line import load_tool
 
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 CONFIG = str(HERE / 'engine_toy_config.py')
-
-
-def load_tool(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def train(work_dir, *options, cfg=()):
     # mmengine keeps one message hub a name and second, so each run needs a name of its own
     train.count += 1
     name = f'experiment_name=toy{os.getpid()}x{train.count}'
-    load_tool('train').main(
+    load_tool('train.py').main(
         [CONFIG, '--work-dir', str(work_dir), *options, '--cfg-options', name, 'log_level=ERROR', *cfg]
     )
     return losses(work_dir)
@@ -61,3 +55,14 @@ def train_and_kill(work_dir, sample, *options, cfg=()):
 def losses(work_dir):
     records = read_metrics(Path(work_dir) / 'metrics.jsonl')
     return [record for record in records if 'loss' in record]
+
+
+@contextmanager
+def files_of_at_most(size):
+    """No file of this process can grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

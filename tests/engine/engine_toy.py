@@ -16,7 +16,7 @@ from stgt_mm.structures import VideoTextSample
 
 @DATASETS.register_module()
 class ToyPairs(torch.utils.data.Dataset):
-    """Vectors; ``bad_index`` yields inf, ``kill_at`` kills the process at its n-th sample."""
+    """Vectors; ``bad_index`` yields inf, ``TOY_KILL_AT`` kills the process at its n-th sample."""
 
     def __init__(self, size=24, width=6, bad_index=None, video_root='', ann_file=None):
         self.size, self.width, self.bad_index = size, width, bad_index
@@ -30,7 +30,8 @@ class ToyPairs(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         self.served += 1
-        if self.served == int(os.environ.get('TOY_KILL_AT', -1)):
+        its_turn = os.environ.get('RANK', '0') == os.environ.get('TOY_KILL_RANK', '0')
+        if its_turn and self.served == int(os.environ.get('TOY_KILL_AT', -1)):
             os.kill(os.getpid(), signal.SIGKILL)
         generator = torch.Generator().manual_seed(1000 * getattr(index, 'epoch', 0) + int(index))
         inputs = torch.randn(self.width, generator=generator)

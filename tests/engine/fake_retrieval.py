@@ -145,7 +145,8 @@ def make_loop(dataset=None, batch_size=4, metric=None, choices=(), sampler=None,
 
 def in_two_processes(work, folder, *args):
     """Runs ``work(*args)`` in a group of two processes; gives what both return."""
-    torch.multiprocessing.spawn(_in_group, (work, folder, args), nprocs=2)
+    # forked: a new interpreter would import torch for seconds
+    torch.multiprocessing.start_processes(_in_group, (work, folder, args), nprocs=2, start_method='fork')
     return [json.loads((folder / f'{rank}.json').read_text()) for rank in (0, 1)]
 
 

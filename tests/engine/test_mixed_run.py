@@ -62,7 +62,7 @@ def config(tmp_path_factory):
 def train(config, work_dir, *options):
     name = f'experiment_name=mixed{os.getpid()}_{len(options)}'
     arguments = [str(config), '--work-dir', str(work_dir), *options, '--cfg-options', name, 'log_level=ERROR']
-    load_tool('train').main(arguments)
+    load_tool('train.py').main(arguments)
     return read_metrics(work_dir / 'metrics.jsonl')
 
 

@@ -65,15 +65,11 @@ def test_where_a_training_goes_on_its_start_is_not_needed(tiny, tmp_path):
 
 
 def test_data_sets_inside_others_are_looked_at():
-    inner = [
-        dict(ann_file='a.jsonl', video_root='a'),
-        dict(ann_file='b.jsonl', video_root='b', made_by='b.py'),
-    ]
+    inner = [dict(ann_file='a.jsonl', video_root='a')]
+    inner.append(dict(ann_file='b.jsonl', video_root='b', made_by='b.py'))
     found = needed_files(dict(train_dataloader=dict(dataset=dict(sources=inner))), ['train_dataloader'])
-    assert [(item.key.rsplit('.', 2)[1:], item.path) for item in found[::2]] == [
-        (['0', 'ann_file'], 'a.jsonl'),
-        (['1', 'ann_file'], 'b.jsonl'),
-    ]
+    assert [item.key.rpartition('sources.')[2] for item in found[::2]] == ['0.ann_file', '1.ann_file']
+    assert [item.path for item in found[::2]] == ['a.jsonl', 'b.jsonl']
     assert 'custom.py LIST a.jsonl' in found[0].remedy and found[2].remedy == 'b.py'
 
 
@@ -86,59 +82,46 @@ def test_processes_after_the_first_say_nothing(tiny, monkeypatch):
     assert waited
 
 
-def remedies(name, loader='train_dataloader', **overrides):
-    """What a config says about the files that it reads: ``{path: remedy}``."""
-    cfg = load_config(ROOT / 'configs' / name, overrides)
-    return {item.path: item.remedy for item in needed_files(cfg, [loader])}
+PRETRAIN, FINETUNE, WIDE = 'stgt/pretrain_w10m.py', 'retrieval/msvd_finetune.py', 'stgt/pretrain_w2m_cc3m.py'
+COMMANDS = {
+    (PRETRAIN, ''): {
+        'weights/eva_vit_g.safetensors': 'convert.py eva ',
+        'weights/blip2_qformer.safetensors': 'convert.py lavis_blip2 ',
+        'weights/bert-base-uncased/vocab.txt': '--local-dir weights/bert-base-uncased',
+        'data/webvid10m/train.jsonl': 'webvid.py results_10M_train.csv data/webvid10m/train.jsonl ',
+    },
+    (WIDE, ''): {
+        'data/webvid2m/train.jsonl': 'webvid.py results_2M_train.csv ',
+        'data/cc3m/train.jsonl': '--image-root data/cc3m/images',
+    },
+    ('stgt/pretrain_w10m_v4m.py', ''): {'data/vidal10m/train_4m.jsonl': '--max-videos 4000000'},
+    ('stgt/pretrain_w10m_v7m.py', ''): {
+        'data/vidal10m/train_7m.jsonl': 'train_7m.jsonl --max-videos 7000000'
+    },
+    (FINETUNE, ''): {
+        'weights/stgt_w10m_v7m_256.safetensors': 'checkpoint_w10m_v7m_256.pth',
+        'data/msvd/train.jsonl': 'msvd.py downloads/msvd data/msvd',
+        'data/msvd/videos': 'ln -s VIDEOS data/msvd/videos',
+    },
+    (FINETUNE, 'data_root'): {'/disk/a/train.jsonl': 'msvd.py downloads/msvd /disk/a'},
+    (FINETUNE, 'train_dataloader.dataset.ann_file'): {'mine.jsonl': 'custom.py LIST mine.jsonl'},
+    (FINETUNE, 'load_from'): {
+        'work_dirs/pretrain_w10m/epoch_12.pth': 'dist_train.sh configs/stgt/pretrain_w10m.py',
+        '/d/blip2_qformer.safetensors': ' lavis_blip2 ',
+        'elsewhere.pth': '--cfg-options load_from=PATH',
+    },
+}
 
 
-PRETRAIN, FINETUNE = 'stgt/pretrain_w10m.py', 'retrieval/msvd_finetune.py'
-COMMANDS = [
-    (PRETRAIN, {}, 'weights/eva_vit_g.safetensors', 'convert.py eva '),
-    (PRETRAIN, {}, 'weights/blip2_qformer.safetensors', 'convert.py lavis_blip2 '),
-    (PRETRAIN, {}, 'weights/bert-base-uncased/vocab.txt', '--local-dir weights/bert-base-uncased'),
-    (
-        PRETRAIN,
-        {},
-        'data/webvid10m/train.jsonl',
-        'webvid.py results_10M_train.csv data/webvid10m/train.jsonl ',
-    ),
-    ('stgt/pretrain_w2m_cc3m.py', {}, 'data/webvid2m/train.jsonl', 'webvid.py results_2M_train.csv '),
-    ('stgt/pretrain_w2m_cc3m.py', {}, 'data/cc3m/train.jsonl', '--image-root data/cc3m/images'),
-    ('stgt/pretrain_w10m_v4m.py', {}, 'data/vidal10m/train_4m.jsonl', '--max-videos 4000000'),
-    ('stgt/pretrain_w10m_v7m.py', {}, 'data/vidal10m/train_7m.jsonl', 'train_7m.jsonl --max-videos 7000000'),
-    (FINETUNE, {}, 'weights/stgt_w10m_v7m_256.safetensors', 'checkpoint_w10m_v7m_256.pth'),
-    (FINETUNE, {}, 'data/msvd/train.jsonl', 'msvd.py downloads/msvd data/msvd'),
-    (FINETUNE, {}, 'data/msvd/videos', 'ln -s VIDEOS data/msvd/videos'),
-    (FINETUNE, {'data_root': '/disk/a'}, '/disk/a/train.jsonl', 'msvd.py downloads/msvd /disk/a'),
-    (
-        FINETUNE,
-        {'train_dataloader.dataset.ann_file': 'mine.jsonl'},
-        'mine.jsonl',
-        'custom.py LIST mine.jsonl',
-    ),
-    (
-        FINETUNE,
-        {'load_from': 'work_dirs/pretrain_w10m/epoch_12.pth'},
-        'work_dirs/pretrain_w10m/epoch_12.pth',
-        'dist_train.sh configs/stgt/pretrain_w10m.py',
-    ),
-    (
-        FINETUNE,
-        {'load_from': '/d/blip2_qformer.safetensors'},
-        '/d/blip2_qformer.safetensors',
-        ' lavis_blip2 ',
-    ),
-    (FINETUNE, {'load_from': 'elsewhere.pth'}, 'elsewhere.pth', '--cfg-options load_from=PATH'),
-]
-
-
-@pytest.mark.parametrize(('config', 'overrides', 'path', 'words'), COMMANDS)
-def test_the_command_fits_the_path_and_its_tool_exists(config, overrides, path, words):
-    remedy = remedies(config, **overrides)[path]
-    assert words in remedy
-    for tool in re.findall(r'(?:tools|configs)/\S+?\.(?:py|sh)', remedy):
-        assert (ROOT / tool).is_file()
+@pytest.mark.parametrize(('config', 'key'), COMMANDS)
+def test_the_command_fits_the_path_and_its_tool_exists(config, key):
+    for path, words in COMMANDS[config, key].items():
+        overrides = {key: '/disk/a' if key == 'data_root' else path} if key else {}
+        cfg = load_config(ROOT / 'configs' / config, overrides)
+        remedy = {item.path: item.remedy for item in needed_files(cfg, ['train_dataloader'])}[path]
+        assert words in remedy
+        for tool in re.findall(r'(?:tools|configs)/\S+?\.(?:py|sh)', remedy):
+            assert (ROOT / tool).is_file()
 
 
 def test_the_tools_stop_with_the_list(tmp_path, monkeypatch, capsys):

@@ -18,6 +18,10 @@ def own_scope():
     DefaultScope.get_instance('test_optim', scope_name='stgt_mm')
 
 
+def sgd():
+    return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+
+
 def toy():
     return ToyModel(backbone={'type': 'ToyBackbone'})
 
@@ -61,7 +65,7 @@ def test_schedule_equals_the_formula_and_keeps_ratios():
 
 def test_schedule_resumes_and_warms_up_each_stage_if_asked():
     def build():
-        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        optimizer = sgd()
         stages = [(10, 1.0), (10, 0.5)]
         return optimizer, StagedWarmupCosine(optimizer, stages, warmup_ratio=0.2, warmup_every_stage=True)
 
@@ -82,18 +86,12 @@ def test_schedule_resumes_and_warms_up_each_stage_if_asked():
 
 @pytest.mark.parametrize(
     'options',
-    [
-        {'stages': []},
-        {'stages': [(0, 1.0)]},
-        {'stages': [(5, 1.0)], 'warmup_iters': 5},
-        {'stages': [(5, 1.0)], 'warmup_iters': 2, 'warmup_ratio': 0.1},
-        {'stages': [(5, 1.0)], 'by_epoch': True},
-        {'stages': [(5, 1.0)], 'begin': 3},
-    ],
+    [{'stages': []}, {'stages': [(0, 1.0)]}, {'warmup_iters': 5}, {'warmup_iters': 2, 'warmup_ratio': 0.1}]
+    + [{'by_epoch': True}, {'begin': 3}],
 )
 def test_schedule_refuses(options):
     with pytest.raises(ValueError):
-        StagedWarmupCosine(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0), **options)
+        StagedWarmupCosine(sgd(), **{'stages': [(5, 1.0)], **options})
 
 
 def test_only_trainable_parameters_and_no_decay_for_vectors():
@@ -133,12 +131,9 @@ def test_multipliers_by_prefix_work():
         ({'bias_lr_mult': 2}, "no 'bias_lr_mult'"),
     ],
 )
-def test_a_multiplier_that_arrives_nowhere_is_an_error(paramwise, message):
+def test_a_multiplier_that_arrives_nowhere_or_nothing_to_train_is_an_error(paramwise, message):
     with pytest.raises(ValueError, match=message):
         TrainableParamsConstructor(config(), paramwise)(toy())
-
-
-def test_nothing_to_train_is_an_error():
     with pytest.raises(ValueError, match='no trainable parameter'):
         TrainableParamsConstructor(config())(toy().requires_grad_(False))
 
@@ -174,15 +169,12 @@ def test_what_is_not_finite_changes_nothing(bad):
     assert torch.equal(parameter.detach(), torch.zeros(2))
 
 
-def test_bfloat16_autocast_on_the_cpu():
+def test_bfloat16_autocast_on_the_cpu_and_no_unknown_precision():
     layer = nn.Linear(4, 4)
     with wrap(layer.weight, dtype='bfloat16').optim_context(layer):
         assert layer(torch.ones(1, 4)).dtype == torch.bfloat16
     with wrap(layer.weight).optim_context(layer):
         assert layer(torch.ones(1, 4)).dtype == torch.float32
-
-
-def test_refuses_unknown_precision():
     with pytest.raises(ValueError, match="Did you mean 'bfloat16'"):
         wrap(nn.Parameter(torch.zeros(1)), dtype='bfloat')
 

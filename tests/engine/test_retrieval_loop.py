@@ -82,9 +82,8 @@ def test_choices_equal_a_loop():
             right[triple['kind']].append(float(row[triple['true']] > row[triple['false']]))
         assert metrics[f'{prefix}facts/even'] == pytest.approx(100 * np.mean(right['even']))
         assert metrics[f'{prefix}facts/odd'] == pytest.approx(100 * np.mean(right['odd']))
-        assert metrics[f'{prefix}facts/accuracy'] == pytest.approx(
-            100 * np.mean(right['even'] + right['odd'])
-        )
+        both = 100 * np.mean(right['even'] + right['odd'])
+        assert metrics[f'{prefix}facts/accuracy'] == pytest.approx(both)
     assert loop.protocol['choices'] == {'facts': 23}
 
 
@@ -111,18 +110,10 @@ def test_nan_stops_the_evaluation():
         loop.run()
 
 
-def test_wrong_options_are_named():
-    for options, words in (
-        ({'rerank_k': -1}, 'rerank_k=-1'),
-        ({'score_fusion': 'sum'}, "score_fusion='sum'"),
-        ({'calibrate': True}, 'calibrate=True'),
-        ({'amp': 'int8'}, "amp='int8'"),
-    ):
-        with pytest.raises(ValueError, match=words):
-            make_loop(**options)
-
-
-def test_autocast_is_in_force():
+def test_autocast_is_in_force_and_wrong_options_are_named():
+    for option, value in {'rerank_k': -1, 'score_fusion': 'sum', 'calibrate': True, 'amp': 'int8'}.items():
+        with pytest.raises(ValueError, match=f'{option}={value!r}'):
+            make_loop(**{option: value})
     exact, rounded = make_loop(rerank_k=0), make_loop(rerank_k=0, amp=True)
     seen = []
     for loop in (exact, rounded):
@@ -140,17 +131,13 @@ def test_runs_under_a_real_runner_from_configs(tmp_path, mode):
         'sampler': {'type': 'DefaultSampler', 'shuffle': False},
         'collate_fn': video_text_collate,
     }
-    runner = Runner(
-        model={'type': 'FakeAligner'},
-        work_dir=str(tmp_path),
-        default_scope='stgt_mm',
-        experiment_name=f'retrieval-{mode}-{tmp_path.name}',
-        **{
-            f'{mode}_dataloader': loader,
-            f'{mode}_evaluator': {'type': 'RetrievalMetric'},
-            f'{mode}_cfg': {'type': 'RetrievalLoop', 'rerank_k': 5, 'choices': {'facts': loader}},
-        },
-    )
+    names = {'default_scope': 'stgt_mm', 'experiment_name': f'retrieval-{mode}-{tmp_path.name}'}
+    evaluation = {
+        f'{mode}_dataloader': loader,
+        f'{mode}_evaluator': {'type': 'RetrievalMetric'},
+        f'{mode}_cfg': {'type': 'RetrievalLoop', 'rerank_k': 5, 'choices': {'facts': loader}},
+    }
+    runner = Runner(model={'type': 'FakeAligner'}, work_dir=str(tmp_path), **names, **evaluation)
     metrics = getattr(runner, mode)()
     expected = make_loop(rerank_k=5, choices=['facts']).run()
     assert metrics == expected
@@ -160,10 +147,11 @@ def test_runs_under_a_real_runner_from_configs(tmp_path, mode):
 
 
 def test_missing_files_and_wrong_paths_of_choices_show_before_any_work(tmp_path):
-    lines = [
-        {'video': f'v{i}.mp4', 'text': f'red {i}', 'distractor': 'blue', 'kind': 'odd'} for i in range(3)
-    ]
-    (tmp_path / 'a.jsonl').write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    def write(name, letter, count, **extra):
+        lines = [{'video': f'{letter}{i}.mp4', 'text': f'red {i}', **extra} for i in range(count)]
+        (tmp_path / name).write_text(''.join(json.dumps(line) + '\n' for line in lines))
+
+    write('a.jsonl', 'v', 3, distractor='blue', kind='odd')
     pipeline = [{'type': 'LoadVideo'}, {'type': 'Resize', 'size': 8}, {'type': 'PackVideoText'}]
 
     def build(ann_file='a.jsonl', main='a.jsonl', missing=None, **options):
@@ -184,9 +172,7 @@ def test_missing_files_and_wrong_paths_of_choices_show_before_any_work(tmp_path)
     assert len(build(skip_broken=True).dataloader.dataset) == 3  # counted with the broken ones
     (tmp_path / 'v1.mp4').touch()
     build()
-    (tmp_path / 'many.jsonl').write_text(
-        ''.join(json.dumps({'video': f'w{i}.mp4', 'text': f'red {i}'}) + '\n' for i in range(30))
-    )
+    write('many.jsonl', 'w', 30)
     (tmp_path / 'w7.mp4').touch()
     with pytest.raises(BrokenVideosError, match='29 of 30') as caught:
         build(main='many.jsonl')

@@ -89,22 +89,16 @@ def test_wrong_post_processors_are_named(tmp_path):
             make_loop(post_processors=[config])
 
 
-def test_a_bank_of_some_texts_is_spread_over_the_file(tmp_path):
-    texts = [f'text {i}' for i in range(10)]
-    bank = write_bank(tmp_path, [*texts, *texts])
-    assert QBNorm(bank).texts == texts
-    assert QBNorm(bank, max_texts=3).texts == ['text 0', 'text 3', 'text 6']
-
-
 def test_a_sweep_scores_each_pair_once_and_equals_separate_runs(monkeypatch):
     loop = make_loop(rerank_k=3, post_processors=[DSL])
     pairs = []
     fuse = type(loop.model.qformer).fuse
-    monkeypatch.setattr(
-        type(loop.model.qformer),
-        'fuse',
-        lambda self, keys, ids, mask: pairs.append(ids.shape[1]) or fuse(self, keys, ids, mask),
-    )
+
+    def counted(self, keys, ids, mask):
+        pairs.append(ids.shape[1])
+        return fuse(self, keys, ids, mask)
+
+    monkeypatch.setattr(type(loop.model.qformer), 'fuse', counted)
     split = loop.encode()
     assert not pairs and loop.runner.called == [] and loop.model.training
     videos = len(loop.model.calls)
@@ -134,13 +128,16 @@ def test_broken_videos_and_lost_texts_are_named():
     assert loop.protocol['skipped_video_ids'] == ['v1', 'v5']
     assert loop.protocol['skipped_text_ids'] == ['t2', 't3', 't10', 't11']
     assert (metrics['skipped_videos'], metrics['skipped_texts']) == (2, 4)
-    assert (loop.protocol['videos'], loop.protocol['texts']) == (21, 42)
     whole = make_loop()
     assert 'skipped_videos' not in whole.run() and whole.protocol['skipped_videos'] == 0
     assert 'skipped_video_ids' not in whole.protocol
 
 
-def test_the_paper_row_changes_no_number():
+def test_a_bank_of_some_texts_is_spread_over_the_file_and_the_paper_row_changes_no_number(tmp_path):
+    texts = [f'text {i}' for i in range(10)]
+    bank = write_bank(tmp_path, [*texts, *texts])
+    assert QBNorm(bank).texts == texts
+    assert QBNorm(bank, max_texts=3).texts == ['text 0', 'text 3', 'text 6']
     key = 'ablation/table3_csal'
     loop = make_loop(metric=RetrievalMetric(paper_row=key))
     assert loop.run() == make_loop().run()

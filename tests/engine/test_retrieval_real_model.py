@@ -46,6 +46,8 @@ def test_batch_size_and_processes_change_no_bit(small_moving_shapes, tmp_path):
 
 def test_a_sweep_equals_separate_runs(small_moving_shapes):
     loop = make_real_loop(small_moving_shapes, 4)
-    swept = loop.sweep_rerank_k(loop.encode(), [0, 3, 50])
+    split = loop.encode()
+    swept = loop.sweep_rerank_k(split, [0, 3, 50])
+    assert make_real_loop(small_moving_shapes, 4, rerank_k=3).run() == swept[3]
     for k, metrics in swept.items():
-        assert make_real_loop(small_moving_shapes, 4, rerank_k=k).run() == metrics
+        assert make_real_loop(small_moving_shapes, 4, rerank_k=k).evaluate(split) == metrics

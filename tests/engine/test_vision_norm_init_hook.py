@@ -38,15 +38,10 @@ def test_channels_start_centred_and_scaled():
     assert model.training and model.vision_norm.weight.requires_grad
 
 
-def test_a_resumed_run_keeps_what_it_learned():
+def test_a_resumed_run_keeps_what_it_learned_and_a_model_without_the_norm_is_named():
     model = Toy()
-    runner, _ = runner_at(10, model)
-    VisionNormInitHook().before_train(runner)
+    VisionNormInitHook().before_train(runner_at(10, model)[0])
     assert model.vision_norm.weight.eq(1).all() and model.vision_norm.bias.eq(0).all()
-
-
-def test_a_model_without_the_norm_is_named():
-    model = Toy()
     model.vision_norm = nn.Identity()
     with pytest.raises(ValueError, match='vision_norm'):
         VisionNormInitHook().before_train(runner_at(0, model)[0])

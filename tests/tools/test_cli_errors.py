@@ -1,5 +1,4 @@
 import errno
-import os
 import runpy
 import subprocess
 import sys
@@ -14,11 +13,7 @@ from stgt_mm.errors import UserError
 from stgt_mm.evaluation import BrokenVideosError
 from stgt_mm.registry import MODELS
 
-TOYS = ROOT / 'tests' / 'engine'
-CONFIG = str(TOYS / 'engine_toy_config.py')
-
-
-sys.path.insert(0, str(TOYS))
+CONFIG = str(ROOT / 'tests/engine/engine_toy_config.py')
 
 
 @pytest.mark.parametrize(
@@ -49,13 +44,10 @@ def test_check_only_runs_nothing(tmp_path, capsys):
     assert not (tmp_path / 'run').exists()
 
 
-def test_a_process_ends_with_the_message_and_status_2():
+def test_a_process_ends_with_the_message_and_status_2_and_a_traceback_on_request(capsys):
     done = run('train.py', 'no/config.py')
     assert done.returncode == 2
     assert done.stderr.startswith('\nerror: no config at')
-
-
-def test_traceback_on_request(capsys):
     assert run_here('misc/print_config.py', 'no/config.py', '--traceback') == 2
     assert 'Traceback' in capsys.readouterr().err
 
@@ -68,14 +60,11 @@ def test_printed_config_loads_again(tmp_path, capsys):
     assert 'max_epochs=7' in capsys.readouterr().out
 
 
-def test_waiting_threads_do_not_spin():
+def test_waiting_threads_do_not_spin(monkeypatch):
     code = 'import stgt_mm.engine.cli, os, sys; print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)'
-    environment = {key: value for key, value in os.environ.items() if key != 'OMP_WAIT_POLICY'}
-    environment['PYTHONPATH'] = str(ROOT)
-    done = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True, env=environment, check=True
-    )
-    assert done.stdout.split() == ['PASSIVE', 'False']
+    monkeypatch.delenv('OMP_WAIT_POLICY', raising=False)
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    assert subprocess.check_output([sys.executable, '-c', code], text=True).split() == ['PASSIVE', 'False']
 
 
 @pytest.mark.parametrize(
@@ -88,46 +77,42 @@ def test_waiting_threads_do_not_spin():
         (OSError(errno.ENOSPC, 'No space left on device'), 'No space left on device'),
     ],
 )
-def test_what_a_user_can_mend_has_no_traceback(error, message, capsys):
-    def tool(arguments):
-        raise error
-
-    assert run_tool(tool, []) == 2
+def test_what_a_user_can_correct_has_no_traceback(error, message, capsys):
+    assert run_tool(lambda arguments: fail(error), []) == 2
     printed = capsys.readouterr().err
     assert printed.startswith(f'\nerror: {message}') and 'Traceback' not in printed
 
 
-def test_a_wrong_value_in_a_config_is_one_message_and_a_bug_is_a_traceback(capsys):
-    def tool(arguments):
-        MODELS.build({'type': 'MatchingHead', 'width': 8, 'hard_fraction': 'half'})
+def fail(error=KeyboardInterrupt):
+    raise error
 
-    def buggy(arguments):
-        return None + 1
 
-    assert run_tool(tool, []) == 2
+def test_a_wrong_value_in_a_config_is_one_message_and_a_bug_is_a_traceback(capsys, monkeypatch):
+    config = {'type': 'MatchingHead', 'width': 8, 'hard_fraction': 'half'}
+    assert run_tool(lambda arguments: MODELS.build(config), []) == 2
     assert 'Traceback' not in capsys.readouterr().err
-    assert run_tool(buggy, []) == 1
+    assert run_tool(lambda arguments: None + 1, []) == 1
     assert 'Traceback' in capsys.readouterr().err
-
-
-def test_an_interrupt_is_one_line_and_the_status_of_shells(capsys):
-    def tool(arguments):
-        raise KeyboardInterrupt
-
-    assert run_tool(tool, []) == 130
-    assert capsys.readouterr().err == '\ninterrupted\n'
-    assert run_tool(tool, ['--traceback']) == 130
-    assert 'Traceback' in capsys.readouterr().err
-
-
-def test_no_network_is_one_message(capsys, monkeypatch):
-    def unreachable(*args, **kwargs):
-        raise RuntimeError('no route to host')
-
-    monkeypatch.setattr('timm.create_model', unreachable)
+    monkeypatch.setattr('timm.create_model', lambda *args, **kwargs: fail(RuntimeError('no route to host')))
     config = {'type': 'TimmViT', 'model_name': 'vit_tiny_patch16_224', 'pretrained': True}
     assert run_tool(lambda arguments: MODELS.build(config), []) == 2
     assert 'checkpoint=' in capsys.readouterr().err
+
+
+def test_a_lost_process_is_one_line(capsys, monkeypatch):
+    lost = RuntimeError('[gloo/pair.cc:547] Connection closed by peer [127.0.0.1]')
+    assert run_tool(lambda arguments: fail(lost), []) == 1
+    assert 'Traceback' in capsys.readouterr().err, 'of a run of one process it is no peer'
+    monkeypatch.setattr('torch.distributed.is_initialized', lambda: True)
+    assert run_tool(lambda arguments: fail(lost), []) == 1
+    assert capsys.readouterr().err == f'\nerror: another process of this run has ended: {lost}\n'
+
+
+def test_an_interrupt_is_one_line_and_the_status_of_shells(capsys):
+    assert run_tool(lambda arguments: fail(), []) == 130
+    assert capsys.readouterr().err == '\ninterrupted\n'
+    assert run_tool(lambda arguments: fail(), ['--traceback']) == 130
+    assert 'Traceback' in capsys.readouterr().err
 
 
 def test_a_mistyped_config_searches_configs_only(tmp_path, monkeypatch):
@@ -145,28 +130,23 @@ def test_a_mistyped_config_searches_configs_only(tmp_path, monkeypatch):
         load_config('elsewhere/ere7.py')
 
 
-@pytest.mark.parametrize(
-    ('options', 'message'),
-    [(['--train', '10'], 'train=10 must be'), (['--jobs', '0'], '--jobs 0'), (['--val', '-3'], 'val=-3')],
-)
-def test_moving_shapes_names_impossible_sizes(options, message, tmp_path, capsys):
-    assert run_here('dataset_converters/moving_shapes.py', tmp_path / 'new', *options) == 2
-    assert capsys.readouterr().err.startswith(f'\nerror: {message}')
-    assert not (tmp_path / 'new').exists()
-
-
-def test_converters_name_what_they_cannot_read(tmp_path, capsys):
+def test_what_tools_cannot_read_or_do_is_one_message(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / 'empty.jsonl').write_text('{"video": "v.mp4"}\n')
-    cases = [
-        ('dataset_converters/custom.py', ['no.csv', tmp_path / 'a.jsonl'], 'no.csv'),
-        ('dataset_converters/build_vocab.py', [tmp_path / 'empty.jsonl', tmp_path / 'vocab'], 'no text'),
-        ('dataset_converters/build_vocab.py', ['no.jsonl', tmp_path / 'vocab'], 'no annotation file'),
+    shapes = 'dataset_converters/moving_shapes.py'
+    for tool, arguments, message in [
+        ('dataset_converters/custom.py', ['no.csv', 'a.jsonl'], 'no.csv'),
+        ('dataset_converters/build_vocab.py', ['empty.jsonl', 'vocab'], 'no text'),
+        ('dataset_converters/build_vocab.py', ['no.jsonl', 'vocab'], 'no annotation file'),
         ('visualization/browse_dataset.py', [CONFIG, '--num', '0'], '--num 0'),
-    ]
-    for tool, arguments, message in cases:
+        (shapes, ['new', '--train', '10'], 'error: train=10 must be'),
+        (shapes, ['new', '--jobs', '0'], 'error: --jobs 0'),
+        (shapes, ['new', '--val', '-3'], 'error: val=-3'),
+    ]:
         assert run_here(tool, *arguments) == 2
         printed = capsys.readouterr().err
         assert message in printed and 'Traceback' not in printed
+    assert not (tmp_path / 'new').exists()
 
 
 TOOLS = sorted(

@@ -1,14 +1,11 @@
 """What a second run of the quickstart reuses, goes on with or does once more; the tools are not run."""
 
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
-from command_line import ROOT
+from command_line import load_tool
 
-_SPEC = spec_from_file_location('quickstart', ROOT / 'tools/quickstart.py')
-quickstart = module_from_spec(_SPEC)
-_SPEC.loader.exec_module(quickstart)
+quickstart = load_tool('quickstart.py')
 WORK_DIR = Path('run')
 EPOCHS = 10
 
@@ -83,8 +80,11 @@ def test_an_interrupted_training_goes_on(tools):
     assert tools.of_a_run() == ['moving_shapes', 'test']
 
 
-def test_a_model_without_its_checkpoint_is_not_reused(tools):
+def test_a_model_without_its_checkpoint_is_not_reused_and_the_place_is_no_change(tools):
     tools.of_a_run()
+    with Path('config.py').open('a') as file:
+        file.write("work_dir = 'elsewhere'  # a comment\n")
+    assert quickstart.is_trained(WORK_DIR)
     (WORK_DIR / 'best_t2v_Rmean.pth').unlink()
     assert not quickstart.is_trained(WORK_DIR)
     assert 'test' in tools.of_a_run()
@@ -92,7 +92,7 @@ def test_a_model_without_its_checkpoint_is_not_reused(tools):
 
 @pytest.mark.parametrize('whole', [True, False])
 @pytest.mark.parametrize('changed', ['config', 'clips'])
-def test_another_config_or_other_clips_train_anew(tools, changed, whole, capsys):
+def test_another_config_or_other_clips_train_again(tools, changed, whole, capsys):
     tools.of_a_run() if whole else interrupt(tools, 4)
     before = quickstart.made_from()
     if changed == 'config':
@@ -104,15 +104,6 @@ def test_another_config_or_other_clips_train_anew(tools, changed, whole, capsys)
     assert quickstart.minutes_left(WORK_DIR)['train'] == quickstart.STEPS['train']
     capsys.readouterr()
     assert tools.of_a_run() == ['moving_shapes', 'train', 'test'], 'neither reused nor resumed'
-    assert (
-        'the training in run had another config or other clips: training from the start'
-        in capsys.readouterr().out
-    )
+    words = 'the training in run had another config or other clips: training from the start'
+    assert words in capsys.readouterr().out
     assert tools.of_a_run() == ['moving_shapes', 'test']
-
-
-def test_the_place_of_the_run_is_no_change_of_its_config(tools):
-    tools.of_a_run()
-    with Path('config.py').open('a') as file:
-        file.write("work_dir = 'elsewhere'  # a comment\n")
-    assert quickstart.is_trained(WORK_DIR)

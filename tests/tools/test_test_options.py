@@ -1,18 +1,13 @@
 """What the options of tools/test.py make of a config."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
+from command_line import load_tool
 from mmengine.config import ConfigDict
 
 from stgt_mm.engine.loops import RetrievalLoop
 from stgt_mm.evaluation import DSL
 
-PATH = Path(__file__).parents[2] / 'tools/test.py'
-SPEC = importlib.util.spec_from_file_location('test_tool', PATH)
-tool = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(tool)
+tool = load_tool('test.py')
 
 
 def applied(options, **test_cfg):
@@ -21,11 +16,8 @@ def applied(options, **test_cfg):
     return cfg.test_cfg
 
 
-def test_without_options_nothing_changes():
-    assert applied([], rerank_k=3) == dict(type=RetrievalLoop, rerank_k=3)
-
-
 def test_options_reach_the_loop():
+    assert applied([], rerank_k=3) == dict(type=RetrievalLoop, rerank_k=3)
     cfg = applied(['--dsl', '--qb-norm', 'bank.jsonl', '--skip-broken'])
     assert cfg.post_processors == [dict(type='DSL'), dict(type='QBNorm', bank='bank.jsonl')]
     assert cfg.skip_broken is True
@@ -33,10 +25,8 @@ def test_options_reach_the_loop():
 
 def test_an_option_replaces_the_same_of_the_config_and_keeps_the_others():
     given = [dict(type=DSL, temperature=5.0), dict(type='QBNorm', bank='old.jsonl', beta=3.0)]
-    assert applied(['--qb-norm', 'new.jsonl'], post_processors=given).post_processors == [
-        given[0],
-        dict(type='QBNorm', bank='new.jsonl'),
-    ]
+    found = applied(['--qb-norm', 'new.jsonl'], post_processors=given).post_processors
+    assert found == [given[0], dict(type='QBNorm', bank='new.jsonl')]
 
 
 def test_a_loop_without_the_option_is_named():

@@ -2,17 +2,14 @@
 
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import mmengine
 import torch
-from torch import nn
 
 from stgt_mm.engine.checkpoint.files import to_plain
 from stgt_mm.engine.checkpoint.resume import training_data
 from stgt_mm.engine.checkpoint.weights import Parts, is_in
-from stgt_mm.engine.errors import CheckpointError
 from stgt_mm.version import __version__
 
 _NOT_RESUMED = ('cfg', 'loop_stage', 'dataset_meta', 'eta', 'epoch', 'iter', 'max_epochs', 'max_iters')
@@ -30,22 +27,7 @@ def training_state(
         if key not in _NOT_RESUMED:
             with suppress(TypeError):  # what is no plain value is of the process and not of the training
                 info[key] = to_plain(value)
-    state = runner.bare_model.state_dict()
-    checkpoint = {
-        'meta': to_plain({**meta, **_origin(runner)}),
-        'state_dict': {key: value.detach().cpu() for key, value in state.items() if not is_in(key, parts)},
-        'frozen': to_plain(parts),
-        'message_hub': {'runtime_info': info},
-    }
-    if save_optimizer:
-        checkpoint['optimizer'] = to_plain(runner.optim_wrapper.state_dict())
-    if save_param_scheduler and runner.param_schedulers is not None:
-        checkpoint['param_schedulers'] = [to_plain(item.state_dict()) for item in runner.param_schedulers]
-    return checkpoint
-
-
-def _origin(runner: Any) -> dict[str, Any]:
-    return {
+    origin = {
         'cfg': runner.config_text,
         'fingerprint': runner.fingerprint(),
         'training_data': training_data(runner._train_loop),
@@ -56,17 +38,18 @@ def _origin(runner: Any) -> dict[str, Any]:
         'stgt_mm_version': __version__,
         'torch_version': str(torch.__version__),
     }
-
-
-def check_finite(model: nn.Module, path: str | Path) -> None:
-    """Raises a CheckpointError before weights are saved that are no numbers any more."""
-    bad = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
-    if bad:
-        raise CheckpointError(
-            f'{path} is not written: {len(bad)} parameters are NaN or infinite ({", ".join(bad[:3])}, ...). '
-            'The last update did it. Earlier checkpoints are untouched: go on from the newest with --resume, '
-            'or start again with a lower learning rate or clip_grad.'
-        )
+    state = runner.bare_model.state_dict()
+    checkpoint = {
+        'meta': to_plain({**meta, **origin}),
+        'state_dict': {key: value.detach().cpu() for key, value in state.items() if not is_in(key, parts)},
+        'frozen': to_plain(parts),
+        'message_hub': {'runtime_info': info},
+    }
+    if save_optimizer:
+        checkpoint['optimizer'] = to_plain(runner.optim_wrapper.state_dict())
+    if save_param_scheduler and runner.param_schedulers is not None:
+        checkpoint['param_schedulers'] = [to_plain(item.state_dict()) for item in runner.param_schedulers]
+    return checkpoint
 
 
 def restore_training(

@@ -13,25 +13,29 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def explained_when_full(path: str | Path, needed: int = 0) -> Iterator[None]:
+def explained_when_full(path: str | Path | None = None, needed: int = 0) -> Iterator[None]:
     """Turns the errors of a full disk, an exhausted quota or a file size limit into CheckpointSpaceError.
 
-    ``path`` is the file that is written inside, ``needed`` its bytes as far as known.
+    ``path`` is the file or folder that is written inside, if the error does not name it; ``needed`` its bytes
+    as far as known.
     """
-    folder = Path(path).parent
     try:
         yield
     except (OSError, RuntimeError) as error:
         # torch's zip writer reports a failed write as RuntimeError: its context or the disk tells why
         cause = error if isinstance(error, OSError) else error.__context__
+        told = isinstance(cause, OSError)
+        place = getattr(cause, 'filename', None) or path
+        if isinstance(error, CheckpointSpaceError) or place is None or (told and cause.errno not in _FULL):
+            raise
+        folder = next(parent for parent in Path(place).absolute().parents if parent.is_dir())
         free = shutil.disk_usage(folder).free
-        full = cause.errno in _FULL if isinstance(cause, OSError) else free < needed
-        if isinstance(error, CheckpointSpaceError) or not full:
+        if not told and free >= needed:
             raise
         wanted = f'{needed / 2**20:.1f} MiB needed, ' if needed else ''
         raise CheckpointSpaceError(
             errno.ENOSPC,
-            f'no space left for {path}: {wanted}{free / 2**20:.1f} MiB free on the disk (a quota or '
-            '`ulimit -f` may allow less). The previous checkpoint is untouched. Free some space, or lower '
-            'max_keep_ckpts, then go on with --resume.',
+            f'no space left for {place}: {wanted}{free / 2**20:.1f} MiB free on the disk (a quota or '
+            '`ulimit -f` may allow less). What was whole before is untouched. Free some space, or lower '
+            'max_keep_ckpts, then start again, a training with --resume.',
         ) from error

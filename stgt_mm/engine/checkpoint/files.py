@@ -1,13 +1,14 @@
 """Checkpoint files: written whole or not at all, read without executing anything they contain."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from torch.utils._pytree import tree_leaves
 
 from stgt_mm.engine.checkpoint.disk_space import explained_when_full
 from stgt_mm.engine.errors import CheckpointError
@@ -45,7 +46,8 @@ def write_checkpoint(checkpoint: dict[str, Any], path: str | Path) -> None:
 
     A full disk is a CheckpointSpaceError; what stood at ``path`` is kept, the partial file removed.
     """
-    storages = (tensor.untyped_storage() for tensor in _tensors(checkpoint))
+    tensors = (value for value in tree_leaves(checkpoint) if isinstance(value, torch.Tensor))
+    storages = (tensor.untyped_storage() for tensor in tensors)
     sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}  # views of one storage count once
     _write(Path(path), lambda file: torch.save(checkpoint, file), sum(sizes.values()))
 
@@ -68,14 +70,6 @@ def _write(path: Path, fill: Callable[[BinaryIO], Any], size: int = 0) -> None:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (Mapping, list, tuple)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _tensors(item)
 
 
 def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, Any]:

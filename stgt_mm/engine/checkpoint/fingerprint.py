@@ -1,8 +1,9 @@
-"""Which part of a configuration decides what training computes, and how two of them differ."""
+"""The part of a configuration that decides what training computes."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from stgt_mm.config_check import type_name
 from stgt_mm.registry import HOOKS
 
 _SECTIONS = (
@@ -39,18 +40,8 @@ def training_fingerprint(cfg: Mapping[str, Any], world_size: int) -> dict[str, s
     for hook in [*(cfg.get('custom_hooks') or []), *(cfg.get('default_hooks') or {}).values()]:
         kind = hook.get('type') if isinstance(hook, Mapping) else None
         if getattr(HOOKS.get(kind) if isinstance(kind, str) else kind, 'changes_training', False):
-            _flatten(f'hook.{_type_name(kind)}', hook, flat)
+            _flatten(f'hook.{type_name(kind)}', hook, flat)
     return flat
-
-
-def describe_changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Lists the keys in which two fingerprints differ, as lines ``key: old -> new``."""
-    absent = '(not set)'
-    return [
-        f'{key}: {old.get(key, absent)} -> {new.get(key, absent)}'
-        for key in sorted(set(old) | set(new))
-        if old.get(key) != new.get(key)
-    ]
 
 
 def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
@@ -62,8 +53,4 @@ def _flatten(prefix: str, value: Any, flat: dict[str, str]) -> None:
         for index, item in enumerate(value):
             _flatten(f'{prefix}.{index}', item, flat)
     else:
-        flat[prefix] = _type_name(value) if prefix.endswith('.type') else repr(value)
-
-
-def _type_name(value: Any) -> str:
-    return str(getattr(value, '__name__', value)).rsplit('.', 1)[-1]
+        flat[prefix] = type_name(value) if prefix.endswith('.type') else repr(value)

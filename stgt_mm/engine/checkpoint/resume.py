@@ -8,11 +8,9 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from torch.utils.data import DataLoader
 
 from stgt_mm.engine.checkpoint.files import expect, read_checkpoint, resume_candidates
-from stgt_mm.engine.checkpoint.fingerprint import describe_changes
 from stgt_mm.engine.errors import CheckpointError
 
 _KINDS = {'optimizer': dict, 'message_hub': dict, 'param_schedulers': list}
-_NEEDED = {'epoch', 'iter', 'fingerprint', 'seed'}
 _META_KINDS = {'epoch': int, 'iter': int, 'fingerprint': dict, 'seed': int, 'training_data': dict}
 
 
@@ -22,7 +20,7 @@ def newest_whole_checkpoint(work_dir: str | Path, logger: Logger) -> str | None:
     The logger is told of every file that is left out; if none can be resumed, that is a CheckpointError.
     """
     candidates = resume_candidates(work_dir)
-    found: list[str | None] = [None]
+    found = [None, ', '.join(candidate.name for candidate in candidates)]
     for candidate in candidates if is_main_process() else ():
         try:
             check_resumable(read_checkpoint(candidate), candidate)
@@ -31,8 +29,6 @@ def newest_whole_checkpoint(work_dir: str | Path, logger: Logger) -> str | None:
         else:
             found[0] = str(candidate)
             break
-    names = ', '.join(candidate.name for candidate in candidates)
-    found.append(names)
     broadcast_object_list(found)
     if found[0] is None and found[1]:
         raise CheckpointError(
@@ -57,7 +53,7 @@ def training_data(loop: Any) -> dict[str, str]:
 def check_resumable(checkpoint: dict[str, Any], filename: str | Path) -> None:
     """Raises a CheckpointError if a checkpoint does not hold all that a training needs to go on."""
     meta = checkpoint.get('meta', {})
-    if 'optimizer' not in checkpoint or not meta.keys() >= _NEEDED:
+    if 'optimizer' not in checkpoint or not meta.keys() >= _META_KINDS.keys() - {'training_data'}:
         raise CheckpointError(
             f'{filename} holds weights only, training cannot go on from it. Resume from an epoch_*.pth or '
             'iter_*.pth of the run, or start a new training from these weights with '
@@ -93,7 +89,11 @@ def check_same_training(
             'with as train_dataloader.dataset.ann_file (the folder may be another), ',
         ),
     ):
-        changes = describe_changes(before, present)
+        changes = [
+            f'  {key}: {before.get(key, "(not set)")} -> {present.get(key, "(not set)")}'
+            for key in sorted({**before, **present})
+            if before.get(key) != present.get(key)
+        ]
         if changes:
-            lines = '\n'.join(f'  {change}' for change in changes)
+            lines = '\n'.join(changes)
             raise CheckpointError(f'{filename} {what} (checkpoint -> now):\n{lines}\n{remedy}{new_training}')

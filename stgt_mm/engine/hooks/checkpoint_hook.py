@@ -48,19 +48,14 @@ class VideoTextCheckpointHook(Hook):
         rule: str = 'greater',
         save_frozen: bool = False,
     ):
-        counts = {
-            'interval': interval,
-            'interval_steps': interval_steps,
-            'max_keep_ckpts': max_keep_ckpts,
-        }
-        for name, value in counts.items():
-            if value is not None and value < 1:
-                raise ValueError(f'{name}={value}: at least 1, or None.')
         if rule not in ('greater', 'less'):
             raise ValueError(f"rule='{rule}'. {did_you_mean(rule, ['greater', 'less'])}")
         self.interval = interval
         self.interval_steps = interval_steps
         self.max_keep_ckpts = max_keep_ckpts
+        for name, value in vars(self).items():
+            if value is not None and value < 1:
+                raise ValueError(f'{name}={value}: at least 1, or None.')
         self.save_best = save_best
         self.rule = rule
         self.save_frozen = save_frozen

@@ -96,20 +96,13 @@ class MetricsFileHook(Hook):
 
 
 def read_metrics(path: str | Path, with_times: bool = False) -> list[dict[str, Any]]:
-    """Reads a metrics file; a last line that a kill cut off is left out.
+    """Reads a metrics file, a dict a line; none if there is no file, nor of a last line that a kill cut off.
 
-    Args:
-        path: ``metrics.jsonl``.
-        with_times: Keep the seconds of each step. Without them, two runs of the same numbers are equal.
-
-    Returns:
-        One dict a line, empty if there is no file.
+    ``with_times`` keeps the seconds of each step: without them two runs of the same numbers are equal.
     """
     path = Path(path)
-    if not path.is_file():
-        return []
     records = []
-    for line in path.read_text(encoding='utf-8').splitlines():
+    for line in path.read_text(encoding='utf-8').splitlines() if path.is_file() else ():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from stgt_mm.datasets.mixed_dataset import parts_of
 from stgt_mm.registry import HOOKS
-from stgt_mm.utils import bare_model
+from stgt_mm.utils import bare_model, evaluating
 
 
 @HOOKS.register_module()
@@ -46,13 +46,11 @@ class VisionNormInitHook(Hook):
         norm = getattr(model, 'vision_norm', None)
         if not isinstance(norm, nn.LayerNorm):
             raise ValueError('VisionNormInitHook needs a model with vision_norm=dict(...).')
-        was_training = model.training
-        model.eval()
-        tokens = self._tokens(runner, model)
+        with evaluating(model):
+            tokens = self._tokens(runner, model)
         # what the norm gives before its affine part, a row a token
         flat = nn.functional.layer_norm(tokens, tokens.shape[-1:], eps=norm.eps).flatten(0, -2)
         mean, std = flat.mean(dim=0), flat.std(dim=0)
-        model.train(was_training)
         norm.weight.copy_(1 / std.clamp(min=1e-3))
         norm.bias.copy_(-mean * norm.weight)
 

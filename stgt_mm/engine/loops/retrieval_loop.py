@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from stgt_mm.datasets.feature_warming import prepare_feature_cache
-from stgt_mm.engine.loops.fusion_weight import KEY, FusionWeightHook
 from stgt_mm.engine.loops.retrieval_options import (
+    FUSION_WEIGHT,
+    FusionWeightHook,
     autocast_dtype,
     collecting_broken,
-    evaluating,
     stop_if_missing,
 )
 from stgt_mm.evaluation.caption_choice import caption_choice
@@ -34,7 +34,7 @@ from stgt_mm.evaluation.rank import (
 from stgt_mm.evaluation.retrieval_metric import RetrievalMetric
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
 from stgt_mm.registry import LOOPS, POST_PROCESSORS
-from stgt_mm.utils import bare_model
+from stgt_mm.utils import bare_model, evaluating
 
 
 @LOOPS.register_module()
@@ -130,7 +130,7 @@ class RetrievalLoop(BaseLoop):
     @property
     def weight(self) -> float:
         """The weight of the calibrated fusion: the option's, else the checkpoint's, else the default."""
-        stored = self.runner.message_hub.get_info(KEY, DEFAULT_WEIGHT)
+        stored = self.runner.message_hub.get_info(FUSION_WEIGHT, DEFAULT_WEIGHT)
         return float(stored if self.fusion_weight is None else self.fusion_weight)
 
     @torch.no_grad()
@@ -198,7 +198,7 @@ class RetrievalLoop(BaseLoop):
                 found = match_candidates(model, split, similarity, max(values), self.amp)
         if calibrate:
             weight = calibrated_weight(similarity, relation, found, self._fuse)
-            self.runner.message_hub.update_info(KEY, weight)
+            self.runner.message_hub.update_info(FUSION_WEIGHT, weight)
         rankings = {}
         for k in values:
             rankings[k] = plain

@@ -1,14 +1,15 @@
-"""Options of evaluation loops: precision, and clips that are missing or broken."""
+"""Options of evaluation loops: precision, clips that are missing or broken, the calibrated weight."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from stgt_mm.evaluation.encode import BrokenVideosError
+
+FUSION_WEIGHT = 'fusion_weight'
 
 
 def autocast_dtype(amp: bool | str) -> torch.dtype | None:
@@ -51,12 +52,17 @@ def stop_if_missing(loader: DataLoader) -> None:
         raise BrokenVideosError(absent, len(dataset.clips))
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Sets a model to evaluation, and afterwards back to what it was."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
+class FusionWeightHook(Hook):
+    """Keeps the calibrated fusion weight in the checkpoint's meta data; ``RetrievalLoop`` registers it."""
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Writes the weight, if one was calibrated."""
+        weight = runner.message_hub.get_info(FUSION_WEIGHT)
+        if weight is not None:
+            checkpoint.setdefault('meta', {})[FUSION_WEIGHT] = float(weight)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Reads the weight, if there is one."""
+        weight = checkpoint.get('meta', {}).get(FUSION_WEIGHT)
+        if weight is not None:
+            runner.message_hub.update_info(FUSION_WEIGHT, float(weight))
