@@ -21,21 +21,11 @@ class MissingVideosError(FileNotFoundError):
 
 
 def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tuple[Rows, int]:
-    """Looks for the video files before any work is done.
+    """Returns the records to use, and the number of files that are missing below ``root``.
 
-    Args:
-        records: Records with a ``video`` path each.
-        root: Folder that the paths are relative to.
-        missing: ``'error'`` stops when a file is missing; of more than ``LARGE`` records only ``SAMPLE``,
-            spread evenly, are looked for. ``'skip'`` leaves the records of missing files out, ``'keep'``
-            leaves them in (evaluation that counts what it cannot read).
-
-    Returns:
-        The records to use, and the number of missing files.
-
-    Raises:
-        ValueError: If ``missing`` is none of the three.
-        MissingVideosError: If all files are missing, or some are and ``missing`` is ``'error'``.
+    ``missing='error'`` stops when a file is missing; of more than ``LARGE`` records only ``SAMPLE``, spread
+    evenly, are looked for. ``'skip'`` leaves the records of missing files out, ``'keep'`` leaves them in
+    (evaluation that counts what it cannot read). It is an error in any case if all files are missing.
     """
     if missing not in ('error', 'skip', 'keep'):
         raise ValueError(f"missing='{missing}' is unknown. Use 'error', 'skip' or 'keep'.")

@@ -27,7 +27,6 @@ __all__ = [
     'write_records',
 ]
 _VERSION = 1
-_FOLDER = '.arrow_cache'
 _PROBES, _PROBE_BYTES = 16, 1 << 16
 
 
@@ -129,7 +128,9 @@ def read_records(
     path = check_annotation(path, made_by)
     made_from = json.dumps([_VERSION, list(required), *_stamp(path)])
     name = f'{path.name}.{hashlib.sha256("|".join(required).encode()).hexdigest()[:8]}.arrow'
-    caches = [folder / name for folder in _cache_folders(path)]
+    own = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'stgt_mm' / 'annotations'
+    own /= hashlib.sha256(str(path.resolve().parent).encode()).hexdigest()[:16]
+    caches = [folder / name for folder in (path.parent / '.arrow_cache', own)]
     for cache in caches:
         table = _open_fitting(cache, made_from)
         if table is not None:
@@ -143,11 +144,6 @@ def read_records(
             convert(path, cache, required, {'made_from': made_from})
             table = open_table(cache)
     return Records(path, cache, table)
-
-
-def _cache_folders(path: Path) -> list[Path]:
-    own = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'stgt_mm' / 'annotations'
-    return [path.parent / _FOLDER, own / hashlib.sha256(str(path.resolve().parent).encode()).hexdigest()[:16]]
 
 
 def _open_fitting(cache: Path, made_from: str) -> pa.Table | None:
