@@ -40,8 +40,6 @@ class FeatureCache:
 
     Attributes:
         folder: Where the files are.
-        warming_lock: Path of the lock that whoever fills the cache should hold, so that two jobs do not
-            compute the same.
         broken: Items that cannot be computed, index -> reason.
 
     Args:
@@ -81,7 +79,6 @@ class FeatureCache:
         # runs that want other types do not take each other's folder
         name = key if dtype == DTYPES[0] else f'{key} {dtype}'
         self.folder = Path(root) / hashlib.sha256(name.encode()).hexdigest()[:16]
-        self.warming_lock = self.folder.with_suffix('.warming.lock')
         self.writer = writer or f'{socket.gethostname()}-{os.getpid()}'
         self._mine: dict[int, int] = {}
         self._mine_broken: dict[int, str] = {}

@@ -106,7 +106,7 @@ def warm_cache(
 @contextmanager
 def _one_job_at_a_time(cache: FeatureCache, rank: int) -> Iterator[None]:
     """Lets one job fill a cache; the others wait, and take it up."""
-    lock = FileLock(cache.warming_lock)
+    lock = FileLock(cache.folder.with_suffix('.warming.lock'))
     waits = 0
     while True:
         # all processes of a job ask together: one that waited alone would let the others run into the time

@@ -31,7 +31,13 @@ def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tup
         raise ValueError(f"missing='{missing}' is unknown. Use 'error', 'skip' or 'keep'.")
     root = Path(root)
     if missing == 'error' and len(records) > LARGE:
-        _check_sample(records, root)
+        # asked for one by one: a listing of ten million files takes minutes on a network disk
+        places = np.linspace(0, len(records) - 1, SAMPLE).astype(np.int64)
+        files = [records[place]['video'] for place in places.tolist()]
+        absent = [file for file in files if not (root / file).is_file()]
+        if absent:
+            what = f'{SAMPLE} videos, a sample of {len(records)} records,'
+            _refuse(what, absent, len(absent), len(files), root)
         return records, 0
     rows, num_files, num_absent = _absent(records, root)
     if not num_absent:
@@ -44,16 +50,6 @@ def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tup
     kept = np.setdiff1d(np.arange(len(records)), rows, assume_unique=True)
     take = getattr(records, 'take', None)
     return (take(kept) if take else [records[row] for row in kept.tolist()]), num_absent
-
-
-def _check_sample(records: Rows, root: Path) -> None:
-    """Asks for each file of a sample: a listing of ten million takes minutes on a network disk."""
-    places = np.linspace(0, len(records) - 1, SAMPLE).astype(np.int64)
-    files = [records[place]['video'] for place in places.tolist()]
-    absent = [file for file in files if not (root / file).is_file()]
-    if absent:
-        what = f'{SAMPLE} videos, a sample of {len(records)} records,'
-        _refuse(what, absent, len(absent), len(files), root)
 
 
 def _refuse(what: str, absent: list[str], num_absent: int, num_files: int, root: Path) -> None:

@@ -110,20 +110,11 @@ def read_records(
     The Arrow file is kept in ``.arrow_cache`` beside it or, where that cannot be written, below
     ``$XDG_CACHE_HOME/stgt_mm`` (``~/.cache/stgt_mm``). Of several processes one converts, the others wait.
 
-    Args:
-        path: JSON-lines file. Keys: ``video`` (path below the video root), ``text``, optionally ``video_id``
-            (default: the path without extension), ``text_id`` (default: ``<video_id>#<n>``) and any others.
-        required: Keys that every line must have.
-        made_by: What makes the file, for the message if it is not there.
-
-    Returns:
-        The records in file order, each with ``video`` and ``video_id``, and ``text_id`` where there is a
-        text.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        AnnotationError: If a line is broken (see :func:`read_jsonl`), lacks a key, holds an empty or
-            non-string value, repeats a (video_id, text_id), or gives one id two files or two texts.
+    Keys of a line are ``video`` (path below the video root), ``text``, optionally ``video_id`` (default: the
+    path without extension), ``text_id`` (default: ``<video_id>#<n>``) and any others. An ``AnnotationError``
+    names a line that is broken, lacks a ``required`` key, holds an empty or non-string value, repeats a
+    (video_id, text_id), or gives one id two files or two texts. ``made_by`` says what makes the file, for the
+    message if it is not there.
     """
     path = check_annotation(path, made_by)
     made_from = json.dumps([_VERSION, list(required), *_stamp(path)])

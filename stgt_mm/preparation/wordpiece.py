@@ -65,15 +65,9 @@ def train_wordpiece(texts: Iterable[str], size: int, lower_case: bool = True) ->
     """Builds a WordPiece vocabulary from captions; the same captions in any order give the same list.
 
     Frequent neighbours merge, as in byte-pair encoding, and a piece that no word needs any more leaves again:
-    few captions get one token a word and none for the way there. Letters and digits are always in.
-
-    Args:
-        texts: Captions.
-        size: Most tokens; fewer come back when every word has become one token, too few are a ValueError.
-        lower_case: Whether to lower-case the captions first.
-
-    Returns:
-        The tokens in the order of their ids: special tokens, single characters, then pieces by the alphabet.
+    few captions get one token a word and none for the way there. Letters and digits are always in. Fewer than
+    ``size`` tokens come back when every word has become one; a ``size`` below the characters is a ValueError.
+    Their order is that of their ids: special tokens, single characters, then pieces by the alphabet.
     """
     normalizer = normalizers.BertNormalizer(lowercase=lower_case)
     split = pre_tokenizers.BertPreTokenizer()
