@@ -167,7 +167,6 @@ def prepare_feature_cache(
     rank, world = dist.get_dist_info()
     key = cache_key(dataset, backbone, preprocess)
     shape = _item_shape(dataset, backbone, preprocess)
-
     cache = FeatureCache(key=key, num_items=len(dataset.clips), item_shape=shape, **dataset.feature_cache)
     dist.barrier()
     incomplete = [bool(cache.missing())]

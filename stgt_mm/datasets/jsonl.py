@@ -13,8 +13,7 @@ BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 _OTHER_FORMS = (
     (b'\x1f\x8b', 'packed with gzip', "gunzip -c '{0}' > FILE"),
     (b'PK\x03\x04', 'a zip archive', "unzip '{0}'"),
-    (b'\xff\xfe', 'UTF-16', "iconv -f utf-16 -t utf-8 '{0}' > FILE"),
-    (b'\xfe\xff', 'UTF-16', "iconv -f utf-16 -t utf-8 '{0}' > FILE"),
+    ((b'\xff\xfe', b'\xfe\xff'), 'UTF-16', "iconv -f utf-16 -t utf-8 '{0}' > FILE"),
 )
 
 
@@ -42,8 +41,8 @@ def check_form(path: Path) -> None:
     """Raises an error for a file of packed bytes or UTF-16."""
     with path.open('rb') as file:
         start = file.read(4)
-    for mark, form, command in _OTHER_FORMS:
-        if start.startswith(mark):
+    for marks, form, command in _OTHER_FORMS:
+        if start.startswith(marks):
             raise AnnotationError(f'{path}:1: is {form}. Unpack or convert it: {command.format(path)}')
 
 

@@ -112,8 +112,7 @@ class EpochSampler(Sampler):
 def set_data_progress(dataloader: DataLoader, epoch: int, batches_done: int) -> None:
     """Makes the next pass over a training loader give only the batches that an interrupted epoch has left.
 
-    Its sampler is an :class:`EpochSampler`, alone or below a batch sampler of this package, or it is a
-    ValueError.
+    Another sampler than :class:`EpochSampler`, alone or below one of our batch samplers, is a ValueError.
     """
     batches = dataloader.batch_sampler
     sampler = getattr(batches, 'sampler', None)

@@ -166,23 +166,19 @@ def test_without_a_folder_the_path_is_assumed():
 
 
 def test_real_extensions_are_found_and_missing_videos_counted(tmp_path):
-    for name in ['a.webm', 'deep/er/b.MKV', 'a_.mp4', 'two/c.mp4', 'two/c.avi', 'c.mov', 'd.txt']:
+    several = ('two/c.mp4', 'two/c.avi', 'c.mov', 'f.avi', 'f.mp4', 'f.webm')
+    for name in ('a.webm', 'deep/er/b.MKV', 'a_.mp4', 'd.txt', *several):
         put(tmp_path / name, b'')
     (tmp_path / 'deep' / 'loop').symlink_to(tmp_path)
     files = VideoFiles(tmp_path, '.avi')
     assert [files.path_of(stem) for stem in 'abcd'] == ['a.webm', 'deep/er/b.MKV', 'c.mov', 'd.avi']
     assert files.path_of('e', folder='film') == 'film/e.avi'
+    assert files.path_of('f') == 'f.avi'  # of several, that with the assumed extension
     files.report(notes := Notes())
     assert notes.counts == {
         f"videos that are not below '{tmp_path}', kept as .avi": 2,
-        'videos with several files': 1,
+        'videos with several files': 2,
     }
-
-
-def test_of_several_files_the_assumed_extension_wins(tmp_path):
-    for name in ['c.avi', 'c.mp4', 'c.webm']:
-        put(tmp_path / name, b'')
-    assert VideoFiles(tmp_path, '.mp4').path_of('c') == 'c.mp4'
 
 
 def test_all_missing_is_an_error(tmp_path):
