@@ -185,8 +185,8 @@ def test_memory_is_a_few_numbers_a_line(tmp_path):
         assert len(records) == lines
         return size
 
-    held(2000)  # what is set up once, and tuples that Python keeps for later
-    assert (held(6000) - held(2000)) / 4000 < 16  # a dict of such a line takes 500 bytes and more
+    held(6000)  # what is set up once, and tuples that Python keeps for later
+    assert (held(12_000) - held(6000)) / 6000 < 16  # a dict of such a line takes 500 bytes and more
 
 
 def test_training_does_not_look_for_equal_clips(tmp_path, monkeypatch):
