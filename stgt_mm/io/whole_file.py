@@ -22,7 +22,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield partial
         os.replace(partial, path)
     except OSError as error:
-        if error.filename is None:  # of a write on a full disk
+        if error.errno is not None and error.filename is None:  # of a write on a full disk
             error.filename = str(path)
         raise
     finally:

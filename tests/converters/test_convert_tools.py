@@ -181,5 +181,6 @@ def test_a_full_disk_is_one_line_that_names_the_file(lavis, config, tmp_path, ca
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         message = capsys.readouterr().err.strip().splitlines()
-        assert name in message[0] and message[1:] == ['(--traceback shows where in the code)']
+        assert name in message[0] and 'too large' in message[0]
+        assert message[1:] == ['(--traceback shows where in the code)']
         assert not out.exists() and not (tmp_path / 'c.jsonl').exists()
