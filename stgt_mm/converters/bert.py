@@ -9,18 +9,22 @@ from torch import Tensor
 from stgt_mm.converters.converted import Converted, KeyMap, qformer_layers, rename
 
 _SEGMENTS, _POSITIONS = 'segments', 'qformer.embeddings.positions.weight'
-_NAMES = KeyMap(
-    [
-        ('embeddings.word_embeddings.weight', 'qformer.embeddings.words.weight'),
-        ('embeddings.position_embeddings.weight', _POSITIONS),
-        ('embeddings.token_type_embeddings.weight', _SEGMENTS),
-        ('embeddings.LayerNorm.*', 'qformer.embeddings.norm.*'),
-        ('cls.predictions.bias', 'qformer.causal_head.bias'),
-        ('cls.predictions.transform.dense.*', 'qformer.causal_head.dense.*'),
-        ('cls.predictions.transform.LayerNorm.*', 'qformer.causal_head.norm.*'),
+
+
+def bert_names(encoder: str, predictions: str) -> list[tuple[str, str]]:
+    """Lists BERT's names below the prefixes of its encoder and of its head, and those of a Q-Former."""
+    return [
+        (encoder + 'embeddings.word_embeddings.weight', 'qformer.embeddings.words.weight'),
+        (encoder + 'embeddings.position_embeddings.weight', _POSITIONS),
+        (encoder + 'embeddings.LayerNorm.*', 'qformer.embeddings.norm.*'),
+        (predictions + 'bias', 'qformer.causal_head.bias'),
+        (predictions + 'transform.dense.*', 'qformer.causal_head.dense.*'),
+        (predictions + 'transform.LayerNorm.*', 'qformer.causal_head.norm.*'),
+        *qformer_layers(encoder + 'encoder.layer.', 'qformer.layers.', 'self'),
     ]
-    + qformer_layers('encoder.layer.', 'qformer.layers.', 'self')
-)
+
+
+_NAMES = KeyMap([('embeddings.token_type_embeddings.weight', _SEGMENTS), *bert_names('', 'cls.predictions.')])
 _ASIDE = (
     (r'pooler\..*|cls\.seq_relationship\..*', 'only for the pre-training of BERT'),
     (r'cls\.predictions\.decoder\.(weight|bias)', 'tied to the word embeddings and the bias'),

@@ -12,6 +12,7 @@ from stgt_mm.converters.position import resize_positions
 from stgt_mm.converters.report import MAX_UNKNOWN, Report, account, check, report_lines
 from stgt_mm.converters.sources import BACKBONE, SOURCES, convert_source, select_part
 from stgt_mm.io.weight_files import read_state, write_safetensors
+from stgt_mm.io.whole_file import whole_file
 from stgt_mm.random_weights import build_on_meta
 
 DEFAULT_CONFIG = Path(__file__).parents[2] / 'configs/_base_/models/stgt_vitg.py'
@@ -52,8 +53,8 @@ def convert_file(
     prefix = BACKBONE if all(name.startswith(BACKBONE) for name in converted) else ''
     state = {name.removeprefix(prefix): tensor for name, tensor in converted.items()}
     write_safetensors(state, out, {'source': source, 'made_from': Path(path).name})
-    lines = report_lines(report, whole=True)
-    report_path(out).write_text('\n'.join([f'{path} -> {out}', *lines]) + '\n')
+    with whole_file(report_path(out)) as partial:
+        partial.write_text('\n'.join([f'{path} -> {out}', *report_lines(report, whole=True)]) + '\n')
     return report
 
 

@@ -110,6 +110,12 @@ def strip_prefix(state_dict: Mapping[str, Tensor], prefix: str) -> dict[str, Ten
     return {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
 
 
+def vit_blocks(theirs: str, *names: str) -> list[tuple[str, str]]:
+    """Lists the names of a ViT's blocks: norms, the projection behind attention and the feed-forward."""
+    ours = ('norm1', 'norm2', 'attn.proj', 'mlp.fc1', 'mlp.fc2')
+    return [(f'{theirs}{{}}.{old}.*', f'blocks.{{}}.{new}.*') for old, new in zip(names, ours, strict=True)]
+
+
 def qformer_layers(theirs: str, ours: str, attention: str) -> list[tuple[str, str]]:
     """Lists the names of a Q-Former's layers: those of BERT, twice a feed-forward, and cross-attention.
 

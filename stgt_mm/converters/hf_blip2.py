@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from stgt_mm.converters.converted import Converted, KeyMap, qformer_layers, rename
+from stgt_mm.converters.converted import Converted, KeyMap, qformer_layers, rename, vit_blocks
 
 BACKBONE = 'backbone.vit.'
 VISION = 'vision_model.'
@@ -15,12 +15,10 @@ _VISION = [
     ('embeddings.class_embedding', 'cls_token'),
     ('embeddings.position_embedding', 'pos_embed'),
     ('embeddings.patch_embedding.*', 'patch_embed.proj.*'),
-    ('encoder.layers.{}.layer_norm1.*', 'blocks.{}.norm1.*'),
-    ('encoder.layers.{}.layer_norm2.*', 'blocks.{}.norm2.*'),
     ('encoder.layers.{}.self_attn.qkv.*', 'blocks.{}.attn.qkv.*'),
-    ('encoder.layers.{}.self_attn.projection.*', 'blocks.{}.attn.proj.*'),
-    ('encoder.layers.{}.mlp.fc1.*', 'blocks.{}.mlp.fc1.*'),
-    ('encoder.layers.{}.mlp.fc2.*', 'blocks.{}.mlp.fc2.*'),
+    *vit_blocks(
+        'encoder.layers.', 'layer_norm1', 'layer_norm2', 'self_attn.projection', 'mlp.fc1', 'mlp.fc2'
+    ),
 ]
 # the last three are of this package alone; Hugging Face's class passes these names by
 _REST = [

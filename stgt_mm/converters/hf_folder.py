@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import save_torch_state_dict
+from safetensors import SafetensorError
 from torch import nn
 
 from stgt_mm.converters import hf_blip2
 from stgt_mm.io.weight_files import independent
+from stgt_mm.io.whole_file import whole_file
 
 SHARD_SIZE = '5GB'
 
@@ -90,8 +92,12 @@ def write_folder(model: nn.Module, folder: str | Path, shard_size: str = SHARD_S
         raise ValueError(f"the folder '{folder}' is not empty: name another, or empty it.")
     state = independent(hf_blip2.revert(model.state_dict()))
     folder.mkdir(parents=True, exist_ok=True)
-    save_torch_state_dict(state, folder, max_shard_size=shard_size)
+    try:
+        save_torch_state_dict(state, folder, max_shard_size=shard_size)
+    except SafetensorError as error:
+        raise OSError(f"cannot write the weights into '{folder}': {error}. Is the disk full?") from error
     reasons = obstacles(model)
     config = {'architectures': [type(model).__name__]} if reasons else blip2_config(model)
-    (folder / 'config.json').write_text(json.dumps(config, indent=2) + '\n', encoding='utf-8')
+    with whole_file(folder / 'config.json') as partial:
+        partial.write_text(json.dumps(config, indent=2) + '\n', encoding='utf-8')
     return reasons

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from stgt_mm.converters import eva, openai_clip
-from stgt_mm.converters.converted import Converted, KeyMap, qformer_layers, rename, strip_prefix
+from stgt_mm.converters.bert import bert_names
+from stgt_mm.converters.converted import Converted, KeyMap, rename, strip_prefix
 
 VISION = 'visual_encoder.'
 BACKBONE = 'backbone.vit.'
@@ -16,18 +17,12 @@ _NAMES = KeyMap(
     [
         ('ln_vision.*', 'vision_norm.*'),
         ('query_tokens', _QUERIES),
-        (_BERT + 'embeddings.word_embeddings.weight', 'qformer.embeddings.words.weight'),
-        (_BERT + 'embeddings.position_embeddings.weight', 'qformer.embeddings.positions.weight'),
-        (_BERT + 'embeddings.LayerNorm.*', 'qformer.embeddings.norm.*'),
-        (_PREDICTIONS + 'bias', 'qformer.causal_head.bias'),
-        (_PREDICTIONS + 'transform.dense.*', 'qformer.causal_head.dense.*'),
-        (_PREDICTIONS + 'transform.LayerNorm.*', 'qformer.causal_head.norm.*'),
         ('vision_proj.*', 'contrastive_head.vision_proj.*'),
         ('text_proj.*', 'contrastive_head.text_proj.*'),
         ('temp', 'contrastive_head.temp'),
         ('itm_head.*', 'matching_head.classifier.*'),
+        *bert_names(_BERT, _PREDICTIONS),
     ]
-    + qformer_layers(_BERT + 'encoder.layer.', 'qformer.layers.', 'self')
 )
 _ASIDE = (
     (r'.*position_ids', 'a counter, no weight'),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from stgt_mm.converters.converted import Converted, KeyMap, rename
+from stgt_mm.converters.converted import Converted, KeyMap, rename, vit_blocks
 
 # timm's names, by width and patch size
 TIMM = {
@@ -17,11 +17,6 @@ TIMM = {
     (768, 16): 'vit_base_patch16_clip_quickgelu_224',
     (1024, 14): 'vit_large_patch14_clip_quickgelu_224',
 }
-
-
-def _blocks(prefix: str, *theirs: str) -> list[tuple[str, str]]:
-    ours = ('norm1.*', 'norm2.*', 'attn.proj.*', 'mlp.fc1.*', 'mlp.fc2.*')
-    return [(f'{prefix}{{}}.{old}', f'blocks.{{}}.{new}') for old, new in zip(theirs, ours)]
 
 
 _OPENAI = KeyMap(
@@ -33,9 +28,7 @@ _OPENAI = KeyMap(
         ('ln_post.*', 'norm.*'),
         ('transformer.resblocks.{}.attn.in_proj_weight', 'blocks.{}.attn.qkv.weight'),
         ('transformer.resblocks.{}.attn.in_proj_bias', 'blocks.{}.attn.qkv.bias'),
-        *_blocks(
-            'transformer.resblocks.', 'ln_1.*', 'ln_2.*', 'attn.out_proj.*', 'mlp.c_fc.*', 'mlp.c_proj.*'
-        ),
+        *vit_blocks('transformer.resblocks.', 'ln_1', 'ln_2', 'attn.out_proj', 'mlp.c_fc', 'mlp.c_proj'),
     ]
 )
 _HUGGING_FACE = KeyMap(
@@ -47,13 +40,8 @@ _HUGGING_FACE = KeyMap(
         ('pre_layernorm.*', 'norm_pre.*'),
         ('post_layernorm.*', 'norm.*'),
         *((f'encoder.layers.{{}}.self_attn.{x}_proj.*', f'blocks.{{}}.attn.{x}.*') for x in 'qkv'),
-        *_blocks(
-            'encoder.layers.',
-            'layer_norm1.*',
-            'layer_norm2.*',
-            'self_attn.out_proj.*',
-            'mlp.fc1.*',
-            'mlp.fc2.*',
+        *vit_blocks(
+            'encoder.layers.', 'layer_norm1', 'layer_norm2', 'self_attn.out_proj', 'mlp.fc1', 'mlp.fc2'
         ),
     ]
 )
@@ -77,16 +65,6 @@ def convert(state_dict: Mapping[str, Tensor]) -> Converted:
     prefix = next((p for p in ('visual.', 'vision_model.') if any(k.startswith(p) for k in state_dict)), '')
     hugging_face = f'{prefix}embeddings.class_embedding' in state_dict
     out = rename(state_dict, _HUGGING_FACE if hugging_face else _OPENAI, _ASIDE, prefix, _OUTSIDE)
-    _join_query_key_value(out)
-    if 'cls_token' in out:
-        out['cls_token'] = out['cls_token'].reshape(1, 1, -1)
-    if 'pos_embed' in out:
-        out['pos_embed'] = out['pos_embed'][None]
-    return out
-
-
-def _join_query_key_value(out: Converted) -> None:
-    """Puts the three projections of each layer in one, as timm has them."""
     for name in [name for name in out if '.attn.q.' in name]:
         parts = [name.replace('.q.', f'.{letter}.') for letter in 'qkv']
         key = out.origin[name][0]
@@ -95,6 +73,11 @@ def _join_query_key_value(out: Converted) -> None:
             raise ValueError(f"'{key}' is there but not {', '.join(lacking)}: the file is not whole.")
         origin = [source for part in parts for source in out.origin.pop(part)]
         out.put(name.replace('.q.', '.qkv.'), torch.cat([out.pop(part) for part in parts]), *origin)
+    if 'cls_token' in out:
+        out['cls_token'] = out['cls_token'].reshape(1, 1, -1)
+    if 'pos_embed' in out:
+        out['pos_embed'] = out['pos_embed'][None]
+    return out
 
 
 def timm_name(state_dict: Mapping[str, Tensor], prefix: str = '') -> str:

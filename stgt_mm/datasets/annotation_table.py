@@ -73,7 +73,9 @@ def _write_parsed(path: Path, target: Path, required: tuple[str, ...]) -> dict[s
             _check_strings(row, required, checked, f'{path}:{number}')
             line = raw.strip().removeprefix(BYTE_ORDER_MARK)
             digest.update(line + b'\n')
-            outside = outside or (row['video'] if _leads_out(row['video']) else '')
+            video = row['video']
+            leads_out = video[0] == '/' or ('..' in video and '..' in video.split('/'))
+            outside = outside or (video if leads_out else '')
             batch.append((line, *_strings(row)))
             read += len(raw)
             if len(batch) == _ROWS_A_BATCH:
@@ -105,10 +107,6 @@ def default_video_id(video: str) -> str:
     if plain and '//' not in video and '/.' not in video and video[0] not in './':
         return stem
     return str(PurePosixPath(video).with_suffix(''))
-
-
-def _leads_out(video: str) -> bool:
-    return video[0] == '/' or ('..' in video and '..' in video.split('/'))
 
 
 def _check_strings(row: dict[str, Any], required: Sequence[str], checked: Sequence[str], where: str) -> None:

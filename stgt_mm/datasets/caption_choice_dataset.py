@@ -1,7 +1,5 @@
 """Clips with a true and a false caption each."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from stgt_mm.datasets.retrieval_dataset import RetrievalDataset
@@ -26,24 +24,16 @@ class CaptionChoiceDataset(RetrievalDataset):
             the kind of fact.
 
     Args:
-        ann_file: JSON-lines file.
-        video_root: Folder that the ``video`` paths are relative to.
-        pipeline: Configs of transforms, ending in ``PackVideoText``.
-        **kwargs: See :class:`~stgt_mm.datasets.retrieval_dataset.RetrievalDataset`.
+        *args: Of :class:`~stgt_mm.datasets.retrieval_dataset.RetrievalDataset`.
+        **kwargs: Of the same.
 
     Raises:
         ValueError: If a record is to be reversed and the pipeline has no ``ReverseTime``, or a distractor
             equals its caption.
     """
 
-    def __init__(
-        self,
-        ann_file: str | Path,
-        video_root: str | Path,
-        pipeline: Sequence[dict[str, Any]],
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(ann_file, video_root, pipeline, required=KEYS, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, required=KEYS, **kwargs)
         reverses = any(type(step).__name__ == 'ReverseTime' for step in self.transforms)
         if not reverses and any(record.get('reverse', False) for record in self.records):
             raise ValueError(

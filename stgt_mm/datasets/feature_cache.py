@@ -38,26 +38,10 @@ class FeatureCache:
     arguments is emptied and started again, by one process at a time (``root/<hash of key>.lock``); an item
     whose bytes do not fit its checksum is never given out.
 
-    Attributes:
-        folder: Where the files are.
-        warming_lock: Path of the lock that whoever fills the cache should hold, so that two jobs do not
-            compute the same.
-        broken: Items that cannot be computed, index -> reason.
-
-    Args:
-        root: Folder of all caches.
-        key: Everything that the features depend on, see
-            :func:`~stgt_mm.datasets.feature_warming.cache_key`.
-        num_items: Number of clips.
-        item_shape: Shape of an item, (T, 1 + N, C) for backbone tokens.
-        dtype: ``'float16'`` or ``'float32'``.
-        max_gib: Most that all caches below ``root`` may take on disk together, in GiB.
-        writer: Name of the process in the index, by default its host and number; processes that fill one
-            cache need different ones.
-
-    Raises:
-        ValueError: If the type is unknown or the cache would be larger than ``max_gib``.
-        FeatureCacheError: If the folder is a symbolic link.
+    ``key`` says what the features depend on (:func:`~stgt_mm.datasets.feature_warming.cache_key`);
+    ``item_shape`` is (T, 1 + N, C) for backbone tokens. All caches below ``root`` may take ``max_gib`` GiB on
+    disk together, or it is a ValueError. Processes that fill one cache need different names as its
+    ``writer``, by default host and number. ``broken`` has items that cannot be computed, index -> reason.
     """
 
     def __init__(
@@ -81,7 +65,6 @@ class FeatureCache:
         # runs that want other types do not take each other's folder
         name = key if dtype == DTYPES[0] else f'{key} {dtype}'
         self.folder = Path(root) / hashlib.sha256(name.encode()).hexdigest()[:16]
-        self.warming_lock = self.folder.with_suffix('.warming.lock')
         self.writer = writer or f'{socket.gethostname()}-{os.getpid()}'
         self._mine: dict[int, int] = {}
         self._mine_broken: dict[int, str] = {}

@@ -79,17 +79,11 @@ def warm_cache(
     num_workers: int = 0,
     shard: tuple[int, int] = (0, 1),
 ) -> None:
-    """Computes what a cache lacks; stopped and called again, it goes on where it was.
+    """Computes what a cache lacks of a data set's clips; stopped and called again, it goes on where it was.
 
-    Args:
-        dataset: Whose clips are meant.
-        backbone: Frozen; video (B, T, 3, H, W) -> tokens (B, T, 1 + N, C).
-        preprocess: The data preprocessor: collated batch -> ``inputs['video']``, normalised, on the device.
-        cache: What is filled; clips that cannot be read are marked as broken in it.
-        batch_size: Clips at once.
-        num_workers: Processes that decode.
-        shard: (rank, processes): this process computes every n-th of the missing clips; the first shows how
-            far it is.
+    ``preprocess`` makes video (B, T, 3, H, W) of a collated batch, the frozen ``backbone`` tokens
+    (B, T, 1 + N, C) of that. Clips that cannot be read are marked as broken. With ``shard``, (rank,
+    processes), this process computes every n-th of the missing clips; the first shows how far it is.
     """
     todo = cache.missing()[shard[0] :: shard[1]]
     loader = DataLoader(todo, batch_size, num_workers=num_workers, collate_fn=partial(_load_clips, dataset))
@@ -112,7 +106,7 @@ def warm_cache(
 @contextmanager
 def _one_job_at_a_time(cache: FeatureCache, rank: int) -> Iterator[None]:
     """Lets one job fill a cache; the others wait, and take it up."""
-    lock = FileLock(cache.warming_lock)
+    lock = FileLock(cache.folder.with_suffix('.warming.lock'))
     waits = 0
     while True:
         # all processes of a job ask together: one that waited alone would let the others run into the time
@@ -157,22 +151,11 @@ def prepare_feature_cache(
     batch_size: int = 16,
     num_workers: int = 0,
 ) -> FeatureCache | None:
-    """Makes, fills and puts to use the cache that a data set asks for; every process calls it.
+    """Makes, fills and puts to use the cache that a data set asks for, if it does.
 
-    Call it before the data loader starts its workers.
-
-    Args:
-        dataset: A data set, with ``feature_cache=dict(root=..., max_gib=20.0, dtype='float16')`` or None.
-        backbone: Frozen backbone, with its final weights.
-        preprocess: The model's data preprocessor.
-        batch_size: Clips at once.
-        num_workers: Processes that decode.
-
-    Returns:
-        The cache, None if the data set asks for none.
-
-    Raises:
-        ValueError: If the backbone is trained, or the pipeline is random.
+    Every process calls it, before its data loader starts workers, with the final weights. The data set has
+    ``feature_cache=dict(root=..., max_gib=20.0, dtype='float16')`` or None. A backbone that is trained and a
+    random pipeline are a ValueError.
     """
     if dataset.feature_cache is None:
         return None
@@ -184,7 +167,6 @@ def prepare_feature_cache(
     rank, world = dist.get_dist_info()
     key = cache_key(dataset, backbone, preprocess)
     shape = _item_shape(dataset, backbone, preprocess)
-
     cache = FeatureCache(key=key, num_items=len(dataset.clips), item_shape=shape, **dataset.feature_cache)
     dist.barrier()
     incomplete = [bool(cache.missing())]

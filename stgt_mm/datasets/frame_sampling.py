@@ -8,25 +8,13 @@ SAMPLINGS = ('uniform', 'headtail')
 def sample_frame_indices(
     total: int, count: int, sampling: str = 'uniform', rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """Chooses frames of a clip.
+    """Chooses ``count`` of ``total`` frames: sorted indices, int64 of shape (count,).
 
     ``uniform`` takes frame floor(i * total / count); ``headtail`` draws half of the frames from the first
-    half of the clip and half from the second, without repetition. A clip shorter than ``count`` gives all its
-    frames and then repeats the last.
+    half of the clip and half from the second, without repetition, with ``rng``. A clip shorter than ``count``
+    gives all its frames and then repeats the last.
 
     Source: STGT appendix (8 frames), authors' release (``sampling='headtail'``).
-
-    Args:
-        total: Frames of the clip, at least 1.
-        count: Frames wanted, at least 1.
-        sampling: ``'uniform'`` or ``'headtail'``.
-        rng: Needed for ``'headtail'``.
-
-    Returns:
-        Sorted indices in [0, total), int64 of shape (count,).
-
-    Raises:
-        ValueError: If a number is below 1, the sampling is unknown or ``rng`` is lacking.
     """
     if total < 1 or count < 1:
         raise ValueError(f'{count} frames of {total} cannot be taken: both numbers must be at least 1.')

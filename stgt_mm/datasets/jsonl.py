@@ -9,8 +9,12 @@ from stgt_mm.io.whole_file import whole_file
 
 FORMAT = '{"video": "clips/v1.mp4", "text": "a caption"}'
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
-_GZIP = b'\x1f\x8b'
-_UTF16 = (b'\xff\xfe', b'\xfe\xff')
+# first bytes of a file, what they say, and the command that makes it readable
+_OTHER_FORMS = (
+    (b'\x1f\x8b', 'packed with gzip', "gunzip -c '{0}' > FILE"),
+    (b'PK\x03\x04', 'a zip archive', "unzip '{0}'"),
+    ((b'\xff\xfe', b'\xfe\xff'), 'UTF-16', "iconv -f utf-16 -t utf-8 '{0}' > FILE"),
+)
 
 
 class AnnotationError(ValueError):
@@ -33,6 +37,26 @@ def check_annotation(path: str | Path, made_by: str | None = None) -> Path:
     return path
 
 
+def check_form(path: Path) -> None:
+    """Raises an error for a file of packed bytes or UTF-16."""
+    with path.open('rb') as file:
+        start = file.read(4)
+    for marks, form, command in _OTHER_FORMS:
+        if start.startswith(marks):
+            raise AnnotationError(f'{path}:1: is {form}. Unpack or convert it: {command.format(path)}')
+
+
+def decode(raw: bytes, place: str) -> str:
+    """Decodes UTF-8; ``place`` begins the error message for what is none."""
+    try:
+        return raw.decode('utf-8')
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            f'{place}: byte {error.start} ({raw[error.start : error.start + 4]!r}) is not UTF-8. Convert '
+            'the file, for example: iconv -f cp1252 -t utf-8 FILE > FIXED'
+        ) from error
+
+
 def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Reads a JSON-lines file, a line at a time: pairs (line number from 1, object), no empty lines."""
     path = check_annotation(path)
@@ -42,6 +66,7 @@ def read_jsonl(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def parse_lines(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
     """Like :func:`read_jsonl`, with the bytes of each line as well."""
+    check_form(path)
     empty = True
     with path.open('rb') as lines:
         for number, raw in enumerate(lines, start=1):
@@ -53,14 +78,11 @@ def parse_lines(path: Path) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
 
 
 def _parse(raw: bytes, path: Path, number: int) -> dict[str, Any]:
-    text = ''
+    text = decode(raw.removeprefix(BYTE_ORDER_MARK), f'{path}:{number}').strip()
     try:
-        text = raw.removeprefix(BYTE_ORDER_MARK).decode().strip()
         row = json.loads(text)
         if b'\\u' in raw:  # half of a pair of escapes becomes a letter that no file can hold
             json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise AnnotationError(_not_utf8(error, path, number)) from error
     except UnicodeEncodeError as error:
         half = error.object[error.start]
         raise AnnotationError(
@@ -82,17 +104,6 @@ def _parse(raw: bytes, path: Path, number: int) -> dict[str, Any]:
             f'{path}:{number}: {text[:80]!r} is not an object. One object a line is expected: {FORMAT}'
         )
     return row
-
-
-def _not_utf8(error: UnicodeDecodeError, path: Path, number: int) -> str:
-    if number == 1 and error.object.startswith(_GZIP):
-        return f"{path}:1: the file is compressed. Unpack it: gunzip -c '{path}' > plain.jsonl"
-    bad = error.object[error.start : error.start + 4]
-    known = number == 1 and error.object.startswith(_UTF16)
-    return (
-        f'{path}:{number}: byte {error.start} of the line ({bad!r}) is not UTF-8. Convert the file, for '
-        f"example: iconv -f {'utf-16' if known else 'latin1'} -t utf-8 '{path}' > fixed.jsonl"
-    )
 
 
 def write_records(records: Iterable[dict[str, Any]], path: str | Path) -> int:

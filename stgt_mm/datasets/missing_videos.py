@@ -21,27 +21,23 @@ class MissingVideosError(FileNotFoundError):
 
 
 def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tuple[Rows, int]:
-    """Looks for the video files before any work is done.
+    """Returns the records to use, and the number of files that are missing below ``root``.
 
-    Args:
-        records: Records with a ``video`` path each.
-        root: Folder that the paths are relative to.
-        missing: ``'error'`` stops when a file is missing; of more than ``LARGE`` records only ``SAMPLE``,
-            spread evenly, are looked for. ``'skip'`` leaves the records of missing files out, ``'keep'``
-            leaves them in (evaluation that counts what it cannot read).
-
-    Returns:
-        The records to use, and the number of missing files.
-
-    Raises:
-        ValueError: If ``missing`` is none of the three.
-        MissingVideosError: If all files are missing, or some are and ``missing`` is ``'error'``.
+    ``missing='error'`` stops when a file is missing; of more than ``LARGE`` records only ``SAMPLE``, spread
+    evenly, are looked for. ``'skip'`` leaves the records of missing files out, ``'keep'`` leaves them in
+    (evaluation that counts what it cannot read). It is an error in any case if all files are missing.
     """
     if missing not in ('error', 'skip', 'keep'):
         raise ValueError(f"missing='{missing}' is unknown. Use 'error', 'skip' or 'keep'.")
     root = Path(root)
     if missing == 'error' and len(records) > LARGE:
-        _check_sample(records, root)
+        # asked for one by one: a listing of ten million files takes minutes on a network disk
+        places = np.linspace(0, len(records) - 1, SAMPLE).astype(np.int64)
+        files = [records[place]['video'] for place in places.tolist()]
+        absent = [file for file in files if not (root / file).is_file()]
+        if absent:
+            what = f'{SAMPLE} videos, a sample of {len(records)} records,'
+            _refuse(what, absent, len(absent), len(files), root)
         return records, 0
     rows, num_files, num_absent = _absent(records, root)
     if not num_absent:
@@ -54,16 +50,6 @@ def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tup
     kept = np.setdiff1d(np.arange(len(records)), rows, assume_unique=True)
     take = getattr(records, 'take', None)
     return (take(kept) if take else [records[row] for row in kept.tolist()]), num_absent
-
-
-def _check_sample(records: Rows, root: Path) -> None:
-    """Asks for each file of a sample: a listing of ten million takes minutes on a network disk."""
-    places = np.linspace(0, len(records) - 1, SAMPLE).astype(np.int64)
-    files = [records[place]['video'] for place in places.tolist()]
-    absent = [file for file in files if not (root / file).is_file()]
-    if absent:
-        what = f'{SAMPLE} videos, a sample of {len(records)} records,'
-        _refuse(what, absent, len(absent), len(files), root)
 
 
 def _refuse(what: str, absent: list[str], num_absent: int, num_files: int, root: Path) -> None:

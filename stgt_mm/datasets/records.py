@@ -27,7 +27,6 @@ __all__ = [
     'write_records',
 ]
 _VERSION = 1
-_FOLDER = '.arrow_cache'
 _PROBES, _PROBE_BYTES = 16, 1 << 16
 
 
@@ -111,25 +110,18 @@ def read_records(
     The Arrow file is kept in ``.arrow_cache`` beside it or, where that cannot be written, below
     ``$XDG_CACHE_HOME/stgt_mm`` (``~/.cache/stgt_mm``). Of several processes one converts, the others wait.
 
-    Args:
-        path: JSON-lines file. Keys: ``video`` (path below the video root), ``text``, optionally ``video_id``
-            (default: the path without extension), ``text_id`` (default: ``<video_id>#<n>``) and any others.
-        required: Keys that every line must have.
-        made_by: What makes the file, for the message if it is not there.
-
-    Returns:
-        The records in file order, each with ``video`` and ``video_id``, and ``text_id`` where there is a
-        text.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        AnnotationError: If a line is broken (see :func:`read_jsonl`), lacks a key, holds an empty or
-            non-string value, repeats a (video_id, text_id), or gives one id two files or two texts.
+    Keys of a line are ``video`` (path below the video root), ``text``, optionally ``video_id`` (default: the
+    path without extension), ``text_id`` (default: ``<video_id>#<n>``) and any others. An ``AnnotationError``
+    names a line that is broken, lacks a ``required`` key, holds an empty or non-string value, repeats a
+    (video_id, text_id), or gives one id two files or two texts. ``made_by`` says what makes the file, for the
+    message if it is not there.
     """
     path = check_annotation(path, made_by)
     made_from = json.dumps([_VERSION, list(required), *_stamp(path)])
     name = f'{path.name}.{hashlib.sha256("|".join(required).encode()).hexdigest()[:8]}.arrow'
-    caches = [folder / name for folder in _cache_folders(path)]
+    own = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'stgt_mm' / 'annotations'
+    own /= hashlib.sha256(str(path.resolve().parent).encode()).hexdigest()[:16]
+    caches = [folder / name for folder in (path.parent / '.arrow_cache', own)]
     for cache in caches:
         table = _open_fitting(cache, made_from)
         if table is not None:
@@ -143,11 +135,6 @@ def read_records(
             convert(path, cache, required, {'made_from': made_from})
             table = open_table(cache)
     return Records(path, cache, table)
-
-
-def _cache_folders(path: Path) -> list[Path]:
-    own = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'stgt_mm' / 'annotations'
-    return [path.parent / _FOLDER, own / hashlib.sha256(str(path.resolve().parent).encode()).hexdigest()[:16]]
 
 
 def _open_fitting(cache: Path, made_from: str) -> pa.Table | None:

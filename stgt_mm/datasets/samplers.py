@@ -112,13 +112,7 @@ class EpochSampler(Sampler):
 def set_data_progress(dataloader: DataLoader, epoch: int, batches_done: int) -> None:
     """Makes the next pass over a training loader give only the batches that an interrupted epoch has left.
 
-    Args:
-        dataloader: With an :class:`EpochSampler`, alone or below a batch sampler of this package.
-        epoch: The epoch that was interrupted, from 0.
-        batches_done: Steps taken in it.
-
-    Raises:
-        ValueError: If the loader's sampler cannot do it.
+    Another sampler than :class:`EpochSampler`, alone or below one of our batch samplers, is a ValueError.
     """
     batches = dataloader.batch_sampler
     sampler = getattr(batches, 'sampler', None)

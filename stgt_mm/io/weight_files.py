@@ -209,7 +209,10 @@ def write_safetensors(state: Mapping[str, Tensor], path: str | Path, metadata: M
         partial.touch()
         rights = partial.stat().st_mode  # those of any new file: the library makes it for its owner alone
         state = independent(state)
-        save_file(state, partial, metadata={'format': 'pt', 'sha256': state_sha256(state), **metadata})
+        try:
+            save_file(state, partial, metadata={'format': 'pt', 'sha256': state_sha256(state), **metadata})
+        except SafetensorError as error:
+            raise OSError(f"cannot write '{path}': {error}. Is the disk full?") from error
         partial.chmod(rights)
 
 

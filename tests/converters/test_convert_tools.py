@@ -1,5 +1,7 @@
 """The two commands on files, as a user calls them."""
 
+import resource
+
 import pytest
 import small_blip2
 import torch
@@ -148,9 +150,37 @@ def test_a_clip_encoder_needs_no_config(tmp_path, capsys):
     """It is compared with timm's model of its width and patch size."""
     from timm import create_model
 
-    model = create_model('vit_base_patch32_clip_quickgelu_224', num_classes=0)
-    torch.save(openai_layout(model.state_dict()), tmp_path / 'clip.pth')
+    with torch.device('meta'):
+        model = create_model('vit_base_patch32_clip_quickgelu_224', num_classes=0)
+    state = {
+        name: (torch.arange(x.numel()) % 1009 + number).reshape(x.shape).half()
+        for number, (name, x) in enumerate(model.state_dict().items())
+    }
+    torch.save(openai_layout(state), tmp_path / 'clip.pth')
     assert run_here(CONVERT, 'openai_clip', tmp_path / 'clip.pth', tmp_path / 'vit.safetensors') == 0
     assert 'MISSING' not in capsys.readouterr().out
     back = load_file(tmp_path / 'vit.safetensors')
-    assert all(torch.equal(back[key], value) for key, value in model.state_dict().items())
+    assert all(torch.equal(back[key], value) for key, value in state.items())
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(lavis, config, tmp_path, capsys):
+    first, out, folder = tmp_path / 'a.safetensors', tmp_path / 'b.safetensors', tmp_path / 'folder'
+    (tmp_path / 'captions.csv').write_text('video,caption\n' + 'v.mp4,a caption\n' * 2000)
+    convert = (CONVERT, 'lavis_blip2', lavis[0])
+    assert run_here(*convert, first, '--config', config) == 0
+    capsys.readouterr()
+    for command, name in (
+        ((*convert, out, '--config', config), str(out)),
+        ((EXPORT, config, first, folder), str(folder)),
+        (('dataset_converters/custom.py', tmp_path / 'captions.csv', tmp_path / 'c.jsonl'), 'c.jsonl'),
+    ):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # fails a write, as a full disk does
+        try:
+            assert run_here(*command) == 2
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        message = capsys.readouterr().err.strip().splitlines()
+        assert name in message[0] and 'too large' in message[0]
+        assert message[1:] == ['(--traceback shows where in the code)']
+        assert not out.exists() and not (tmp_path / 'c.jsonl').exists()

@@ -1,21 +1,11 @@
-import json
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from command_line import ROOT, run_here
 from PIL import Image
 
-from stgt_mm.datasets import RetrievalDataset
 from stgt_mm.datasets.readers import write_video
 from stgt_mm.visualization.contact_sheet import contact_sheet
-
-SHARED = Path(os.environ.get('STGT_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
-needs_files = pytest.mark.skipif(
-    not (SHARED / 'videos.json').is_file(), reason=f'REAL VIDEOS ABSENT: no {SHARED}/videos.json'
-)
 
 
 def test_sheet_shows_frames_and_text(tmp_path):
@@ -55,27 +45,3 @@ def test_commands_from_csv_to_sheet(tmp_path, capsys):
     assert 'no val_dataloader' in capsys.readouterr().err
     assert run_here(*convert, ROOT / 'docs') == 2
     assert 'none of the 2 videos' in capsys.readouterr().err
-
-
-@needs_files
-def test_damaged_real_files_give_frames_or_a_reason(tmp_path):
-    listed = json.loads((SHARED / 'videos.json').read_text())
-    damaged = [entry for entry in listed if entry['role'] == 'robustness']
-    path = tmp_path / 'a.jsonl'
-    rows = [{'video': entry['file'], 'video_id': entry['file'], 'text': 'unknown'} for entry in damaged]
-    path.write_text('\n'.join(json.dumps(row) for row in rows))
-    loading = {'type': 'LoadVideo', 'num_frames': 8}
-    pipeline = [loading, {'type': 'Resize', 'size': 32}, {'type': 'PackVideoText'}]
-    data = RetrievalDataset(path, SHARED / 'videos', pipeline, collect_broken=True)
-    broken = set()
-    for index, entry in enumerate(damaged):
-        sample = data[index]
-        meta = sample['data_samples']
-        if sample['inputs'] is None:
-            broken.add(entry['file'])
-            assert entry['file'] in meta.broken
-            continue
-        assert sample['inputs'].shape == (8, 3, 32, 32)
-        assert meta.num_frames == entry['frames_decoded'], entry['file']
-        assert max(meta.frame_indices) < meta.num_frames
-    assert broken == {entry['file'] for entry in damaged if not entry['frames_decoded']}

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from stgt_mm.datasets import (
     video_text_collate,
 )
 from stgt_mm.datasets.readers import VideoReadError, write_video
+from stgt_mm.datasets.records import write_records
 from stgt_mm.registry import DATASETS
 
 TEST_PIPELINE = [
@@ -42,9 +41,8 @@ def root(tmp_path_factory):
 
 
 def annotate(folder, rows, name='ann.jsonl'):
-    path = folder / name
-    path.write_text(''.join(json.dumps(row) + '\n' for row in rows), encoding='utf-8')
-    return path
+    write_records(rows, folder / name)
+    return folder / name
 
 
 def pairs(*videos):
@@ -66,14 +64,8 @@ def test_same_seed_epoch_index_same_sample_whatever_the_workers(root, tmp_path):
     seen = []
     for workers in (0, 2):
         sampler = EpochSampler(data, seed=5)
-        loader = DataLoader(
-            data,
-            2,
-            sampler=sampler,
-            num_workers=workers,
-            collate_fn=video_text_collate,
-            persistent_workers=workers > 0,
-        )
+        options = dict(num_workers=workers, persistent_workers=workers > 0, collate_fn=video_text_collate)
+        loader = DataLoader(data, 2, sampler=sampler, **options)
         epochs = []
         for epoch in range(2):
             sampler.set_epoch(epoch)
@@ -138,25 +130,11 @@ def test_all_broken_batch_has_no_inputs(root, tmp_path):
 
 
 def test_choice_reverses_time(root, tmp_path):
-    rows = [
-        {'video': 'v2.mp4', 'text': 'gets light', 'distractor': 'gets dark', 'kind': 'order'},
-        {
-            'video': 'v2.mp4',
-            'text': 'gets dark',
-            'distractor': 'gets light',
-            'kind': 'order',
-            'reverse': True,
-        },
-        {'video': 'v2.mp4', 'text': 'gets light', 'distractor': 'stays', 'kind': 'rest'},
-    ]
-    data = DATASETS.build(
-        {
-            'type': 'CaptionChoiceDataset',
-            'ann_file': annotate(tmp_path, rows),
-            'video_root': root,
-            'pipeline': TEST_PIPELINE,
-        }
-    )
+    light = {'video': 'v2.mp4', 'text': 'gets light', 'distractor': 'gets dark', 'kind': 'order'}
+    dark = {**light, 'text': 'gets dark', 'distractor': 'gets light', 'reverse': True}
+    path = annotate(tmp_path, [light, dark, {**light, 'distractor': 'stays', 'kind': 'rest'}])
+    files = {'ann_file': path, 'video_root': root}
+    data = DATASETS.build({'type': 'CaptionChoiceDataset', **files, 'pipeline': TEST_PIPELINE})
     assert len(data) == 2 and data.texts == ['gets light', 'gets dark', 'stays']
     assert data.triples == [
         {'video': 0, 'true': 0, 'false': 1, 'kind': 'order'},

@@ -104,7 +104,8 @@ def build_many(root):
             cache.flush()
 
 
-def test_processes_that_build_the_same_cache_do_not_disturb_each_other(tmp_path):
+def test_processes_that_build_the_same_cache_do_not_disturb_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'fsync', lambda number: None)  # most of the time, and no part of the race
     assert in_processes(3, build_many, tmp_path) == [0, 0, 0]
     for key in range(40):
         cache = FeatureCache(tmp_path, str(key), 4, SHAPE)

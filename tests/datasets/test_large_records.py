@@ -2,7 +2,6 @@
 
 import copy
 import json
-import multiprocessing
 import os
 import pickle
 import shutil
@@ -130,8 +129,6 @@ def test_copies_and_other_processes_read_the_same(records):
         assert list(other) == list(records) and list(other[3:]) == list(records[3:])
     loader = DataLoader(records, 2, num_workers=1, collate_fn=list)
     assert [record for batch in loader for record in batch] == list(records)
-    with multiprocessing.get_context('spawn').Pool(1) as pool:
-        assert pool.apply(list, (records,)) == list(records)
 
 
 def test_a_file_that_changes_in_use_changes_nothing(records):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from stgt_mm.models.tokenizer import SPECIAL_TOKENS, WordPieceTokenizer, train_wordpiece
+from stgt_mm.models.tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
+from stgt_mm.preparation.wordpiece import train_wordpiece
 from stgt_mm.registry import TOKENIZERS
 
 ROOT = Path(__file__).parents[2]
@@ -179,7 +180,7 @@ def test_training_depends_on_nothing_but_the_captions():
     tokens = train_wordpiece(CAPTIONS, 84)
     assert tokens == train_wordpiece(CAPTIONS[::-1], 84)
     script = (
-        'from stgt_mm.models.tokenizer import train_wordpiece\n'
+        'from stgt_mm.preparation.wordpiece import train_wordpiece\n'
         f'assert train_wordpiece({CAPTIONS!r}, 84) == {tokens!r}'
     )
     seed = '2' if os.environ.get('PYTHONHASHSEED') == '1' else '1'

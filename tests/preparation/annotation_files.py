@@ -35,10 +35,10 @@ def read(data_set, source, wanted=None, root=None, suffix=None):
     return data_set.read_splits(chosen, files, notes), notes, files
 
 
-def refuses(words, function, *arguments, error=AnnotationError):
+def refuses(words, function, *arguments, error=AnnotationError, **options):
     """Calls what must fail, with a message that has all words."""
     with pytest.raises(error) as caught:
-        function(*arguments)
+        function(*arguments, **options)
     for word in [words] if isinstance(words, str) else words:
         assert str(word) in str(caught.value)
     return str(caught.value)

@@ -4,7 +4,7 @@ import json
 import zlib
 
 import pytest
-from annotation_files import SHARED, needs_real
+from annotation_files import SHARED, needs_real, refuses
 from command_line import run_here
 
 from stgt_mm.datasets.records import AnnotationError, read_records
@@ -52,10 +52,8 @@ def test_other_layouts(tmp_path):
     assert read(path, layout='{row:07d}.png')[0][2]['video'] == '0000002.png'
     crc = zlib.crc32(ROWS[1][1].encode())
     assert read(path, layout='lavis')[0][1]['video'] == f'1_{crc}.jpg'
-    with pytest.raises(ValueError, match=r'no field is called \{line\}'):
-        read(path, layout='{line}.jpg')
-    with pytest.raises(ValueError, match='--shard-size 0'):
-        read(path, shard_size=0)
+    refuses('no field is called {line}', read, path, layout='{line}.jpg', error=ValueError)
+    refuses('--shard-size 0', read, path, shard_size=0, error=ValueError)
 
 
 def test_a_caption_without_a_word_does_not_shift_names(tmp_path):

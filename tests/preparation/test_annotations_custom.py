@@ -4,10 +4,10 @@ import csv
 import json
 
 import pytest
-from annotation_files import refuses
+from annotation_files import put, refuses
 from command_line import run_here
 
-from stgt_mm.datasets.records import AnnotationError, read_records
+from stgt_mm.datasets.records import read_records
 from stgt_mm.preparation.annotations.custom import from_csv, from_folder, from_json, records_from
 
 TOOL = 'dataset_converters/custom.py'
@@ -30,15 +30,20 @@ def test_a_table_keeps_every_caption(tmp_path, options):
 
 
 @pytest.mark.parametrize(
-    ('rows', 'words'),
+    ('lines', 'words'),
     [
-        ([['video;caption'], ['a.mp4;b']], 'not with semicolons'),
-        ([['video', 'caption'], ['a.mp4', 'b'], ['c.mp4', '!?']], "c.csv:3: caption is '!?'"),
-        ([['video', 'caption'], ['a.mp4', 'b'], ['c.mp4']], 'c.csv:3: caption is None'),
+        ('video;caption\na.mp4;b\n', 'not with semicolons'),
+        ('clip,caption\nv,a\n', "no column 'video'"),
+        ('video,caption\n', 'no captioned video'),
+        ('video,caption\nv1.mp4,a, b\n', 'c.csv:2: more values'),
+        ('video,caption\na.mp4,b\nc.mp4,!?\n', "c.csv:3: caption is '!?'"),
+        ('video,caption\na.mp4,b\nc.mp4,\n', "c.csv:3: caption is ''"),
+        ('video,caption\na.mp4,b\nc.mp4\n', 'c.csv:3: caption is None'),
+        ('video,caption\na.mp4,b\nc.M3U8,d\n', "c.csv:3: video is 'c.M3U8', a playlist"),
     ],
 )
-def test_mistakes_in_a_table_name_the_line(tmp_path, rows, words):
-    refuses(words, from_csv, table(tmp_path / 'c.csv', rows))
+def test_mistakes_in_a_table_name_the_line(tmp_path, lines, words):
+    refuses(words, from_csv, put(tmp_path / 'c.csv', lines))
 
 
 def test_a_folder_of_videos_and_pictures(tmp_path):
@@ -56,8 +61,10 @@ def test_a_folder_of_videos_and_pictures(tmp_path):
         {'video': '00000/000000003.WEBM', 'text': 'third'},
     ]
     (tmp_path / '00000' / '000000002.txt').write_text('fine\n...\n')
-    with pytest.raises(AnnotationError, match=r"000000002.txt:2: caption is '...'"):
-        from_folder(tmp_path)
+    refuses('neither a folder', records_from, tmp_path / '00000' / '000000002.txt')
+    refuses("000000002.txt:2: caption is '...'", from_folder, tmp_path)
+    (tmp_path / '00000' / '000000001.txt').unlink()
+    refuses('000000001.txt', from_folder, tmp_path)
 
 
 def test_lavis_lists(tmp_path):
@@ -67,6 +74,7 @@ def test_lavis_lists(tmp_path):
         {'video': 'v/2.mp4', 'caption': 'three'},
         {'image': 'i/3.jpg', 'caption': 'four', 'image_id': 3},
         {'video': None, 'file': '4.mp4', 'caption': 'five'},
+        {'file': '5.mp4', 'caption': None},
     ]
     path.write_text(json.dumps(entries))
     assert [(record['video'], record['text']) for record in records_from(path)] == [
@@ -76,14 +84,12 @@ def test_lavis_lists(tmp_path):
         ('i/3.jpg', 'four'),
         ('4.mp4', 'five'),
     ]
-    for wrong, words in [
-        (
-            [{'caption': 'a', 'clip': 'b'}],
-            'entry 0: neither "video", "file" nor "image" in it; it has: caption, clip',
-        ),
+    for wrong, words in (
+        ([{'caption': 'a', 'clip': 'b'}], 'entry 0: neither "video", "file" nor "image" in it; it has: cap'),
         ([entries[0], {'video': 'a.mp4', 'caption': ['a', 7]}], 'entry 1: caption is 7'),
         ([entries[0], {'video': '', 'caption': 'a'}], "entry 1: video is ''"),
-    ]:
+        ([{'file': 'a/b.ffconcat', 'caption': 'a'}], "entry 0: video is 'a/b.ffconcat', a playlist"),
+    ):
         path.write_text(json.dumps(wrong))
         refuses(words, from_json, path)
 

@@ -7,7 +7,7 @@ import pytest
 from annotation_files import peak_memory, refuses
 from command_line import run_here
 
-from stgt_mm.datasets.records import AnnotationError, read_records
+from stgt_mm.datasets.records import read_records
 from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.vidal import read_entries, vidal_records
 
@@ -102,10 +102,8 @@ def test_mistakes_name_file_line_and_remedy(tmp_path, content, words):
 def test_not_utf8_and_unknown_caption(tmp_path):
     path = tmp_path / 'v.json'
     path.write_bytes(json.dumps(ENTRIES).encode() + b'\xff\xfe')
-    with pytest.raises(AnnotationError, match='not UTF-8'):
-        read(path)
-    with pytest.raises(ValueError, match="Did you mean 'mplug'"):
-        read(path, caption='mplg')
+    refuses('not UTF-8', read, path)
+    refuses("Did you mean 'mplug'", read, path, caption='mplg', error=ValueError)
 
 
 def test_memory_is_that_of_a_block(tmp_path):

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from annotation_files import refuses
 from hanging import hang_with_the_lock_held
 
 from stgt_mm.preparation.verification.timed_pool import TimedPool
@@ -49,10 +50,8 @@ def test_pool_survives_what_its_work_does(jobs):
 
 
 def test_pool_needs_positive_numbers():
-    with pytest.raises(ValueError, match='--jobs 0'):
-        TimedPool(work, 0, 1.0)
-    with pytest.raises(ValueError, match='--time-limit 0'):
-        TimedPool(work, 1, 0)
+    refuses('--jobs 0', TimedPool, work, 0, 1.0, error=ValueError)
+    refuses('--time-limit 0', TimedPool, work, 1, 0, error=ValueError)
 
 
 ORPHAN = """

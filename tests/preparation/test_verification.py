@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 from annotation_files import DATA as SHARED
-from annotation_files import needs_real_videos
+from annotation_files import needs_real_videos, refuses
 from hanging import hang_with_the_lock_held
 from PIL import Image
 
 from stgt_mm.datasets.readers import PyAVReader, write_video
-from stgt_mm.datasets.records import AnnotationError, MissingVideosError
+from stgt_mm.datasets.records import MissingVideosError
 from stgt_mm.preparation.verification import Criteria, Inspection, verify
 from stgt_mm.preparation.verification.inspection import inspect_file
 from stgt_mm.registry import READERS
@@ -92,8 +92,7 @@ def test_all_kinds_of_problems_are_found(mixed_set, tmp_path):
     assert (summary['videos'], summary['lines'], summary['kept_lines']) == (10, 11, 6)
     shown = ('copy.mp4 = sub/v1.mp4', 'short.mp4: 1 frames', 'endless.mp4: nothing after 4 s', '6 lines')
     assert all(words in text.read_text() for words in shown)
-    with pytest.raises(ValueError, match='the annotation file itself'):
-        result.write_filtered(mixed_set[0])
+    refuses('the annotation file itself', result.write_filtered, mixed_set[0], error=ValueError)
 
 
 def test_a_second_run_looks_at_what_is_new_only(mixed_set, tmp_path):
@@ -111,16 +110,13 @@ def test_a_second_run_looks_at_what_is_new_only(mixed_set, tmp_path):
 
 def test_wrong_use_is_named(mixed_set, tmp_path):
     annotations = mixed_set[0]
-    with pytest.raises(FileNotFoundError, match='no folder'):
-        check((annotations, tmp_path / 'nowhere'), tmp_path / 'r')
+    refuses('no folder', check, (annotations, tmp_path / 'nowhere'), tmp_path / 'r', error=FileNotFoundError)
     (tmp_path / 'empty').mkdir()
     with pytest.raises(MissingVideosError, match='none of the 10 videos'):
         check((annotations, tmp_path / 'empty'), tmp_path / 'r1')
-    with pytest.raises(ValueError, match="Did you mean 'pyav'"):
-        check(mixed_set, tmp_path / 'r', reader='pyaf')
+    refuses("Did you mean 'pyav'", check, mixed_set, tmp_path / 'r', reader='pyaf', error=ValueError)
     annotations.write_text('{"video": 3, "text": "a"}\n')
-    with pytest.raises(AnnotationError, match=r"train.jsonl:1: 'video' is 3"):
-        check(mixed_set, tmp_path / 'r')
+    refuses("train.jsonl:1: 'video' is 3", check, mixed_set, tmp_path / 'r')
 
 
 @needs_real_videos

@@ -11,7 +11,7 @@ from pathlib import Path
 from stgt_mm.datasets.records import read_jsonl
 from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.io.whole_file import whole_file
-from stgt_mm.models.tokenizer import train_wordpiece
+from stgt_mm.preparation.wordpiece import train_wordpiece
 
 
 def main(argv: Sequence[str] | None = None) -> None:

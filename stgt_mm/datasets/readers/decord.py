@@ -24,14 +24,8 @@ class DecordReader(BaseReader):
     never returns, with the interpreter lock held, and of several video streams it takes the largest.
     So PyAV counts first, and a file on which the two disagree is refused before any frame is asked for.
     Its jumps to a keyframe give wrong frames where pictures before that keyframe are stored after it
-    (open GOP), so a file with several keyframes is decoded from the start.
-
-    Args:
-        path: Video file.
-        exact: See ``BaseReader``.
-
-    Raises:
-        VideoReadError: If the file is not a video, or decord cannot open it or is wrong about it.
+    (open GOP), so a file with several keyframes is decoded from the start. Arguments and errors are those of
+    ``BaseReader``.
     """
 
     def __init__(self, path: str | os.PathLike, exact: bool = True) -> None:

@@ -40,14 +40,7 @@ class PyAVReader(BaseReader):
     Frames are those that the decoder gives before its first error: what is left of a truncated or
     damaged file is read, and counted right. A stream that changes its size in the middle comes out
     at the size of the first frame taken. Colours follow the matrix and range that the stream names;
-    pixels are taken as square.
-
-    Args:
-        path: Video file.
-        exact: See ``BaseReader``.
-
-    Raises:
-        VideoReadError: If the file is missing, is not a video, or no frame of it decodes.
+    pixels are taken as square. Arguments and errors are those of ``BaseReader``.
     """
 
     def __init__(self, path: str | os.PathLike, exact: bool = True) -> None:

@@ -89,23 +89,13 @@ def read_frames(
     exact: bool = True,
     failed: list[str] | None = None,
 ) -> np.ndarray:
-    """Reads frames of a video with the first reader that can.
+    """Reads frames of a video with the first reader that can: uint8 [T, H, W, 3], RGB, as displayed.
 
-    Args:
-        path: Video file.
-        num_frames: Frames to take, spread evenly, see ``sample_frame_indices``; not used with ``indices_fn``.
-        reader: See ``reader_order``.
-        indices_fn: Called with the true number of frames, returns the indices to read. An index past
-            the end gives the last frame. Called once for each reader that opens the file.
-        exact: See ``BaseReader``. With ``False``, a file that turns out damaged is read again exactly.
-        failed: Gets the names of the readers that were tried in vain.
-
-    Returns:
-        uint8 array [T, H, W, 3], RGB, as displayed.
-
-    Raises:
-        ValueError: If ``num_frames`` is not positive, or a reader is unknown or not installed here.
-        VideoReadError: If no reader gives the frames; ``why`` has the reason of each.
+    ``num_frames`` are spread evenly. ``indices_fn`` in their place gets the true number of frames, once for
+    each reader that opens the file, and returns indices; one past the end gives the last frame. For
+    ``reader`` see :func:`reader_order`, for ``exact`` :class:`BaseReader`; without it, a file that turns out
+    damaged is read again exactly. ``failed`` gets the names of the readers that were tried in vain. If no
+    reader gives the frames, ``VideoReadError`` has the reason of each.
     """
     if num_frames < 1:
         raise ValueError(f'num_frames must be at least 1, got {num_frames}')

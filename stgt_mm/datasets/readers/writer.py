@@ -36,27 +36,13 @@ def write_video(
     threads: int = 1,
     bframes: int = 0,
 ) -> Path:
-    """Encodes frames to a video file (yuv420p).
+    """Encodes frames, uint8 [T, H, W, 3], RGB, H and W even, to a video file (yuv420p); returns its path.
 
-    The file appears under its name only when it is whole, and the same arguments give the same
-    bytes (one encoder thread, no library version in the file).
-
-    Args:
-        path: Where to write; the extension chooses the container. Parent folders are made.
-        frames: uint8 array [T, H, W, 3], RGB, H and W even.
-        fps: Frames per second.
-        codec: Name of an FFmpeg encoder.
-        crf: Constant rate factor: 0 is lossless, 18 is hard to tell from the source.
-        preset: Speed of the x264 / x265 encoder; other encoders do not have it.
-        gop: Largest distance between two key frames. Short ones make sparse sampling cheap.
-        threads: Encoder threads. More than one may change the bytes between machines.
-        bframes: Largest number of consecutive B-frames (x264 / x265).
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        ValueError: If ``frames`` is not uint8 [T, H, W, 3] with even sides.
+    The file appears under its name only when it is whole, and the same arguments give the same bytes (no
+    library version is in the file; more than one of ``threads`` may change them between machines). The
+    extension chooses the container, ``codec`` is the name of an FFmpeg encoder. ``crf`` 0 is lossless, 18 is
+    hard to tell from the source. ``gop`` is the largest distance between two key frames: short
+    ones make sparse sampling cheap. ``preset`` and ``bframes`` (most in a row) are for x264 and x265.
     """
     _check_frames(frames)
     path = Path(path)

@@ -1,6 +1,5 @@
 """From the files of a data set to annotation files: one a split, or one of a list that people download by."""
 
-import string
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -33,22 +32,16 @@ def choose_splits(
     """
     source = Path(source)
     if not source.is_dir():
-        what = (
-            'is a file; name the folder that it is in'
-            if source.is_file()
-            else 'is not there; correct the path'
-        )
+        what = 'is not there; correct the path'
+        if source.is_file():
+            what = 'is a file; name the folder that it is in'
         raise FileNotFoundError(f"'{source}' {what} (working directory {Path.cwd()}).")
     chosen = {}
     for split in wanted or needs:
         if split not in needs:
             raise ValueError(f"no split '{split}'. There are: {', '.join(needs)}.")
         found = [next((source / n for n in names if (source / n).is_file()), None) for names in needs[split]]
-        lacking = [
-            'no ' + ' or '.join(names)
-            for names, file in zip(needs[split], found, strict=True)
-            if file is None
-        ]
+        lacking = [f'no {" or ".join(names)}' for names, file in zip(needs[split], found) if file is None]
         if not lacking:
             chosen[split] = found
         elif wanted:
@@ -81,7 +74,12 @@ def write_splits(
         if not records:
             met = '; '.join(notes.lines())
             raise AnnotationError(f'{split}: no record is left. Do the files belong together? Met: {met}')
-        _note_repeats(records, split, notes)
+        seen = set()
+        for record in records:
+            pair = record['video_id'], record['text']
+            if pair in seen:
+                notes.add(REPEATED.format(split), f'{pair[0]} {pair[1]!r}')
+            seen.add(pair)
     files.report(notes)
     lines = []
     for split, records in splits.items():
@@ -101,15 +99,6 @@ def write_splits(
             f'note: paths end in {files.suffix}; --video-root finds the real files, --suffix assumes another'
         )
     return lines
-
-
-def _note_repeats(records: Records, split: str, notes: Notes) -> None:
-    seen = set()
-    for record in records:
-        pair = record['video_id'], record['text']
-        if pair in seen:
-            notes.add(REPEATED.format(split), f'{pair[0]} {pair[1]!r}')
-        seen.add(pair)
 
 
 def convert_list(
@@ -188,18 +177,13 @@ def layout_pattern(layout: str, known: Mapping[str, str], example: Mapping[str, 
     ``layout`` is a key of ``known`` or such a string; ``example`` has a value for each field that it may use.
     """
     pattern = known.get(layout, layout)
-    parts = ', '.join([*known, *(f'{{{field}}}' for field in example)])
     try:
-        fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
-        for field in fields:
-            if field not in example:
-                raise ValueError(f'no field is called {{{field}}}. {did_you_mean(field, example)}')
-        pattern.format(**example)
-    except (ValueError, TypeError, IndexError) as error:
-        raise ValueError(f"layout '{layout}': {error} It is made of: {parts}.") from error
-    if not fields:
-        raise ValueError(
-            f"layout '{layout}' names the same file for every line. {did_you_mean(layout, known)} "
-            f'It is made of: {parts}.'
-        )
-    return pattern
+        if pattern.format(**example) != pattern:
+            return pattern
+        why = f'names the same file for every line. {did_you_mean(layout, known)}'
+    except KeyError as error:
+        why = f'no field is called {{{error.args[0]}}}. {did_you_mean(str(error.args[0]), example)}'
+    except (ValueError, TypeError, IndexError, AttributeError) as error:
+        why = str(error)
+    parts = ', '.join([*known, *(f'{{{field}}}' for field in example)])
+    raise ValueError(f"layout '{layout}': {why} It is made of: {parts}.")

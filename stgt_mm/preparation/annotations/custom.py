@@ -2,7 +2,7 @@
 
 import csv
 import io
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stgt_mm.datasets.records import AnnotationError
@@ -12,6 +12,8 @@ from stgt_mm.preparation.annotations.reading import read_json, read_text
 from stgt_mm.preparation.annotations.video_files import VIDEO_SUFFIXES
 from stgt_mm.preparation.verification.inspection import IMAGE_SUFFIXES
 from stgt_mm.progress import track
+
+PLAYLIST_SUFFIXES = ('.m3u8', '.m3u', '.ffconcat', '.mpd', '.sdp')
 
 
 def records_from(source: str | Path) -> Records:
@@ -50,7 +52,7 @@ def from_csv(path: Path) -> Records:
                 f'{place}: more values than columns: {row[None]}. Put captions with commas into "quotes".'
             )
         ids = {key: row[key] for key in ('video_id', 'text_id') if row.get(key)}
-        video, caption = (_worded(row[key], key, place) for key in ('video', 'caption'))
+        video, caption = _video(row['video'], place), _worded(row['caption'], 'caption', place)
         records.append({'video': video, **ids, 'text': caption})
     return _require_some(records, path)
 
@@ -99,10 +101,20 @@ def from_json(path: Path) -> Records:
                 f'{place}: neither "video", "file" nor "image" in it; it has: {", ".join(entry)}. Name the '
                 'video.'
             )
-        video = _worded(name, 'video', place)
+        video = _video(name, place)
         for caption in captions if isinstance(captions, list) else [captions]:
             records.append({'video': video, 'text': _worded(caption, 'caption', place)})
     return _require_some(records, path)
+
+
+def _video(value: Any, place: str) -> str:
+    video = _worded(value, 'video', place)
+    if PurePosixPath(video).suffix.lower() in PLAYLIST_SUFFIXES:
+        raise AnnotationError(
+            f"{place}: video is '{video}', a playlist, and playlists are not followed, for they name "
+            'other files. Name the video itself.'
+        )
+    return video
 
 
 def _worded(value: Any, key: str, place: str) -> str:

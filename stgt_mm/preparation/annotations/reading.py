@@ -6,18 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.datasets.records import AnnotationError
+from stgt_mm.datasets import jsonl
+from stgt_mm.datasets.jsonl import AnnotationError, check_form
 from stgt_mm.preparation.annotations.notes import Notes
 
 CUT_OFF = 'Fetch the file again: it may be cut off, or a web page.'
 NOT_UTF8 = 'texts that are not UTF-8, read as Windows-1252'
-# first bytes of a file, what they say, and the command that makes it readable
-_OTHER_FORMS = (
-    (b'\x1f\x8b', 'packed with gzip', "gunzip -c '{0}' > FILE"),
-    (b'PK\x03\x04', 'a zip archive', "unzip '{0}'"),
-    (b'\xff\xfe', 'UTF-16', "iconv -f utf-16 -t utf-8 '{0}' > FILE"),
-    (b'\xfe\xff', 'UTF-16', "iconv -f utf-16 -t utf-8 '{0}' > FILE"),
-)
 
 
 def annotation_path(path: str | Path) -> Path:
@@ -28,11 +22,7 @@ def annotation_path(path: str | Path) -> Path:
             f"no file '{path}' (working directory {Path.cwd()}). Correct the path, or fetch the file: "
             'docs/datasets.md and docs/pretraining_data.md say where from.'
         )
-    with path.open('rb') as file:
-        start = file.read(4)
-    for mark, form, command in _OTHER_FORMS:
-        if start.startswith(mark):
-            raise AnnotationError(f'{path}: is {form}. Unpack or convert it: {command.format(path)}')
+    check_form(path)
     return path
 
 
@@ -58,13 +48,10 @@ def count_lines(path: str | Path) -> int:
 def decode(raw: bytes, place: str, notes: Notes | None = None) -> str:
     """Decodes UTF-8, or, with ``notes``, Windows-1252 where it is none."""
     try:
-        return raw.decode('utf-8')
-    except UnicodeDecodeError as error:
+        return jsonl.decode(raw, place)
+    except AnnotationError:
         if notes is None:
-            raise AnnotationError(
-                f'{place}: byte {error.start} ({raw[error.start : error.start + 4]!r}) is not UTF-8. Convert '
-                'the file, for example: iconv -f cp1252 -t utf-8 FILE > FIXED'
-            ) from error
+            raise
         notes.add(NOT_UTF8, place)
         return raw.decode('cp1252', errors='replace')
 

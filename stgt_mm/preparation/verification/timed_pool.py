@@ -35,15 +35,8 @@ class TimedPool:
 
     A decoder that hangs with the interpreter lock held cannot be stopped from within, so its process is
     killed. Where the parent is killed, Linux ends its children at once; elsewhere an alarm of the system
-    ends a child that hangs, and the others end when they find their pipe closed.
-
-    Args:
-        work: Function of one item, picklable.
-        jobs: Number of processes.
-        time_limit: Seconds for an item.
-
-    Raises:
-        ValueError: If a number is not positive.
+    ends a child that hangs, and the others end when they find their pipe closed. ``work`` must be picklable,
+    ``time_limit`` is in seconds an item.
     """
 
     def __init__(self, work: Callable[[Any], Any], jobs: int, time_limit: float) -> None:

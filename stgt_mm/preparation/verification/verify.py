@@ -36,7 +36,15 @@ def verify(
     pool = TimedPool(partial(inspect_file, how=how, root=root), jobs, time_limit)
     if not root.is_dir():
         raise FileNotFoundError(f"no folder '{root}' (working directory {Path.cwd()}).")
-    lines = _count_lines(ann_file)
+    lines: dict[str, int] = {}  # of each video, in the order of first mention
+    for number, row in read_jsonl(ann_file):
+        video = row.get('video')
+        if not isinstance(video, str) or not video:
+            raise AnnotationError(
+                f"{ann_file}:{number}: 'video' is {video!r}, a path below the video root was expected. "
+                'Correct the line.'
+            )
+        lines[video] = lines.get(video, 0) + 1
     stamps = _stamp_files(lines, root)
     settings = {'video_root': str(root.resolve()), **asdict(how)}
     with Journal(Path(folder) / 'journal.sqlite', settings, restart) as journal:
@@ -47,20 +55,6 @@ def verify(
         findings = {video: journal.known[video] for video in stamps}
     problems = judge(lines, findings, criteria)
     return Verification(Path(ann_file), root, lines, findings, problems, criteria, len(todo))
-
-
-def _count_lines(ann_file: str | Path) -> dict[str, int]:
-    """Counts the lines of each video, in the order of first mention."""
-    lines: dict[str, int] = {}
-    for number, row in read_jsonl(ann_file):
-        video = row.get('video')
-        if not isinstance(video, str) or not video:
-            raise AnnotationError(
-                f"{ann_file}:{number}: 'video' is {video!r}, a path below the video root was expected. "
-                'Correct the line.'
-            )
-        lines[video] = lines.get(video, 0) + 1
-    return lines
 
 
 def _stamp_files(videos: Iterable[str], root: Path) -> dict[str, tuple[int, int]]:
