@@ -100,10 +100,10 @@ def rank_split(
     Args:
         model: A ``VideoTextAligner``, in evaluation mode.
         split: The split.
-        values: Numbers of candidates; 0 is similarity alone, and needs no matching head.
+        values: Numbers of candidates; 0 is similarity alone.
         fuse: Makes scores of cosines (n,), logits (n, 2) and, when it is calibrated, ``weight``.
         processors: Make a ranking by similarity into another one, or None where that has no meaning.
-        calibrate: Whether to choose the weight, on the most candidates.
+        calibrate: Whether to choose the weight.
         amp: Precision; None is full.
 
     Returns:
@@ -214,10 +214,8 @@ def match_candidates(
 
 def similarity_rankings(similarity: Tensor, relation: Relation) -> list[Ranking]:
     """Ranks by similarity (V, K) in both directions; ``relation`` is of texts to videos."""
-    return [
-        Ranking('t2v', 't2v', relation, similarity.T),
-        Ranking('v2t', 'v2t', relation.transposed(), similarity),
-    ]
+    back = relation.transposed()
+    return [Ranking('t2v', 't2v', relation, similarity.T), Ranking('v2t', 'v2t', back, similarity)]
 
 
 def fused_rankings(
