@@ -8,23 +8,24 @@ C, D, Q, P, DEPTH, VOCAB, IMAGE, PATCH, POSITIONS = 64, 48, 5, 16, 3, 60, 56, 14
 EPS = 1e-6  # of every vision norm in Hugging Face's class
 
 
+def bert_sizes(vocab, width, depth):
+    """Keys of transformers' text configs, for four heads."""
+    sizes = {'vocab_size': vocab, 'hidden_size': width, 'num_hidden_layers': depth}
+    return {**sizes, 'num_attention_heads': 4, 'intermediate_size': 4 * width}
+
+
+def vision_sizes(width, depth, image, patch):
+    """Keys of transformers' vision configs, for four heads."""
+    sizes = {'hidden_size': width, 'num_hidden_layers': depth, 'image_size': image, 'patch_size': patch}
+    return {**sizes, 'num_attention_heads': 4, 'intermediate_size': 4 * width}
+
+
 def hf_model(seed=0):
     """Every weight is drawn: where Hugging Face starts queries, biases and norms, a mix-up would not show."""
     torch.manual_seed(seed)
-    vision = {
-        'hidden_size': C,
-        'intermediate_size': 3 * C,
-        'num_hidden_layers': DEPTH,
-        'num_attention_heads': 4,
-        'image_size': IMAGE,
-        'patch_size': PATCH,
-    }
+    vision = {**vision_sizes(C, DEPTH, IMAGE, PATCH), 'intermediate_size': 3 * C}
     qformer = {
-        'vocab_size': VOCAB,
-        'hidden_size': D,
-        'num_hidden_layers': 4,
-        'num_attention_heads': 4,
-        'intermediate_size': 4 * D,
+        **bert_sizes(VOCAB, D, 4),
         'max_position_embeddings': POSITIONS,
         'use_qformer_text_input': True,
     }

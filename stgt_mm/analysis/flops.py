@@ -85,7 +85,7 @@ def count_step(name: str, model: nn.Module, function: Callable[..., Tensor], *in
                 raise ValueError(f"a convolution with padding='{module.padding}' cannot be counted here.")
             module.forward = partial(_convolve, module)
     step = nn.Module()  # fvcore counts modules
-    step.model, step.forward = model, function
+    step.model, step.forward = model, lambda *given: function(*given)
     analysis = FlopCountAnalysis(step, inputs)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none')
     handles = {'aten::scaled_dot_product_attention': _attention_flops, 'aten::bmm': _bmm_flops}

@@ -3,20 +3,18 @@
 import json
 import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_aligner import CAPTIONS
 
 from stgt_mm.models.tokenizer import SPECIAL_TOKENS, WordPieceTokenizer, train_wordpiece
 from stgt_mm.registry import TOKENIZERS
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get('STGT_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
-CAPTIONS = ['a red circle moves left', 'a blue square moves right and stops', 'the red circle grows']
 
 
 @pytest.fixture
@@ -24,6 +22,11 @@ def vocab(tmp_path):
     path = tmp_path / 'vocab.txt'
     path.write_text('\n'.join(train_wordpiece(CAPTIONS, 500)) + '\n', encoding='utf-8')
     return path
+
+
+@pytest.fixture
+def tokenizer(vocab):
+    return WordPieceTokenizer(str(vocab))
 
 
 @pytest.fixture
@@ -36,9 +39,8 @@ def bert_vocab():
     return path
 
 
-def test_ids_mask_and_special_tokens(vocab):
+def test_ids_mask_and_special_tokens(vocab, tokenizer):
     tokens = vocab.read_text().split()
-    tokenizer = WordPieceTokenizer(str(vocab))
     ids, mask = tokenizer(CAPTIONS)
     assert ids.shape == mask.shape == (3, 9) and ids.dtype == torch.long and mask.dtype == torch.bool
     assert mask.sum(1).tolist() == [7, 9, 6]
@@ -56,8 +58,7 @@ def test_truncation_is_on_the_right_and_keeps_sep(vocab):
     assert tokenizer.decode(ids) == ['a red circle', 'a blue square', 'the red circle']
 
 
-def test_decode(vocab):
-    tokenizer = WordPieceTokenizer(str(vocab))
+def test_decode(tokenizer):
     ids, _ = tokenizer(CAPTIONS)
     assert tokenizer.decode(ids) == CAPTIONS
     ids[:, 0] = tokenizer.dec_id
@@ -66,14 +67,12 @@ def test_decode(vocab):
     assert tokenizer.decode([]) == ''
 
 
-def test_unknown_words_are_spelled_and_unknown_characters_marked(vocab):
-    tokenizer = WordPieceTokenizer(str(vocab))
+def test_unknown_words_are_spelled_and_unknown_characters_marked(tokenizer):
     assert tokenizer.decode(tokenizer(['a red dog'])[0][0]) == 'a red dog'
     assert tokenizer.decode(tokenizer(['a Red 犬 é'])[0][0]) == 'a red [UNK] e'
 
 
-def test_special_tokens_in_a_caption_are_text(vocab):
-    tokenizer = WordPieceTokenizer(str(vocab))
+def test_special_tokens_in_a_caption_are_text(tokenizer):
     ids, mask = tokenizer(['a [SEP] circle [PAD] [DEC]'])
     inner = ids[0, 1:-1]
     assert not set(inner.tolist()) & {tokenizer.sep_id, tokenizer.pad_id, tokenizer.dec_id}
@@ -106,9 +105,9 @@ def test_cache_changes_nothing_and_forgets_the_oldest(vocab, monkeypatch):
 
 
 @pytest.mark.parametrize('texts', [[], 'a red circle'])
-def test_wrong_texts(vocab, texts):
+def test_wrong_texts(tokenizer, texts):
     with pytest.raises(ValueError, match='list with at least one caption'):
-        WordPieceTokenizer(str(vocab))(texts)
+        tokenizer(texts)
 
 
 def test_wrong_vocabularies(tmp_path):
@@ -173,18 +172,6 @@ def test_training_gives_one_token_a_word_when_there_is_room():
     words = {word for caption in CAPTIONS for word in caption.split()}
     assert tokens[:5] == list(SPECIAL_TOKENS) and len(tokens) == len(set(tokens))
     assert {token for token in tokens[5:] if len(token.removeprefix('##')) > 1} == words - {'a'}
-
-
-def test_training_depends_on_nothing_but_the_captions():
-    tokens = train_wordpiece(CAPTIONS, 84)
-    assert tokens == train_wordpiece(CAPTIONS[::-1], 84)
-    script = (
-        'from stgt_mm.models.tokenizer import train_wordpiece\n'
-        f'assert train_wordpiece({CAPTIONS!r}, 84) == {tokens!r}'
-    )
-    seed = '2' if os.environ.get('PYTHONHASHSEED') == '1' else '1'
-    env = {**os.environ, 'PYTHONHASHSEED': seed, 'PYTHONPATH': str(ROOT)}
-    subprocess.run([sys.executable, '-c', script], env=env, check=True)
 
 
 def test_training_keeps_to_the_size_and_covers_the_captions(tmp_path):
