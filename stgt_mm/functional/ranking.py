@@ -99,9 +99,9 @@ def best_of_groups(
 ) -> tuple[Tensor, Tensor]:
     """Takes the best item of each of G groups: the captions of a video become the video.
 
-    Scores and tiers are (n, N) and become (n, G), tiers as int8; a higher tier wins before the score is looked
-    at. ``relation`` holds pairs (item, group); an item may be in several groups, a group without items has the
-    lowest tier.
+    Scores and tiers are (n, N) and become (n, G), tiers as int8; a higher tier wins before the score is
+    looked at. ``relation`` holds pairs (item, group); an item may be in several groups, a group without items
+    has the lowest tier.
     """
     tier = torch.zeros_like(scores, dtype=torch.int8) if tier is None else tier.to(torch.int8)
     group = relation.item.expand(len(scores), -1)
@@ -125,8 +125,8 @@ def _decide_ties(counts: RankCounts, ties: str) -> RankCounts:
 def ranks(counts: RankCounts, ties: str = 'average') -> Tensor:
     """Turns counts into ranks (n,) of the best relevant item, float64, 1 for the first place.
 
-    ``ties`` are ``'average'``, the mean over all orders of the tied items, 1 + better + tied / (relevant + 1),
-    ``'optimistic'``, ahead of them, or ``'pessimistic'``, behind them.
+    ``ties``: ``'average'`` is the mean over all orders of the tied items, 1 + better + tied / (relevant + 1),
+    ``'optimistic'`` is ahead of them and ``'pessimistic'`` behind them.
     """
     counts = _decide_ties(counts, ties)
     return 1.0 + counts.better.double() + counts.tied.double() / (counts.relevant + 1)
@@ -135,8 +135,8 @@ def ranks(counts: RankCounts, ties: str = 'average') -> Tensor:
 def hits(counts: RankCounts, cutoff: int, ties: str = 'average') -> Tensor:
     """Tells for each of n queries whether a relevant item is among the first ``cutoff``: float64 in [0, 1].
 
-    ``ties`` as in :func:`ranks`. With ``'average'`` a hit that depends on a tie counts by its probability over
-    all orders of the tied items, so constant scores give exactly the recall of guessing.
+    ``ties`` as in :func:`ranks`. With ``'average'`` a hit that depends on a tie counts by its probability
+    over all orders of the tied items, so constant scores give exactly the recall of guessing.
     """
     counts = _decide_ties(counts, ties)
     level = counts.tied + counts.relevant
