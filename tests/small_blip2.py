@@ -4,6 +4,9 @@ import torch
 import transformers
 from torch import nn
 
+from stgt_mm.models.backbones.timm_vit import TimmViT
+from stgt_mm.registry import MODELS
+
 C, D, Q, P, DEPTH, VOCAB, IMAGE, PATCH, POSITIONS = 64, 48, 5, 16, 3, 60, 56, 14, 20
 EPS = 1e-6  # of every vision norm in Hugging Face's class
 
@@ -46,29 +49,14 @@ def randomise(model):
 
 def model_cfg(**changes):
     """Config of ours without neck, of the sizes of :func:`hf_model`."""
+    vit = {'depth': DEPTH, 'img_size': IMAGE, 'embed_dim': C, 'num_heads': 4, 'mlp_ratio': 3.0}
+    qformer = {'width': D, 'depth': 4, 'num_heads': 4, 'num_queries': Q, 'vision_width': C}
     cfg = {
         'type': 'VideoTextAligner',
         'data_preprocessor': {'type': nn.Identity},
-        'backbone': {
-            'type': 'TimmViT',
-            'model_name': 'eva_giant_patch14_clip_224',
-            'depth': DEPTH,
-            'img_size': IMAGE,
-            'embed_dim': C,
-            'num_heads': 4,
-            'mlp_ratio': 3.0,
-        },
+        'backbone': {'type': 'TimmViT', 'model_name': 'eva_giant_patch14_clip_224', **vit},
         'vision_norm': {'eps': EPS},
-        'qformer': {
-            'type': 'QFormer',
-            'vocab_size': VOCAB,
-            'width': D,
-            'depth': 4,
-            'num_heads': 4,
-            'num_queries': Q,
-            'vision_width': C,
-            'max_positions': POSITIONS,
-        },
+        'qformer': {'type': 'QFormer', 'vocab_size': VOCAB, 'max_positions': POSITIONS, **qformer},
         'contrastive_head': {'type': 'ContrastiveHead', 'width': D, 'embed_dim': P},
         'matching_head': {'type': 'MatchingHead', 'width': D},
         'caption_head': {'type': 'CaptionHead'},
@@ -76,13 +64,12 @@ def model_cfg(**changes):
     return {**cfg, **changes}
 
 
-def stgt_neck():
-    return {'type': 'STGT', 'embed_dims': C, 'num_heads': 4, 'num_frames': 2, 'grid_size': IMAGE // PATCH}
+def eva_vit(image=IMAGE):
+    """The backbone of :func:`model_cfg` by itself."""
+    return TimmViT('eva_giant_patch14_clip_224', DEPTH, image, embed_dim=C, num_heads=4, mlp_ratio=3.0).eval()
 
 
 def build(**changes):
-    from stgt_mm.registry import MODELS
-
     torch.manual_seed(1)
     return MODELS.build(model_cfg(**changes)).eval()
 

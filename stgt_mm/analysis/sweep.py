@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from stgt_mm.errors import UserError
 from stgt_mm.evaluation.report import write_results
 from stgt_mm.io.hashing import config_sha256, file_sha256
 from stgt_mm.io.marker import marker_fits, write_marker
-from stgt_mm.progress import ProgressLine
+from stgt_mm.progress import format_duration
 from stgt_mm.utils import did_you_mean
 
 RERANK_KEY = 'test_cfg.rerank_k'
@@ -139,11 +140,14 @@ def run_sweep(sweep: Sweep) -> list[dict[str, Any]]:
     if left and sweep.key == RERANK_KEY and not sweep.trains and sweep.processes == 1:
         _rerank(sweep, {value: tests[value] for value in left})
         left = []
-    with ProgressLine(f'sweep of {sweep.key}', len(left), every=0) as line:
-        for value in left:
-            for step in steps[value]:
-                step.run()
-            line.advance(note=f'last {value}')
+    started = time.monotonic()
+    for done, value in enumerate(left):
+        # not ProgressLine: each line is due when a point begins, hours before the next
+        each = (time.monotonic() - started) / max(done, 1)
+        estimate = f', {format_duration(each * (len(left) - done))} left' if done else ''
+        print(f'[{done + 1}/{len(left)}] {sweep.key}={value}{estimate}', flush=True)
+        for step in steps[value]:
+            step.run()
     points = []
     for value in sweep.values:
         results = json.loads((sweep.point(value) / 'results.json').read_text(encoding='utf-8'))
@@ -191,8 +195,7 @@ def _rerank(sweep: Sweep, tests: dict[str, Step]) -> None:
     loop = runner.test_loop
     runner.call_hook('before_run')
     runner.load_or_resume()
-    split = loop.encode()
-    found = loop.sweep_rerank_k(split, sorted(numbers.values()))
+    found = loop.sweep_rerank_k(loop.encode(), sorted(numbers.values()))
     for value, test in tests.items():
         protocol = {
             **loop.protocol,

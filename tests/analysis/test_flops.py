@@ -119,8 +119,8 @@ def test_tool_prints_what_the_paper_says(capsys):
     assert 'UNKNOWN' not in printed
 
 
-def test_tool_names_a_size_that_is_missing(capsys, small_moving_shapes):
+def test_tool_names_a_size_that_is_missing(capsys, tmp_path):
     tiny = ROOT / 'configs/moving_shapes/stgt_tiny.py'
-    vocab = f'model.data_preprocessor.tokenizer.vocab={small_moving_shapes}/vocab.txt'
+    vocab = f'model.data_preprocessor.tokenizer.vocab={write_vocab(tmp_path)}'
     assert run_here('analysis_tools/get_flops.py', tiny, '--frames', 0, '--cfg-options', vocab) == 2
     assert 'frames is 0' in capsys.readouterr().err

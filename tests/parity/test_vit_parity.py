@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 from lavis_layout import openai_layout
-from small_blip2 import randomise, vision_sizes
+from small_blip2 import DEPTH, C, eva_vit, randomise, vision_sizes
 from timm.models import eva as timm_eva
 from timm.models import vision_transformer as timm_vit
 
@@ -13,7 +13,6 @@ from stgt_mm.converters.position import resize_positions
 from stgt_mm.models.backbones.timm_vit import TimmViT
 
 transformers = pytest.importorskip('transformers')
-C, DEPTH = 64, 3
 SIZES = {'vit_base_patch32_clip_quickgelu_224': 32, 'vit_large_patch14_clip_quickgelu_224': 14}
 
 
@@ -56,12 +55,6 @@ def eva_tokens(state, images, depth):
     return x
 
 
-def eva_backbone(state, depth, image=56):
-    backbone = TimmViT('eva_giant_patch14_clip_224', depth, image, embed_dim=C, num_heads=4, mlp_ratio=3.0)
-    backbone.vit.load_state_dict(state, strict=True)
-    return backbone.eval()
-
-
 @torch.no_grad()
 def test_eva_is_cut_before_its_last_block():
     state = eva_layout(DEPTH + 1)
@@ -71,7 +64,9 @@ def test_eva_is_cut_before_its_last_block():
         key for key in state if key.startswith(f'blocks.{DEPTH}.')
     }
     images = torch.randn(2, 3, 56, 56)
-    tokens = eva_backbone(converted, DEPTH)(images[:, None])[:, 0]
+    backbone = eva_vit()
+    backbone.vit.load_state_dict(converted, strict=True)
+    tokens = backbone(images[:, None])[:, 0]
     torch.testing.assert_close(tokens, eva_tokens(state, images, DEPTH), rtol=0, atol=1e-4)
 
 
