@@ -4,17 +4,34 @@ import torch
 import transformers
 from torch import nn
 
+from stgt_mm.models.backbones.timm_vit import TimmViT
+from stgt_mm.registry import MODELS
+
 C, D, Q, P, DEPTH, VOCAB, IMAGE, PATCH, POSITIONS = 64, 48, 5, 16, 3, 60, 56, 14, 20
 EPS = 1e-6  # of every vision norm in Hugging Face's class
+
+
+def bert_sizes(vocab, width, depth):
+    """Keys of transformers' text configs, for four heads."""
+    sizes = {'vocab_size': vocab, 'hidden_size': width, 'num_hidden_layers': depth}
+    return {**sizes, 'num_attention_heads': 4, 'intermediate_size': 4 * width}
+
+
+def vision_sizes(width, depth, image, patch):
+    """Keys of transformers' vision configs, for four heads."""
+    sizes = {'hidden_size': width, 'num_hidden_layers': depth, 'image_size': image, 'patch_size': patch}
+    return {**sizes, 'num_attention_heads': 4, 'intermediate_size': 4 * width}
 
 
 def hf_model(seed=0):
     """Every weight is drawn: where Hugging Face starts queries, biases and norms, a mix-up would not show."""
     torch.manual_seed(seed)
-    vision = dict(hidden_size=C, intermediate_size=3 * C, num_hidden_layers=DEPTH, num_attention_heads=4)
-    vision |= dict(image_size=IMAGE, patch_size=PATCH)
-    qformer = dict(hidden_size=D, intermediate_size=4 * D, num_hidden_layers=4, num_attention_heads=4)
-    qformer |= dict(vocab_size=VOCAB, max_position_embeddings=POSITIONS, use_qformer_text_input=True)
+    vision = {**vision_sizes(C, DEPTH, IMAGE, PATCH), 'intermediate_size': 3 * C}
+    qformer = {
+        **bert_sizes(VOCAB, D, 4),
+        'max_position_embeddings': POSITIONS,
+        'use_qformer_text_input': True,
+    }
     config = transformers.Blip2Config(
         vision_config=vision, qformer_config=qformer, num_query_tokens=Q, image_text_hidden_size=P
     )
@@ -32,14 +49,14 @@ def randomise(model):
 
 def model_cfg(**changes):
     """Config of ours without neck, of the sizes of :func:`hf_model`."""
-    vit = dict(type='TimmViT', model_name='eva_giant_patch14_clip_224', depth=DEPTH, embed_dim=C)
-    qformer = dict(type='QFormer', width=D, depth=4, num_heads=4, vision_width=C)
+    vit = {'depth': DEPTH, 'img_size': IMAGE, 'embed_dim': C, 'num_heads': 4, 'mlp_ratio': 3.0}
+    qformer = {'width': D, 'depth': 4, 'num_heads': 4, 'num_queries': Q, 'vision_width': C}
     cfg = {
         'type': 'VideoTextAligner',
         'data_preprocessor': {'type': nn.Identity},
-        'backbone': dict(**vit, img_size=IMAGE, num_heads=4, mlp_ratio=3.0),
+        'backbone': {'type': 'TimmViT', 'model_name': 'eva_giant_patch14_clip_224', **vit},
         'vision_norm': {'eps': EPS},
-        'qformer': dict(**qformer, vocab_size=VOCAB, num_queries=Q, max_positions=POSITIONS),
+        'qformer': {'type': 'QFormer', 'vocab_size': VOCAB, 'max_positions': POSITIONS, **qformer},
         'contrastive_head': {'type': 'ContrastiveHead', 'width': D, 'embed_dim': P},
         'matching_head': {'type': 'MatchingHead', 'width': D},
         'caption_head': {'type': 'CaptionHead'},
@@ -47,13 +64,12 @@ def model_cfg(**changes):
     return {**cfg, **changes}
 
 
-def stgt_neck():
-    return {'type': 'STGT', 'embed_dims': C, 'num_heads': 4, 'num_frames': 2, 'grid_size': IMAGE // PATCH}
+def eva_vit(image=IMAGE):
+    """The backbone of :func:`model_cfg` by itself."""
+    return TimmViT('eva_giant_patch14_clip_224', DEPTH, image, embed_dim=C, num_heads=4, mlp_ratio=3.0).eval()
 
 
 def build(**changes):
-    from stgt_mm.registry import MODELS
-
     torch.manual_seed(1)
     return MODELS.build(model_cfg(**changes)).eval()
 

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,13 +16,12 @@ with warnings.catch_warnings():  # fvcore scripts a loss of its own with what to
     warnings.simplefilter('ignore', FutureWarning)
     from fvcore.nn import FlopCountAnalysis
 
-# Operators left out of the count: reading, moving and shaping, then a few operations an element.
-MOVES = {
+# Operators left out of the count, those that move and shape and those of a few operations an element; of any
+# other that fvcore does not count, nobody knows whether it is small.
+SMALL = {
     'cat', 'diagonal', 'embedding', 'expand', 'expand_as', 'eye', 'flatten', 'fill_', 'index', 'masked_fill',
     'masked_fill_', 'movedim', 'new_ones', 'numel', 'ones_like', 'permute', 'repeat', 'repeat_interleave',
     'sort', 'stack', 'to', 'tril', 'unflatten', 'upsample_linear1d',
-}  # fmt: skip
-POINTWISE = {
     'abs', 'add', 'add_', 'addcmul', 'amax', 'bitwise_and', '__and__', '__or__', 'bitwise_not', 'clamp_min',
     'count_nonzero', 'div', 'ge', 'gelu', 'le', 'linalg_vector_norm', 'mean', 'mul', 'mul_', 'neg', 'relu',
     'sigmoid', 'silu', 'softmax', 'sub', 'sum', 'tanh',
@@ -45,29 +44,13 @@ class PartCost:
 
     name: str
     flops: int  # fvcore's count, in which a multiplication with its addition is one
-    by_operator: dict[str, int] = field(default_factory=dict)
-    uncounted: Counter[str] = field(default_factory=Counter)  # calls of operators that are not in ``flops``
+    by_operator: dict[str, int]
+    uncounted: Counter[str]  # calls of operators that are not in ``flops``
 
     @property
     def unknown(self) -> dict[str, int]:
-        """Calls of uncounted operators that nobody has looked at: their work may not be small."""
-        return {
-            operator: calls
-            for operator, calls in self.uncounted.items()
-            if operator.removeprefix('aten::') not in MOVES | POINTWISE
-        }
-
-
-class _Step(nn.Module):
-    """A function of a model as a module: fvcore counts modules."""
-
-    def __init__(self, model: nn.Module, function: Callable[..., Tensor]) -> None:
-        super().__init__()
-        self.model = model
-        self.function = function
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.function(*inputs)
+        """Calls of uncounted operators whose work may not be small."""
+        return {op: n for op, n in self.uncounted.items() if op.removeprefix('aten::') not in SMALL}
 
 
 def _attention_flops(inputs: list[Any], _: list[Any]) -> int:
@@ -91,42 +74,31 @@ def _convolve(conv: nn.Module, x: Tensor) -> Tensor:
     return F.linear(windows, conv.weight.flatten(1)).view(batch, *places, -1).movedim(-1, 1)
 
 
-def _replace_convolutions(model: nn.Module) -> None:
+def count_step(name: str, model: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) -> PartCost:
+    """Counts what a function, which may call anything of a model, does to meta tensors.
+
+    Nothing is left out silently: see ``uncounted`` of the result. Convolutions of the model are replaced.
+    """
     for module in model.modules():
         if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
             if isinstance(module.padding, str):
                 raise ValueError(f"a convolution with padding='{module.padding}' cannot be counted here.")
             module.forward = partial(_convolve, module)
-
-
-def count_step(name: str, model: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) -> PartCost:
-    """Counts what a function, which may call anything of a model, does to meta tensors.
-
-    Nothing is left out silently: see ``uncounted`` of the result.
-    """
-    _replace_convolutions(model)
-    analysis = FlopCountAnalysis(_Step(model, function), inputs)
+    step = nn.Module()  # fvcore counts modules
+    step.model, step.forward = model, lambda *given: function(*given)
+    analysis = FlopCountAnalysis(step, inputs)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings('none')
-    analysis.set_op_handle(
-        **{'aten::scaled_dot_product_attention': _attention_flops, 'aten::bmm': _bmm_flops}
-    )
-    total = int(analysis.total())
+    handles = {'aten::scaled_dot_product_attention': _attention_flops, 'aten::bmm': _bmm_flops}
+    analysis.set_op_handle(**handles)
     by_operator = {str(op): int(count) for op, count in analysis.by_operator().items()}
-    return PartCost(name, total, by_operator, Counter(analysis.unsupported_ops()))
+    return PartCost(name, int(analysis.total()), by_operator, Counter(analysis.unsupported_ops()))
 
 
 def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
-    """Counts the way from a clip and captions to scores, part by part.
+    """Counts the way of an aligner, on the meta device and in eval mode, from clip and captions to scores.
 
-    Args:
-        model: A ``VideoTextAligner`` on the meta device, in eval mode; its convolutions are replaced by
-            matrix products of the same count.
-        sizes: Sizes of the inputs.
-
-    Returns:
-        For one video: ``backbone``, ``neck``, ``vision_norm``, ``Q-Former: keys and values``,
-        ``Q-Former: queries`` (with projection). For one caption: ``caption``. For k candidates of a video,
-        keys and values given: ``re-rank``.
+    Parts up to ``Q-Former: queries`` are for one video, ``caption`` for one caption, ``re-rank`` for the k
+    candidates of a video whose keys and values are given.
     """
     parts: list[PartCost] = []
     former = model.qformer
@@ -171,7 +143,10 @@ def sizes_of(
     Raises ``ValueError`` if a number is missing in the config too, or is not positive.
     """
     if frames is None:
-        frames = _frames_of_pipeline(cfg)
+        loaders = [cfg.get(f'{name}_dataloader') or {} for name in ('test', 'train', 'val')]
+        steps = [step for own in loaders for step in (own.get('dataset') or {}).get('pipeline') or []]
+        loading = [step for step in steps if str(step['type']).endswith('LoadVideo')]
+        frames = loading[0].get('num_frames', 8) if loading else None
     if text_tokens is None:
         text_tokens = cfg.model.data_preprocessor.tokenizer.get('max_length')
     if candidates is None:
@@ -182,14 +157,6 @@ def sizes_of(
             option = f'--{name.replace("_", "-")}'
             raise ValueError(f'{name} is {value}: give a positive number as {option}, the config has none.')
     return Sizes(image=model.backbone.img_size, **given)
-
-
-def _frames_of_pipeline(cfg: Any) -> int | None:
-    for loader in ('test_dataloader', 'train_dataloader', 'val_dataloader'):
-        for step in ((cfg.get(loader) or {}).get('dataset') or {}).get('pipeline') or []:
-            if str(step['type']).endswith('LoadVideo'):
-                return step.get('num_frames', 8)
-    return None
 
 
 def count_parameters(model: nn.Module) -> dict[str, tuple[int, int]]:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stgt_mm.analysis.tables import markdown_table
 from stgt_mm.engine.hooks.metrics_file_hook import FILE_NAME, read_metrics
@@ -33,8 +33,14 @@ def load_runs(work_dirs: Sequence[str | Path], names: Sequence[str] | None = Non
     if names is not None and len(names) != len(work_dirs):
         raise ValueError(f'{len(names)} names for {len(work_dirs)} runs: give one each.')
     files = [_log_file(Path(folder)) for folder in work_dirs]
+    if names is None:
+        parts = [file.parent.resolve().parts for file in files]
+        for length in range(1, max(map(len, parts)) + 1):
+            names = ['/'.join(own[-length:]) for own in parts]
+            if len(set(names)) == len(set(parts)):
+                break
     runs = []
-    for file, name in zip(files, names or _short_names([file.parent for file in files])):
+    for file, name in zip(files, names):
         records = read_metrics(file, with_times=True)
         if not records:
             raise UserError(f'{file} holds no whole line: the run has not written a step yet.')
@@ -58,15 +64,6 @@ def _log_file(path: Path) -> Path:
     raise UserError(f"'{path}' has no {FILE_NAME}. {hint}")
 
 
-def _short_names(folders: Sequence[Path]) -> list[str]:
-    parts = [folder.resolve().parts for folder in folders]
-    for length in range(1, max(map(len, parts)) + 1):
-        names = ['/'.join(own[-length:]) for own in parts]
-        if len(set(names)) == len(set(parts)):
-            break
-    return names
-
-
 def choose_keys(runs: Sequence[RunLog], keys: Sequence[str] | None = None) -> list[str]:
     """Says which keys of ``RunLog.series`` to draw; None takes loss and recalls as far as they are there.
 
@@ -74,11 +71,10 @@ def choose_keys(runs: Sequence[RunLog], keys: Sequence[str] | None = None) -> li
     """
     known = {key for run in runs for key in run.series}
     if keys is None:
-        keys = [key for key in DEFAULT_KEYS if key in known] or sorted(known)[:1]
+        return [key for key in DEFAULT_KEYS if key in known] or sorted(known)[:1]
     keys = [key.removeprefix('val/') for key in keys]
-    for key in keys:
-        if key not in known:
-            raise UserError(f"no run has logged '{key}'. {did_you_mean(key, known)}")
+    if wrong := [key for key in keys if key not in known]:
+        raise UserError(f"no run has logged '{wrong[0]}'. {did_you_mean(wrong[0], known)}")
     return keys
 
 
@@ -93,8 +89,7 @@ def curves_of(runs: Sequence[RunLog], key: str, window: int = 1) -> Series:
     return curves
 
 
-@dataclass(frozen=True)
-class StepTimes:
+class StepTimes(NamedTuple):
     """Seconds of the training steps of a run."""
 
     steps: int
@@ -112,16 +107,10 @@ def step_times(records: Sequence[dict[str, Any]], skip: int = 0) -> StepTimes | 
     if not timed:
         return None
     times = [record['time'] for record in timed]
-    slowest = max(timed, key=lambda record: record['time'])
-    return StepTimes(
-        steps=len(timed),
-        mean=statistics.fmean(times),
-        median=statistics.median(times),
-        slowest=slowest['time'],
-        slowest_step=slowest['step'],
-        data_share=100 * sum(record.get('data_time', 0.0) for record in timed) / max(sum(times), 1e-12),
-        total=sum(times),
-    )
+    total, slowest = sum(times), max(timed, key=lambda record: record['time'])
+    share = 100 * sum(record.get('data_time', 0.0) for record in timed) / max(total, 1e-12)
+    mean, median = statistics.fmean(times), statistics.median(times)
+    return StepTimes(len(timed), mean, median, slowest['time'], slowest['step'], share, total)
 
 
 def best_validation(run: RunLog, key: str) -> tuple[int, int, float] | None:

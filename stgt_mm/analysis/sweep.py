@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.errors import UserError
@@ -23,35 +23,32 @@ from stgt_mm.utils import did_you_mean
 RERANK_KEY = 'test_cfg.rerank_k'
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """A sweep of the paper."""
 
+    what: str
     key: str
     values: tuple[str, ...]
-    trains: bool  # whether each value is a training from the checkpoint, and not just a test of it
-    what: str
+    trains: bool = False  # whether each value is a training from the checkpoint, and not just a test of it
 
 
 # Source: STGT, Figures 7a, 7b and 12; the ranges of 7b are the paper's, the others cover what makes sense.
 FIGURES = {
     '7a': Figure(
+        'threshold h of the graph in testing; the checkpoint was trained with VTC at h = 0.1',
         'model.neck.test_similarity_threshold',
         tuple(f'0.{tenth}' for tenth in range(10)),
-        False,
-        'threshold h of the graph in testing; the checkpoint was trained with VTC at h = 0.1',
     ),
     '7b': Figure(
+        'gamma of CSAL; each value retrains stage 2 from the checkpoint of stage 1',
         'model.contrastive_head.csal.gamma',
         tuple(map(str, range(1, 13))),
-        True,
-        'gamma of CSAL; each value retrains stage 2 from the checkpoint of stage 1',
+        trains=True,
     ),
     '12': Figure(
-        RERANK_KEY,
-        ('0', '1', '2', '4', '8', '16', '32', '64', '128'),
-        False,
         'candidates k of a query that the matching head re-ranks; 0 is similarity alone',
+        RERANK_KEY,
+        ('0', *(str(2**power) for power in range(8))),
     ),
 }
 
@@ -91,7 +88,7 @@ class Sweep:
         return self.folder / 'points' / re.sub(r'[^\w.+-]+', '_', value)
 
     def parsed(self, value: str) -> Any:
-        """Returns a value as the config gets it."""
+        """Reads a value as the config gets it."""
         return parse_overrides([f'{self.key}={value}'])[self.key]
 
 
@@ -103,12 +100,10 @@ class Step:
     marker: Path  # the log has the same name with ``.log``
     made_from: dict[str, Any]  # command, hash of the checkpoint, hash of the config
 
-    def is_done(self) -> bool:
-        """Whether it has ended well, from the same weights with the same settings."""
-        return marker_fits(self.marker, self.made_from)
-
     def run(self) -> None:
-        """Runs the command to its end; ``UserError`` if it fails or the user interrupts."""
+        """Runs the command, unless it is done; ``UserError`` if it fails or the user interrupts."""
+        if marker_fits(self.marker, self.made_from):
+            return
         self.marker.parent.mkdir(parents=True, exist_ok=True)
         self.marker.unlink(missing_ok=True)
         command, log = self.made_from['command'], self.marker.with_suffix('.log')
@@ -139,21 +134,20 @@ def run_sweep(sweep: Sweep) -> list[dict[str, Any]]:
     """Runs the points that are not done yet, and returns ``{'value', 'metrics', 'protocol', ...}`` of all."""
     weights = file_sha256(sweep.checkpoint)
     steps = {value: _steps(sweep, value, weights) for value in sweep.values}
-    left = [value for value in sweep.values if not steps[value][-1].is_done()]
+    tests = {value: own[-1] for value, own in steps.items()}
+    left = [value for value, test in tests.items() if not marker_fits(test.marker, test.made_from)]
     print(f'{sweep.key}: {len(sweep.values)} values, {len(sweep.values) - len(left)} done before')
-    started = time.monotonic()
     if left and sweep.key == RERANK_KEY and not sweep.trains and sweep.processes == 1:
-        _rerank(sweep, {value: steps[value][-1] for value in left})
+        _rerank(sweep, {value: tests[value] for value in left})
         left = []
+    started = time.monotonic()
     for done, value in enumerate(left):
-        estimate = ''
-        if done:
-            seconds = (time.monotonic() - started) / done * (len(left) - done)
-            estimate = f', {format_duration(seconds)} left'
+        # not ProgressLine: each line is due when a point begins, hours before the next
+        each = (time.monotonic() - started) / max(done, 1)
+        estimate = f', {format_duration(each * (len(left) - done))} left' if done else ''
         print(f'[{done + 1}/{len(left)}] {sweep.key}={value}{estimate}', flush=True)
         for step in steps[value]:
-            if not step.is_done():
-                step.run()
+            step.run()
     points = []
     for value in sweep.values:
         results = json.loads((sweep.point(value) / 'results.json').read_text(encoding='utf-8'))
@@ -201,8 +195,7 @@ def _rerank(sweep: Sweep, tests: dict[str, Step]) -> None:
     loop = runner.test_loop
     runner.call_hook('before_run')
     runner.load_or_resume()
-    split = loop.encode()
-    found = loop.sweep_rerank_k(split, sorted(numbers.values()))
+    found = loop.sweep_rerank_k(loop.encode(), sorted(numbers.values()))
     for value, test in tests.items():
         protocol = {
             **loop.protocol,

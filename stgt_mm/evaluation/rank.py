@@ -4,13 +4,12 @@ As in :mod:`~stgt_mm.evaluation.encode`, what is computed together depends only 
 number of processes.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
-from typing import Any
 
 import torch
-from mmengine.dist import get_rank, get_world_size
 from torch import Tensor, nn
 
 from stgt_mm.evaluation.encode import (
@@ -28,7 +27,6 @@ from stgt_mm.functional.fusion import WEIGHT_GRID, choose_weight
 from stgt_mm.functional.ranking import (
     RankCounts,
     Relation,
-    best_of_groups,
     count_ranks,
     retrieval_metrics,
     row_chunks,
@@ -86,6 +84,46 @@ class Ranking:
                 tier = torch.zeros_like(scores, dtype=torch.int8).scatter_(1, index, 1)
                 scores = scores.scatter(1, index, self.fused[start:stop].double())
             yield start, scores, relevant, tier
+
+
+def rank_split(
+    model: nn.Module,
+    split: EncodedSplit,
+    values: Sequence[int],
+    fuse: Callable[..., Tensor],
+    processors: Sequence[Callable[[Ranking], Ranking | None]] = (),
+    calibrate: bool = False,
+    amp: torch.dtype | None = None,
+) -> tuple[dict[int, list[Ranking]], float | None]:
+    """Ranks a split with each number of candidates k, the same on every process; a pair is scored once.
+
+    Args:
+        model: A ``VideoTextAligner``, in evaluation mode.
+        split: The split.
+        values: Numbers of candidates; 0 is similarity alone.
+        fuse: Makes scores of cosines (n,), logits (n, 2) and, when it is calibrated, ``weight``.
+        processors: Make a ranking by similarity into another one, or None where that has no meaning.
+        calibrate: Whether to choose the weight.
+        amp: Precision; None is full.
+
+    Returns:
+        The rankings by k, and the weight if one was chosen.
+    """
+    similarity = similarity_matrix(model, split.videos.queries, split.texts.embeddings)
+    plain = similarity_rankings(similarity, split.relation)
+    made = [process(ranking) for process in processors for ranking in plain]
+    plain += [ranking for ranking in made if ranking is not None]
+    rankings, weight = dict.fromkeys(values, plain), None
+    if max(values):
+        found = match_candidates(model, split, similarity, max(values), amp)
+        if calibrate:
+            weight = calibrated_weight(similarity, split.relation, found, fuse)
+            fuse = partial(fuse, weight=weight)
+        fused = fuse(found.cosine, found.logits)
+        beside = [replace(ranking, name=f'sim_{ranking.name}') for ranking in plain]
+        for k in filter(None, values):
+            rankings[k] = fused_rankings(similarity, split.relation, found, fused, k) + beside
+    return rankings, weight
 
 
 def similarity_matrix(model: nn.Module, queries: Tensor, texts: Tensor) -> Tensor:
@@ -176,10 +214,8 @@ def match_candidates(
 
 def similarity_rankings(similarity: Tensor, relation: Relation) -> list[Ranking]:
     """Ranks by similarity (V, K) in both directions; ``relation`` is of texts to videos."""
-    return [
-        Ranking('t2v', 't2v', relation, similarity.T),
-        Ranking('v2t', 'v2t', relation.transposed(), similarity),
-    ]
+    back = relation.transposed()
+    return [Ranking('t2v', 't2v', relation, similarity.T), Ranking('v2t', 'v2t', back, similarity)]
 
 
 def fused_rankings(
@@ -206,30 +242,3 @@ def calibrated_weight(
         return total
 
     return choose_weight(quality, WEIGHT_GRID)
-
-
-def query_batches(ranking: Ranking) -> Iterator[list[dict[str, Any]]]:
-    """Lays out this process's share of the queries as data samples for metrics, a dict a query, in batches.
-
-    ``ranking``: its name; ``gallery``: what is ranked, ``'videos'`` or ``'captions'``, one a batch;
-    ``query``: its index; ``scores``: float64 (N,); ``relevant``: bool (N,); ``tier``: int8 (N,) or None: a
-    higher tier goes before a lower one, whatever the scores.
-    """
-    for start, scores, relevant, tier in ranking.blocks(get_rank(), get_world_size()):
-        for gallery in ranking.galleries:
-            if (ranking.direction, gallery) == ('v2t', 'videos'):
-                # the best caption of each video stands for it, and the query's own video is the right one
-                videos = torch.arange(len(ranking.similarity))
-                scores, tier = best_of_groups(scores, ranking.relation.transposed(), len(videos), tier)
-                relevant = Relation(videos, videos).mask(start, start + len(scores), len(videos))
-            yield [
-                {
-                    'ranking': ranking.name,
-                    'gallery': gallery,
-                    'query': start + row,
-                    'scores': scores[row],
-                    'tier': None if tier is None else tier[row],
-                    'relevant': relevant[row],
-                }
-                for row in range(len(scores))
-            ]

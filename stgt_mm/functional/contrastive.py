@@ -18,15 +18,9 @@ def related_pairs(video_ids: Tensor, text_ids: Tensor, all_video_ids: Tensor, al
 
 
 def smooth_targets(targets: Tensor, label_smoothing: float, excluded: Tensor | None = None) -> Tensor:
-    """Moves a share of each row's target mass to a uniform distribution over the allowed columns.
+    """Moves a share of the mass of row-stochastic targets (B, G) to a uniform one over the allowed columns.
 
-    Args:
-        targets: Row-stochastic targets, shape (B, G).
-        label_smoothing: Share that is moved, in [0, 1).
-        excluded: Boolean, shape (B, G); True where a column is not part of the row's softmax.
-
-    Returns:
-        Row-stochastic targets, shape (B, G).
+    ``excluded``, boolean (B, G), is True where a column is not part of the row's softmax.
     """
     allowed = torch.ones_like(targets) if excluded is None else (~excluded).to(targets.dtype)
     uniform = allowed / allowed.sum(dim=1, keepdim=True)
@@ -34,16 +28,9 @@ def smooth_targets(targets: Tensor, label_smoothing: float, excluded: Tensor | N
 
 
 def soft_cross_entropy(logits: Tensor, targets: Tensor, excluded: Tensor | None = None) -> Tensor:
-    """Cross entropy of each row with a distribution over its columns.
+    """Cross entropy (B,) of logits (B, G) with row-stochastic targets (B, G), zero where ``excluded``.
 
-    Args:
-        logits: Scores, shape (B, G).
-        targets: Row-stochastic targets, shape (B, G), zero where ``excluded``.
-        excluded: Boolean, shape (B, G); True takes a column out of the row's softmax. Every row must keep
-            one.
-
-    Returns:
-        One value a row, shape (B,).
+    ``excluded``, boolean (B, G), takes columns out of a row's softmax; every row must keep one.
     """
     if excluded is None:
         return -(targets * F.log_softmax(logits, dim=1)).sum(dim=1)

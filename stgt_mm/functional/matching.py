@@ -8,20 +8,11 @@ from torch import Tensor
 def matching_batch(
     positive: Tensor, negative_text: Tensor, negative_video: Tensor, valid_text: Tensor, valid_video: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Joins positives and negatives into one labelled batch.
+    """Joins logits (B, 2) of true pairs, (own video, other text) and (other video, own text).
 
-    A negative that could not be drawn does not count. A positive counts when at least one of its negatives
-    does: otherwise a batch without negatives would teach that everything matches.
-
-    Args:
-        positive: Logits of the true pairs, shape (B, 2).
-        negative_text: Logits of (own video, other text), shape (B, 2).
-        negative_video: Logits of (other video, own text), shape (B, 2).
-        valid_text: Boolean, shape (B,): the row has a negative text.
-        valid_video: Boolean, shape (B,): the row has a negative video.
-
-    Returns:
-        Logits (3B, 2), labels (3B,) with 1 = match, and which of them count, boolean (3B,).
+    A negative that could not be drawn, by ``valid_*`` (B,), does not count. A positive counts when at least
+    one of its negatives does: otherwise a batch without negatives would teach that everything matches.
+    Returned are logits (3B, 2), labels (3B,) with 1 = match, and which of them count, boolean (3B,).
     """
     logits = torch.cat([positive, negative_text, negative_video])
     labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)

@@ -7,15 +7,8 @@ from torch import Tensor
 def negative_probabilities(similarity: Tensor, forbidden: Tensor, hard_fraction: float) -> Tensor:
     """Probability with which each column is drawn as the negative of each row.
 
-    ``hard_fraction * softmax(similarity) + (1 - hard_fraction) * uniform``, both over the allowed columns.
-
-    Args:
-        similarity: Cosines / temperature, shape (B, G).
-        forbidden: Boolean, shape (B, G); True = never a negative of this row.
-        hard_fraction: Share drawn by similarity, in [0, 1]; the rest is drawn evenly.
-
-    Returns:
-        Probabilities, shape (B, G); a row without an allowed column is all zero.
+    ``hard_fraction * softmax(similarity) + (1 - hard_fraction) * uniform``, both over the allowed columns, of
+    the arguments of :func:`sample_negatives`; (B, G), and all zero in a row without an allowed column.
 
     Source: BLIP-2 section 3.1 (hard negatives by similarity), which is ``hard_fraction = 1``.
     """

@@ -97,16 +97,11 @@ def count_ranks(scores: Tensor, relevant: Tensor, tier: Tensor | None = None) ->
 def best_of_groups(
     scores: Tensor, relation: Relation, num_groups: int, tier: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Takes the best item of each group: the captions of a video become the video.
+    """Takes the best item of each of G groups: the captions of a video become the video.
 
-    Args:
-        scores: Shape (n, N).
-        relation: Pairs (item, group); an item may be in several groups.
-        num_groups: G.
-        tier: Integers or bool, shape (n, N); a higher tier wins before the score is looked at.
-
-    Returns:
-        Scores, shape (n, G), and tiers, int8, shape (n, G). A group without items has the lowest tier.
+    Scores and tiers are (n, N) and become (n, G), tiers as int8; a higher tier wins before the score is
+    looked at. ``relation`` holds pairs (item, group); an item may be in several groups, a group without items
+    has the lowest tier.
     """
     tier = torch.zeros_like(scores, dtype=torch.int8) if tier is None else tier.to(torch.int8)
     group = relation.item.expand(len(scores), -1)
@@ -128,31 +123,20 @@ def _decide_ties(counts: RankCounts, ties: str) -> RankCounts:
 
 
 def ranks(counts: RankCounts, ties: str = 'average') -> Tensor:
-    """Turns counts into ranks of the best relevant item.
+    """Turns counts into ranks (n,) of the best relevant item, float64, 1 for the first place.
 
-    Args:
-        counts: What :func:`count_ranks` gives, n queries.
-        ties: ``'average'``: the mean over all orders of the tied items, 1 + better + tied / (relevant + 1);
-            ``'optimistic'``: ahead of them; ``'pessimistic'``: behind them.
-
-    Returns:
-        Ranks, 1 for the first place, float64, shape (n,).
+    ``ties``: ``'average'`` is the mean over all orders of the tied items, 1 + better + tied / (relevant + 1),
+    ``'optimistic'`` is ahead of them and ``'pessimistic'`` behind them.
     """
     counts = _decide_ties(counts, ties)
     return 1.0 + counts.better.double() + counts.tied.double() / (counts.relevant + 1)
 
 
 def hits(counts: RankCounts, cutoff: int, ties: str = 'average') -> Tensor:
-    """Tells for each query whether a relevant item is among the first ``cutoff``.
+    """Tells for each of n queries whether a relevant item is among the first ``cutoff``: float64 in [0, 1].
 
-    Args:
-        counts: What :func:`count_ranks` gives, n queries.
-        cutoff: Places that count, at least 1.
-        ties: As in :func:`ranks`. With ``'average'`` a hit that depends on a tie counts by its probability
-            over all orders of the tied items, so constant scores give exactly the recall of guessing.
-
-    Returns:
-        Probability of a hit in [0, 1] (0 or 1 without ties), float64, shape (n,).
+    ``ties`` as in :func:`ranks`. With ``'average'`` a hit that depends on a tie counts by its probability
+    over all orders of the tied items, so constant scores give exactly the recall of guessing.
     """
     counts = _decide_ties(counts, ties)
     level = counts.tied + counts.relevant

@@ -73,27 +73,27 @@ def records(clip: Clip) -> list[dict]:
     ]
 
 
+def _choice(clip: Clip, text: str, distractor: str, kind: str, reverse: bool = False) -> dict:
+    name = f'{clip.video_id}_reversed' if reverse else clip.video_id
+    line = {'video': f'{clip.video_id}.mp4', 'video_id': name, 'text': text}
+    return line | {'distractor': distractor, 'kind': kind, 'reverse': reverse}
+
+
 def backwards_records(benchmark: Benchmark) -> list[dict]:
     """Returns two lines a clip, as it is and played backwards; the distractor is the other's caption."""
     lines = []
     for index in benchmark.backwards:
         clip = benchmark.clips[index]
-        texts = [clip.text, caption(reverse(clip.meaning), clip.style)]
-        for flag in (False, True):
-            name = f'{clip.video_id}_reversed' if flag else clip.video_id
-            line = {'video': f'{clip.video_id}.mp4', 'video_id': name, 'text': texts[flag]}
-            lines.append(line | {'distractor': texts[not flag], 'kind': 'backwards', 'reverse': flag})
+        texts = clip.text, caption(reverse(clip.meaning), clip.style)
+        lines.append(_choice(clip, *texts, 'backwards'))
+        lines.append(_choice(clip, *texts[::-1], 'backwards', reverse=True))
     return lines
 
 
 def one_fact_records(benchmark: Benchmark) -> list[dict]:
     """Returns a line a triple: a clip, its caption, and the caption with one fact changed."""
-    lines = []
-    for index, kind, changed in benchmark.one_fact:
-        clip = benchmark.clips[index]
-        line = {'video': f'{clip.video_id}.mp4', 'video_id': clip.video_id, 'text': clip.text}
-        lines.append(line | {'distractor': caption(changed, clip.style), 'kind': kind, 'reverse': False})
-    return lines
+    clips = [(benchmark.clips[index], kind, changed) for index, kind, changed in benchmark.one_fact]
+    return [_choice(clip, clip.text, caption(changed, clip.style), kind) for clip, kind, changed in clips]
 
 
 def msrvtt_annotation(benchmark: Benchmark) -> dict:

@@ -4,7 +4,6 @@ A wording is chosen by a style number, decision by decision, so that two meaning
 differ in nothing but their facts.
 """
 
-from dataclasses import dataclass
 from hashlib import blake2b
 
 from stgt_mm.moving_shapes.meaning import Look, Meaning
@@ -59,20 +58,14 @@ _TOGETHER = ('', ' side by side', ' together')
 _SIZE = {'big': ('big', 'large'), 'small': ('small', 'little')}
 
 
-@dataclass(frozen=True)
-class Style:
-    """The wording of a caption: a number that settles every decision by its name."""
-
-    seed: int
-
-    def pick(self, decision: str, options: tuple[str, ...]) -> str:
-        """Returns one of ``options``; which one depends on the seed and ``decision`` only."""
-        digest = blake2b(f'{self.seed}:{decision}'.encode(), digest_size=4).digest()
-        return options[int.from_bytes(digest, 'big') % len(options)]
+def _pick(style: int, decision: str, options: tuple[str, ...]) -> str:
+    """Takes one of ``options``; which one depends on style and ``decision`` only."""
+    digest = blake2b(f'{style}:{decision}'.encode(), digest_size=4).digest()
+    return options[int.from_bytes(digest, 'big') % len(options)]
 
 
-def _noun(look: Look, style: Style, plural: bool = False) -> str:
-    size = f'{style.pick("size", _SIZE[look.size])} ' if look.size else ''
+def _noun(look: Look, style: int, plural: bool = False) -> str:
+    size = f'{_pick(style, "size", _SIZE[look.size])} ' if look.size else ''
     return f'{size}{look.colour} {_plural(look.shape) if plural else look.shape}'
 
 
@@ -80,50 +73,50 @@ def _plural(shape: str) -> str:
     return 'crosses' if shape == 'cross' else f'{shape}s'
 
 
-def _object(look: Look, style: Style) -> str:
-    return f'{style.pick("article", ("a", "the"))} {_noun(look, style)}'
+def _object(look: Look, style: int) -> str:
+    return f'{_pick(style, "article", ("a", "the"))} {_noun(look, style)}'
 
 
-def _direction(direction: str, style: Style) -> str:
-    return style.pick('way', _DIRECTION[direction])
+def _direction(direction: str, style: int) -> str:
+    return _pick(style, 'way', _DIRECTION[direction])
 
 
-def _undone_change(action: str, style: Style) -> str:
+def _undone_change(action: str, style: int) -> str:
     if action in _DIRECTION:
-        return style.pick('hop', _HOP).format(way=_direction(action, style))
-    return style.pick('act', _ACTION[action])
+        return _pick(style, 'hop', _HOP).format(way=_direction(action, style))
+    return _pick(style, 'act', _ACTION[action])
 
 
-def _lasting_change(event: str, style: Style) -> str:
+def _lasting_change(event: str, style: int) -> str:
     if event in _RESIZE:
-        return style.pick('resize', _RESIZE[event])
-    return f'{style.pick("go", _GO)} {_direction(event, style)}'
+        return _pick(style, 'resize', _RESIZE[event])
+    return f'{_pick(style, "go", _GO)} {_direction(event, style)}'
 
 
-def caption(meaning: Meaning, seed: int) -> str:
-    """Returns a caption of a meaning in the wording of style ``seed``, lower case."""
-    style, event = Style(seed), meaning.event
+def caption(meaning: Meaning, style: int) -> str:
+    """Returns a caption of a meaning in the wording of a style, lower case."""
+    event = meaning.event
     if meaning.family == 'number':
-        group, go = _noun(meaning.objects[0], style, plural=True), style.pick('go', _GO_PLURAL)
-        return f'{event[0]} {group} {go} {_direction(event[1], style)}{style.pick("together", _TOGETHER)}'
+        group, go = _noun(meaning.objects[0], style, plural=True), _pick(style, 'go', _GO_PLURAL)
+        return f'{event[0]} {group} {go} {_direction(event[1], style)}{_pick(style, "together", _TOGETHER)}'
     objects = [_object(look, style) for look in meaning.objects]
     if meaning.family in ('order_one', 'order_two'):
         first, second = (_undone_change(action, style) for action in event)
         if meaning.family == 'order_one':
-            return style.pick('order', _ORDER_ONE).format(who=objects[0], a=first, b=second)
-        return style.pick('order', _ORDER_TWO).format(a=f'{objects[0]} {first}', b=f'{objects[1]} {second}')
+            return _pick(style, 'order', _ORDER_ONE).format(who=objects[0], a=first, b=second)
+        return _pick(style, 'order', _ORDER_TWO).format(a=f'{objects[0]} {first}', b=f'{objects[1]} {second}')
     if meaning.family == 'recolour':
-        change = style.pick('recolour', _RECOLOUR).format(event[0], old=meaning.objects[0].colour)
+        change = _pick(style, 'recolour', _RECOLOUR).format(event[0], old=meaning.objects[0].colour)
         return f'{objects[0]} {change}'
     text = f'{objects[0]} {_lasting_change(event[0], style)}'
     if meaning.family == 'move':
-        return text + style.pick(event[1], _MOVE[event[1]])
+        return text + _pick(style, event[1], _MOVE[event[1]])
     if meaning.family == 'turn':
-        return f'{text} {style.pick("turn", _TURN).format(_direction(event[1], style))}'
+        return f'{text} {_pick(style, "turn", _TURN).format(_direction(event[1], style))}'
     if meaning.family == 'pass':
-        return f'{text}, {style.pick("front", _PASS[event[1]])} {objects[1]}'
+        return f'{text}, {_pick(style, "front", _PASS[event[1]])} {objects[1]}'
     if meaning.family == 'duo':
-        return style.pick('duo', _DUO).format(act=text, still=objects[1])
+        return _pick(style, 'duo', _DUO).format(act=text, still=objects[1])
     return text
 
 

@@ -70,15 +70,8 @@ class Pool(NamedTuple):
 class GroupPlan:
     """Groups and pools of records that batches are made from.
 
-    Args:
-        records: Records with ``video_id`` and, where they belong to a group, ``group``.
-        batch_size: Samples a step, over all processes.
-        group_size: Samples of a group in a batch.
-        group_fraction: Share of the batch made of groups, in [0, 1].
-        curriculum: Its steps, in the order of their ends; none without one.
-
-    Raises:
-        ValueError: If a number is out of range, there are no groups, or there are too few records.
+    Records have ``video_id`` and, where they belong to a group, ``group``; ``batch_size`` is over all
+    processes, the rest as in ``GroupBatchSampler``. What cannot be filled is a ``ValueError``.
     """
 
     def __init__(

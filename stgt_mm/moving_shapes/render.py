@@ -65,13 +65,7 @@ def opacity(track: Track) -> np.ndarray:
 def render(tracks: list[Track], backdrop: np.ndarray, shade: np.ndarray) -> np.ndarray:
     """Draws a clip, uint8, shape (T, H, W, 3); a track hides those before it in the list.
 
-    Args:
-        tracks: Objects of T frames each.
-        backdrop: Background, shape (H, W, 3), in [0, 255].
-        shade: Added to each colour of :data:`RGB` in this clip, shape (6, 3).
-
-    Returns:
-        The frames.
+    The background (H, W, 3) is in [0, 255]; ``shade`` (6, 3) is added to the colours of :data:`RGB`.
     """
     palette = RGB + shade.astype(np.float32)
     frames = np.repeat(backdrop[None], len(tracks[0].radius), axis=0)

@@ -90,19 +90,9 @@ def make_benchmark(
 ) -> Benchmark:
     """Draws the benchmark, without rendering it; equal seeds give equal benchmarks, to the byte.
 
-    Args:
-        seed: Of all draws.
-        train: Training clips, a multiple of 4 (groups of 4).
-        val: Validation clips, all different in meaning.
-        test: Test clips, all different in meaning.
-        one_fact: Triples of a clip, its caption and a caption with one fact changed.
-
-    Returns:
-        The benchmark.
-
-    Raises:
-        ValueError: If a number is not positive, ``train`` is not a multiple of 4, or a split has too few
-            meanings.
+    In ``val`` and ``test`` all clips differ in meaning; ``one_fact`` counts triples of a clip, its caption
+    and one with a fact changed. Raises ``ValueError`` for a number that is not positive, a ``train`` that is
+    no multiple of 4 (groups of 4), or a split with too few meanings.
     """
     for name, count in (('train', train), ('val', val), ('test', test), ('one_fact', one_fact)):
         if count < 1:

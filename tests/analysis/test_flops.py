@@ -21,7 +21,9 @@ SIZES = flops.Sizes(frames=3, image=(16, 16), text_tokens=7, candidates=4)
 
 @pytest.fixture(scope='module')
 def full():
-    return load_config(FULL)
+    """The config of the paper's size, and its model on the meta device."""
+    cfg = load_config(FULL)
+    return cfg, build_on_meta(cfg.model)
 
 
 def meta(*shape):
@@ -30,12 +32,15 @@ def meta(*shape):
 
 def test_parameters_of_table_6(full):
     """The paper: neck 59.5M, learnable 246.2M; the baseline's 60.4M is 59.5M with these parts."""
-    counts = flops.count_parameters(build_on_meta(full.model))
+    model = full[1]
+    assert (model.backbone.embed_dims, model.backbone.grid_size) == (1408, (16, 16))
+    assert len(model.backbone.vit.blocks) == 39
+    counts = flops.count_parameters(model)
     assert counts['neck'] == (59_531_648, 59_531_648)
     assert counts['total'][1] == 246_237_118
     assert counts['backbone'] == (985_894_528, 0)
     assert sum(total for name, (total, _) in counts.items() if name != 'total') == counts['total'][0]
-    options = {'model.neck.type': 'CrossFrameNeck'}
+    options = {'model.neck.type': 'CrossFrameNeck', 'model.backbone.depth': 1}
     baseline = flops.count_parameters(build_on_meta(load_config(FULL, options).model))
     width = 1408
     attention, mlp, norm = 4 * width * (width + 1), width * (8 * width + 5), 2 * width
@@ -48,8 +53,8 @@ def test_parameters_of_table_6(full):
 
 def test_flops_of_the_full_neck_follow_the_formula(full):
     """Every product of Eq. 4-15: C width, T frames, N patches, w frames seen."""
-    model = build_on_meta(full.model)
-    parts = {part.name: part for part in flops.count_flops(model, flops.sizes_of(full, model))}
+    cfg, model = full
+    parts = {part.name: part for part in flops.count_flops(model, flops.sizes_of(cfg, model))}
     C, T, N = 1408, 8, 256
     pairs = sum(N * N * (min(T, t + 2) - max(0, t - 1)) for t in range(T))
     linears = T * (1 + N) * C * C + 2 * T * 12 * C * C + 4 * T * N * C * C + T * (1 + N) * 12 * C * C
@@ -114,8 +119,8 @@ def test_tool_prints_what_the_paper_says(capsys):
     assert 'UNKNOWN' not in printed
 
 
-def test_tool_names_a_size_that_is_missing(capsys, small_moving_shapes):
+def test_tool_names_a_size_that_is_missing(capsys, tmp_path):
     tiny = ROOT / 'configs/moving_shapes/stgt_tiny.py'
-    vocab = f'model.data_preprocessor.tokenizer.vocab={small_moving_shapes}/vocab.txt'
+    vocab = f'model.data_preprocessor.tokenizer.vocab={write_vocab(tmp_path)}'
     assert run_here('analysis_tools/get_flops.py', tiny, '--frames', 0, '--cfg-options', vocab) == 2
     assert 'frames is 0' in capsys.readouterr().err

@@ -3,14 +3,18 @@
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+import torch
 
 from stgt_mm.datasets.frame_sampling import sample_frame_indices
 from stgt_mm.datasets.readers import VideoReadError, open_video, read_frames
+from stgt_mm.datasets.transforms import Resize
 
 SHARED = Path(os.environ.get('STGT_SHARED_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
 needs_files = pytest.mark.skipif(
@@ -110,3 +114,23 @@ def test_jumps_give_what_a_plain_decode_gives(name):
 def test_rotated_files_show_the_same_scene_upright():
     upright, turned = (read_frames(SHARED / 'videos' / f'rotate_{a}.mov', 1)[0] for a in (90, 270))
     assert upright.shape == turned.shape == (568, 320, 3)
+
+
+@needs_files
+def test_a_bilinear_resize_with_antialiasing_is_the_nearest_to_decords_own(tmp_path):
+    """The release resizes inside decord; it hangs on some files, so it has a process and a time limit."""
+    pytest.importorskip('decord')
+    script = (
+        'import decord, numpy, sys\n'
+        'def read(**size):\n'
+        '    return decord.VideoReader(sys.argv[1], num_threads=1, **size).get_batch([0, 9]).asnumpy()\n'
+        'numpy.savez(sys.argv[2], full=read(), small=read(width=224, height=224))\n'
+    )
+    command = [sys.executable, '-c', script, SHARED / 'videos/white_rabbit_figurine.webm', tmp_path / 'x.npz']
+    subprocess.run(command, check=True, timeout=LIMIT_S)
+    full, small = (
+        torch.from_numpy(np.load(tmp_path / 'x.npz')[name]).movedim(-1, 1) for name in ('full', 'small')
+    )
+    options = [('bilinear', True), ('bilinear', False), ('bicubic', True)]
+    gaps = [Resize(224, *own)({'frames': full})['frames'].float().sub(small).abs().mean() for own in options]
+    assert gaps[0] < 1 and gaps[0] == min(gaps)

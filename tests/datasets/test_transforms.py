@@ -50,12 +50,17 @@ def test_sampling_refuses_nonsense():
 def test_resize_is_free_at_the_right_size():
     frames = still()
     assert Resize((20, 30))(results(frames))['frames'] is frames
-    small = Resize((10, 15))(results(frames))['frames']
-    reference = torch.nn.functional.interpolate(
-        frames.double(), (10, 15), mode='bicubic', antialias=True, align_corners=False
-    )
-    assert small.dtype == torch.uint8
-    assert (small.double() - reference.clamp(0, 255)).abs().max() <= 1.01
+    for options in ({}, {'interpolation': 'bilinear'}, {'interpolation': 'bilinear', 'antialias': False}):
+        small = Resize((10, 15), **options)(results(frames))['frames']
+        wanted = {
+            'mode': options.get('interpolation', 'bicubic'),
+            'antialias': options.get('antialias', True),
+        }
+        reference = torch.nn.functional.interpolate(frames.double(), (10, 15), **wanted)
+        assert small.dtype == torch.uint8
+        assert (small.double() - reference.clamp(0, 255)).abs().max() <= 1.01
+    changed = Resize(8, 'bilinear', antialias=False)  # feature caches are named after it
+    assert repr(Resize(8)) == 'Resize(size=(8, 8))' != repr(Resize(8, 'bilinear')) != repr(changed)
 
 
 def test_crop_is_the_same_for_all_frames_and_within_scale():
@@ -101,6 +106,7 @@ def test_operation_keeps_shape_type_and_input(name, amount):
         (RandAugment, {'operations': ('Rotat',), 'num_ops': 1}),
         (RandAugment, {'num_ops': 11}),
         (Resize, {'size': 0}),
+        (Resize, {'size': 8, 'interpolation': 'cubic'}),
         (RandomResizedCrop, {'size': 8, 'scale': (0.0, 1.0)}),
     ],
 )

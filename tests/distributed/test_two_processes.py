@@ -1,11 +1,8 @@
 """Two gloo processes against one: losses and gradients of all objectives, to 1e-9 in float64."""
 
-import os
-
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from gloo_pair import run_in_pair
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -15,6 +12,7 @@ from stgt_mm.distributed import (
     gather_padded,
     global_count,
     global_mean,
+    mean_over_ranks,
     row_counts,
     row_offset,
     stable_ids,
@@ -31,6 +29,7 @@ IDS = {
     'one_rank_empty': (['a', 'a', 'a', 'a', 'e'], ['v', 'v', 'x', 'y', 'v']),
     'one_video': (['a'] * 5, list('vwxyz')),
 }
+NAMES = ['video/1', 'vidéo', '']
 CASES = [
     (ids, split, alpha, duplicates)
     for ids, split in (('distinct', 3), ('uneven', 3), ('one_rank_empty', 2), ('one_video', 4))
@@ -125,24 +124,26 @@ def gathers(rank):
     }
 
 
-def worker(rank, folder):
-    torch.set_num_threads(1)
-    os.environ.update(GLOO_SOCKET_IFNAME='lo')
-    dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2)
-    results = {'gathers': gathers(rank)}
+def logged(rank):
+    """The parts of a loss, uneven over the ranks, and a number of each, as the log gets them."""
+    values = torch.tensor([[1.0], [2.0, 6.0]][rank], requires_grad=True)
+    means = mean_over_ranks({'loss': global_mean(values), 'accuracy': torch.tensor(float(rank))})
+    assert not means['loss'].requires_grad
+    return means
+
+
+def work(rank):
+    results = {'gathers': gathers(rank), 'logged': logged(rank), 'ids': stable_ids(NAMES)}
     for case in CASES:
         ids_kind, split, alpha, duplicates = case
         rows = slice(0, split) if rank == 0 else slice(split, 5)
         results[str(case)] = step(ids_kind, rows, alpha, duplicates, DistributedDataParallel)
-    torch.save(results, f'{folder}/rank{rank}.pth')
-    dist.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope='module')
 def two(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('gloo')
-    mp.spawn(worker, args=(str(folder),), nprocs=2)
-    return [torch.load(folder / f'rank{rank}.pth', weights_only=True) for rank in range(2)]
+    return run_in_pair(work, tmp_path_factory.mktemp('gloo'))
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)
@@ -189,3 +190,14 @@ def test_gathers_of_uneven_batches(two):
     assert first['grad'].tolist() == [[3, 3], [6, 6], [9, 9]]
     assert second['grad'].tolist() == [[12, 12], [15, 15]]
     assert (first['mean'] + second['mean']) / 2 == pytest.approx((1 + 2 + 1) / 3)
+
+
+def test_uneven_parts_of_a_loss_are_logged_as_the_global_loss_on_each_process(two):
+    for results in two:
+        values = {key: value.item() for key, value in results['logged'].items()}
+        assert values == pytest.approx({'loss': 3.0, 'accuracy': 0.5})
+
+
+def test_stable_ids_are_equal_in_another_process(two):
+    ids = stable_ids(NAMES).tolist()
+    assert [results['ids'].tolist() for results in two] == [ids, ids] and len(set(ids)) == 3

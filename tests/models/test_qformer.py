@@ -11,16 +11,8 @@ V, K, M, C, Q, L, D, VOCAB = 3, 4, 7, 20, 5, 6, 16, 40
 
 def build(**options):
     torch.manual_seed(0)
-    settings = {
-        'vocab_size': VOCAB,
-        'width': D,
-        'depth': 3,
-        'num_heads': 4,
-        'num_queries': Q,
-        'vision_width': C,
-        'max_positions': 12,
-        'init_std': 0.3,
-    }
+    sizes = {'vocab_size': VOCAB, 'width': D, 'depth': 3, 'num_heads': 4, 'num_queries': Q}
+    settings = {**sizes, 'vision_width': C, 'max_positions': 12, 'init_std': 0.3}
     return QFormer(**{**settings, **options}).double().eval()
 
 
@@ -38,20 +30,32 @@ def batch():
     return tokens, ids, torch.arange(L) < lengths
 
 
+def passes(qformer, tokens, ids, mask):
+    """The outputs of all passes; those of texts alone are of the first text of each video."""
+    video = qformer.project_video(tokens)
+    queries, cache = qformer.encode_video(video)
+    first = ids[:, 0], mask[:, 0]
+    outputs = {
+        'queries': queries,
+        'text': qformer.encode_text(*first),
+        'fused': qformer.fuse(video, ids, mask),
+    }
+    return {**outputs, 'logits': qformer.decode(cache, *first)}
+
+
 def close(a, b, tolerance=1e-10):
     torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
 
 
 def test_shapes(qformer, batch):
-    tokens, ids, mask = batch
-    video = qformer.project_video(tokens)
-    queries, cache = qformer.encode_video(video)
+    video = qformer.project_video(batch[0])
+    cache = qformer.encode_video(video)[1]
     assert len(video) == 2 and all(x.shape == (V, 4, M, D // 4) for pair in video for x in pair)
     assert len(cache) == 3 and all(x.shape == (V, 4, Q, D // 4) for pair in cache for x in pair)
-    assert queries.shape == (V, Q, D)
-    assert qformer.encode_text(ids[:, 0], mask[:, 0]).shape == (V, L, D)
-    assert qformer.fuse(video, ids, mask).shape == (V, K, Q, D)
-    assert qformer.decode(cache, ids[:, 0], mask[:, 0]).shape == (V, L, VOCAB)
+    shapes = {name: tuple(output.shape) for name, output in passes(qformer, *batch).items()}
+    assert shapes == {
+        'queries': (V, Q, D), 'text': (V, L, D), 'fused': (V, K, Q, D), 'logits': (V, L, VOCAB)
+    }  # fmt: skip
 
 
 def test_folded_texts_equal_one_text_with_repeated_tokens(qformer, batch):
@@ -65,17 +69,9 @@ def test_folded_texts_equal_one_text_with_repeated_tokens(qformer, batch):
 
 
 def test_a_batch_of_one_equals_its_row_of_a_larger_one(qformer, batch):
-    tokens, ids, mask = batch
-    video = qformer.project_video(tokens)
-    queries, cache = qformer.encode_video(video)
-    fused, text = qformer.fuse(video, ids, mask), qformer.encode_text(ids[:, 0], mask[:, 0])
-    logits = qformer.decode(cache, ids[:, 0], mask[:, 0])
-    one = qformer.project_video(tokens[1:2])
-    queries_one, cache_one = qformer.encode_video(one)
-    close(queries_one, queries[1:2])
-    close(qformer.fuse(one, ids[1:2, 2:3], mask[1:2, 2:3]), fused[1:2, 2:3])
-    close(qformer.encode_text(ids[1:2, 0], mask[1:2, 0]), text[1:2])
-    close(qformer.decode(cache_one, ids[1:2, 0], mask[1:2, 0]), logits[1:2])
+    whole = passes(qformer, *batch)
+    for name, one in passes(qformer, *(part[1:2] for part in batch)).items():
+        close(one, whole[name][1:2])
 
 
 def test_select_videos_equals_selecting_tokens(qformer, batch):
@@ -96,16 +92,13 @@ def test_select_videos_equals_selecting_tokens(qformer, batch):
 
 def test_padding_changes_nothing(qformer, batch):
     tokens, ids, mask = batch
-    video = qformer.project_video(tokens)
-    cache = qformer.encode_video(video)[1]
     longer = torch.cat([ids.where(mask, ids + 1), torch.full((V, K, 4), 7)], dim=-1) % VOCAB
     longer_mask = torch.cat([mask, torch.zeros(V, K, 4, dtype=torch.bool)], dim=-1)
     assert (longer[..., :L] != ids).any()
-    close(qformer.fuse(video, longer, longer_mask), qformer.fuse(video, ids, mask))
-    short, long = (ids[:, 0], mask[:, 0]), (longer[:, 0], longer_mask[:, 0])
-    keep = mask[:, 0]
-    close(qformer.encode_text(*long)[:, :L][keep], qformer.encode_text(*short)[keep])
-    close(qformer.decode(cache, *long)[:, :L][keep], qformer.decode(cache, *short)[keep])
+    short, long = passes(qformer, tokens, ids, mask), passes(qformer, tokens, longer, longer_mask)
+    close(long['fused'], short['fused'])
+    for name in ('text', 'logits'):
+        close(long[name][:, :L][mask[:, 0]], short[name][mask[:, 0]])
 
 
 def test_encode_text_reads_both_ways_but_no_padding(qformer):
@@ -169,16 +162,8 @@ def test_a_row_without_text_is_the_queries_alone(qformer, batch):
 
 
 def use_everything(qformer, tokens, ids, mask):
-    video = qformer.project_video(tokens)
-    queries, cache = qformer.encode_video(video)
-    text = qformer.encode_text(ids[:, 0], mask[:, 0])
-    outputs = (
-        queries,
-        text[:, 0],
-        qformer.fuse(video, ids, mask),
-        qformer.decode(cache, ids[:, 0], mask[:, 0]),
-    )
-    return sum(output.square().mean() for output in outputs)
+    outputs = passes(qformer, tokens, ids, mask)
+    return sum((x[:, 0] if name == 'text' else x).square().mean() for name, x in outputs.items())
 
 
 @pytest.mark.parametrize('depth', [1, 2, 3])

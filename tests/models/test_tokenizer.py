@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_aligner import CAPTIONS
 
 from stgt_mm.models.tokenizer import SPECIAL_TOKENS, WordPieceTokenizer
 from stgt_mm.preparation.wordpiece import train_wordpiece
@@ -17,7 +18,6 @@ from stgt_mm.registry import TOKENIZERS
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get('STGT_SHARED_DATA', ROOT.parent / 'shared' / 'data'))
-CAPTIONS = ['a red circle moves left', 'a blue square moves right and stops', 'the red circle grows']
 
 
 @pytest.fixture
@@ -25,6 +25,11 @@ def vocab(tmp_path):
     path = tmp_path / 'vocab.txt'
     path.write_text('\n'.join(train_wordpiece(CAPTIONS, 500)) + '\n', encoding='utf-8')
     return path
+
+
+@pytest.fixture
+def tokenizer(vocab):
+    return WordPieceTokenizer(str(vocab))
 
 
 @pytest.fixture
@@ -37,9 +42,8 @@ def bert_vocab():
     return path
 
 
-def test_ids_mask_and_special_tokens(vocab):
+def test_ids_mask_and_special_tokens(vocab, tokenizer):
     tokens = vocab.read_text().split()
-    tokenizer = WordPieceTokenizer(str(vocab))
     ids, mask = tokenizer(CAPTIONS)
     assert ids.shape == mask.shape == (3, 9) and ids.dtype == torch.long and mask.dtype == torch.bool
     assert mask.sum(1).tolist() == [7, 9, 6]
@@ -57,8 +61,7 @@ def test_truncation_is_on_the_right_and_keeps_sep(vocab):
     assert tokenizer.decode(ids) == ['a red circle', 'a blue square', 'the red circle']
 
 
-def test_decode(vocab):
-    tokenizer = WordPieceTokenizer(str(vocab))
+def test_decode(tokenizer):
     ids, _ = tokenizer(CAPTIONS)
     assert tokenizer.decode(ids) == CAPTIONS
     ids[:, 0] = tokenizer.dec_id
@@ -67,14 +70,12 @@ def test_decode(vocab):
     assert tokenizer.decode([]) == ''
 
 
-def test_unknown_words_are_spelled_and_unknown_characters_marked(vocab):
-    tokenizer = WordPieceTokenizer(str(vocab))
+def test_unknown_words_are_spelled_and_unknown_characters_marked(tokenizer):
     assert tokenizer.decode(tokenizer(['a red dog'])[0][0]) == 'a red dog'
     assert tokenizer.decode(tokenizer(['a Red 犬 é'])[0][0]) == 'a red [UNK] e'
 
 
-def test_special_tokens_in_a_caption_are_text(vocab):
-    tokenizer = WordPieceTokenizer(str(vocab))
+def test_special_tokens_in_a_caption_are_text(tokenizer):
     ids, mask = tokenizer(['a [SEP] circle [PAD] [DEC]'])
     inner = ids[0, 1:-1]
     assert not set(inner.tolist()) & {tokenizer.sep_id, tokenizer.pad_id, tokenizer.dec_id}
@@ -107,9 +108,9 @@ def test_cache_changes_nothing_and_forgets_the_oldest(vocab, monkeypatch):
 
 
 @pytest.mark.parametrize('texts', [[], 'a red circle'])
-def test_wrong_texts(vocab, texts):
+def test_wrong_texts(tokenizer, texts):
     with pytest.raises(ValueError, match='list with at least one caption'):
-        WordPieceTokenizer(str(vocab))(texts)
+        tokenizer(texts)
 
 
 def test_wrong_vocabularies(tmp_path):

@@ -1,11 +1,8 @@
-"""The aligner as a whole: every objective, every neck, and two processes against one."""
+"""The aligner as a whole: every objective, every neck."""
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from tiny_aligner import NECKS, build_aligner, prepared_batch, write_vocab
-from torch.nn.parallel import DistributedDataParallel
+from tiny_aligner import NECKS, build_aligner, prepared_batch, total, write_vocab
 
 from stgt_mm.structures import VideoTextSample
 
@@ -13,10 +10,6 @@ from stgt_mm.structures import VideoTextSample
 @pytest.fixture(scope='module')
 def vocab(tmp_path_factory):
     return write_vocab(tmp_path_factory.mktemp('vocab'))
-
-
-def total(losses):
-    return sum(value for key, value in losses.items() if 'loss' in key)
 
 
 @pytest.mark.parametrize('neck', NECKS)
@@ -98,42 +91,3 @@ def test_missing_captions_and_unknown_modes_are_named(vocab):
         aligner(inputs, [VideoTextSample(metainfo=dict(video_id=f'clip_{i}')) for i in (7, 8)], mode='loss')
     with pytest.raises(ValueError, match='feature'):
         aligner(inputs, mode='feature')
-
-
-def _rank(rank, rendezvous, vocab, out, alpha, without):
-    torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{rendezvous}', rank=rank, world_size=2)
-    aligner = DistributedDataParallel(build_aligner(vocab, alpha=alpha, without=without))
-    noise = torch.rand(2, 5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    rows = range(3) if rank == 0 else range(3, 5)
-    # twice: in the second step DDP complains of parameters that had no gradient in the first
-    for _ in range(2):
-        aligner.zero_grad()
-        losses = aligner(**prepared_batch(aligner.module, rows, noise), mode='loss')
-        total(losses).backward()
-    shares = {key: value.detach() for key, value in losses.items() if 'loss' in key}
-    for value in shares.values():
-        dist.all_reduce(value)
-    if rank == 0:
-        gradients = {name: p.grad for name, p in aligner.module.named_parameters() if p.grad is not None}
-        torch.save({'losses': {k: v / 2 for k, v in shares.items()}, 'gradients': gradients}, out)
-    dist.destroy_process_group()
-
-
-@pytest.mark.parametrize(
-    ('alpha', 'without'),
-    [(1.0, 'nothing'), (0.0, 'nothing'), (1.0, 'captions'), (1.0, 'matching'), (1.0, 'global passes')],
-)
-def test_two_processes_equal_one(vocab, tmp_path, alpha, without):
-    out = tmp_path / 'two.pt'
-    mp.spawn(_rank, (tmp_path / 'rendezvous', vocab, out, alpha, without), nprocs=2)
-    two = torch.load(out, weights_only=True)
-    aligner = build_aligner(vocab, alpha=alpha, without=without)
-    noise = torch.rand(2, 5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    losses = aligner(**prepared_batch(aligner, range(5), noise), mode='loss')
-    total(losses).backward()
-    for key, value in two['losses'].items():
-        torch.testing.assert_close(losses[key].detach(), value, atol=1e-9, rtol=0, msg=key)
-    for name, gradient in two['gradients'].items():
-        expected = aligner.get_parameter(name).grad
-        torch.testing.assert_close(gradient, expected, atol=1e-9, rtol=0, msg=name)

@@ -8,6 +8,7 @@ from stgt_mm.structures import VideoTextSample
 
 WORDS = [*SPECIAL_TOKENS, 'a', 'red', 'blue', 'dog', 'cat', 'runs', 'sleeps', 'far']
 TEXTS = ['a red dog runs', 'a blue cat', 'a cat sleeps far far far', 'red', 'a blue dog runs far']
+CAPTIONS = ['a red circle moves left', 'a blue square moves right and stops', 'the red circle grows']
 NECKS = {
     'stgt': dict(type='STGT', embed_dims=16, num_heads=2, num_frames=3, grid_size=2, attn_drop=0.0),
     'cross_frame': dict(type='CrossFrameNeck', embed_dims=16, num_heads=2, num_frames=3),
@@ -53,6 +54,10 @@ WITHOUT = {
 def build_aligner(vocab, neck='stgt', alpha=1.0, seed=0, without='nothing'):
     torch.manual_seed(seed)
     return MODELS.build({**aligner_config(vocab, neck, alpha), **WITHOUT[without]}).double().train()
+
+
+def total(losses):
+    return sum(value for key, value in losses.items() if 'loss' in key)
 
 
 def prepared_batch(aligner, rows, noise=None):

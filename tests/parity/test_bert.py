@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from small_blip2 import randomise
+from small_blip2 import bert_sizes, randomise
 
 from stgt_mm.converters import bert
 from stgt_mm.models.qformer import QFormer
@@ -13,14 +13,8 @@ WIDTH, DEPTH, VOCAB, POSITIONS = 48, 3, 60, 20
 
 @pytest.fixture(scope='module')
 def theirs():
-    config = transformers.BertConfig(
-        vocab_size=VOCAB,
-        hidden_size=WIDTH,
-        num_hidden_layers=DEPTH,
-        num_attention_heads=4,
-        intermediate_size=4 * WIDTH,
-        max_position_embeddings=POSITIONS,
-    )
+    sizes = bert_sizes(VOCAB, WIDTH, DEPTH)
+    config = transformers.BertConfig(**sizes, max_position_embeddings=POSITIONS)
     torch.manual_seed(7)
     return randomise(transformers.BertForPreTraining(config)).eval()
 

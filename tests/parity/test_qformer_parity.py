@@ -7,6 +7,7 @@ import re
 
 import pytest
 import torch
+from small_blip2 import bert_sizes
 from torch import nn
 
 from stgt_mm.models.qformer import QFormer
@@ -55,16 +56,8 @@ def ours():
 @pytest.fixture(scope='module')
 def blip2(ours):
     """transformers' BLIP-2 Q-Former with our weights; every one of its parameters must be met."""
-    config = transformers.Blip2QFormerConfig(
-        vocab_size=VOCAB,
-        hidden_size=D,
-        num_hidden_layers=DEPTH,
-        num_attention_heads=HEADS,
-        intermediate_size=4 * D,
-        encoder_hidden_size=C,
-        cross_attention_frequency=2,
-        use_qformer_text_input=True,
-    )
+    video = {'encoder_hidden_size': C, 'cross_attention_frequency': 2, 'use_qformer_text_input': True}
+    config = transformers.Blip2QFormerConfig(**bert_sizes(VOCAB, D, DEPTH), **video)
     model = transformers.Blip2QFormerModel(config).double().eval()
     state = {rename(name): value for name, value in ours.state_dict().items() if name.startswith('layers.')}
     state['layernorm.weight'] = ours.embeddings.norm.weight
@@ -76,17 +69,8 @@ def blip2(ours):
 @pytest.fixture(scope='module')
 def bert(ours):
     """transformers' BERT with a causal mask and its prediction head, with our text weights."""
-    config = transformers.BertConfig(
-        vocab_size=VOCAB,
-        hidden_size=D,
-        num_hidden_layers=DEPTH,
-        num_attention_heads=HEADS,
-        intermediate_size=4 * D,
-        max_position_embeddings=16,
-        type_vocab_size=1,
-        is_decoder=True,
-        attn_implementation='eager',
-    )
+    sizes = {**bert_sizes(VOCAB, D, DEPTH), 'max_position_embeddings': 16, 'type_vocab_size': 1}
+    config = transformers.BertConfig(**sizes, is_decoder=True, attn_implementation='eager')
     model = transformers.BertLMHeadModel(config).double().eval()
     state = {
         'bert.' + rename(name).replace('attention.attention', 'attention.self'): value

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 from lavis_layout import openai_layout
-from small_blip2 import randomise
+from small_blip2 import DEPTH, C, eva_vit, randomise, vision_sizes
 from timm.models import eva as timm_eva
 from timm.models import vision_transformer as timm_vit
 
@@ -13,39 +13,21 @@ from stgt_mm.converters.position import resize_positions
 from stgt_mm.models.backbones.timm_vit import TimmViT
 
 transformers = pytest.importorskip('transformers')
-C, DEPTH = 64, 3
 SIZES = {'vit_base_patch32_clip_quickgelu_224': 32, 'vit_large_patch14_clip_quickgelu_224': 14}
 
 
 def eva_layout(depth):
     """The tensors of eva_vit_g.pth at reduced width: its names, shapes written out by hand."""
-    shapes = {
-        'cls_token': (1, 1, C),
-        'pos_embed': (1, 1 + 16, C),
-        'patch_embed.proj.weight': (C, 3, 14, 14),
-        'patch_embed.proj.bias': (C,),
-        'norm.weight': (C,),
-        'norm.bias': (C,),
-        'head.weight': (8, C),
-        'head.bias': (8,),
-    }
+    attention = {'q_bias': (C,), 'v_bias': (C,), 'qkv.weight': (3 * C, C)}
+    shapes = {'cls_token': (1, 1, C), 'pos_embed': (1, 1 + 16, C)}
+    layers = {'patch_embed.proj': (C, 3, 14, 14), 'norm': (C,), 'head': (8, C)}
     for index in range(depth):
-        block = {
-            'norm1.weight': (C,),
-            'norm1.bias': (C,),
-            'attn.q_bias': (C,),
-            'attn.v_bias': (C,),
-            'attn.qkv.weight': (3 * C, C),
-            'attn.proj.weight': (C, C),
-            'attn.proj.bias': (C,),
-            'norm2.weight': (C,),
-            'norm2.bias': (C,),
-            'mlp.fc1.weight': (3 * C, C),
-            'mlp.fc1.bias': (3 * C,),
-            'mlp.fc2.weight': (C, 3 * C),
-            'mlp.fc2.bias': (C,),
-        }
-        shapes.update({f'blocks.{index}.{name}': shape for name, shape in block.items()})
+        block = f'blocks.{index}.'
+        layers |= {block + 'norm1': (C,), block + 'attn.proj': (C, C), block + 'norm2': (C,)}
+        layers |= {block + 'mlp.fc1': (3 * C, C), block + 'mlp.fc2': (C, 3 * C)}
+        shapes |= {f'{block}attn.{name}': shape for name, shape in attention.items()}
+    for name, shape in layers.items():
+        shapes |= {f'{name}.weight': shape, f'{name}.bias': shape[:1]}
     generator = torch.Generator().manual_seed(depth)
     return {name: torch.randn(shape, generator=generator) * 0.1 for name, shape in shapes.items()}
 
@@ -73,12 +55,6 @@ def eva_tokens(state, images, depth):
     return x
 
 
-def eva_backbone(state, depth, image=56):
-    backbone = TimmViT('eva_giant_patch14_clip_224', depth, image, embed_dim=C, num_heads=4, mlp_ratio=3.0)
-    backbone.vit.load_state_dict(state, strict=True)
-    return backbone.eval()
-
-
 @torch.no_grad()
 def test_eva_is_cut_before_its_last_block():
     state = eva_layout(DEPTH + 1)
@@ -88,7 +64,9 @@ def test_eva_is_cut_before_its_last_block():
         key for key in state if key.startswith(f'blocks.{DEPTH}.')
     }
     images = torch.randn(2, 3, 56, 56)
-    tokens = eva_backbone(converted, DEPTH)(images[:, None])[:, 0]
+    backbone = eva_vit()
+    backbone.vit.load_state_dict(converted, strict=True)
+    tokens = backbone(images[:, None])[:, 0]
     torch.testing.assert_close(tokens, eva_tokens(state, images, DEPTH), rtol=0, atol=1e-4)
 
 
@@ -113,14 +91,7 @@ def test_eva_clip_prefix_gives_what_timm_makes_of_it():
 
 
 def hf_clip(patch, image):
-    config = transformers.CLIPVisionConfig(
-        hidden_size=C,
-        intermediate_size=4 * C,
-        num_hidden_layers=DEPTH,
-        num_attention_heads=4,
-        image_size=image,
-        patch_size=patch,
-    )
+    config = transformers.CLIPVisionConfig(**vision_sizes(C, DEPTH, image, patch))
     torch.manual_seed(3)
     return randomise(transformers.CLIPVisionModel(config)).eval()
 
@@ -154,14 +125,8 @@ def test_clip_tokens(name, patch, grow):
 @pytest.mark.parametrize('prefix', ['visual.', ''])
 def test_openai_layout_gives_what_timm_makes_of_it(prefix):
     """OpenAI's names, and LAVIS' copy of them without prefix, as timm's own filter converts them."""
-    model = timm.create_model(
-        'vit_base_patch32_clip_quickgelu_224',
-        depth=2,
-        img_size=64,
-        embed_dim=C,
-        num_heads=4,
-        num_classes=0,
-    )
+    sizes = {'depth': 2, 'img_size': 64, 'embed_dim': C, 'num_heads': 4, 'num_classes': 0}
+    model = timm.create_model('vit_base_patch32_clip_quickgelu_224', **sizes)
     theirs = openai_layout(randomise(model).state_dict(), prefix)
     if prefix:
         theirs |= {'visual.proj': torch.ones(C, 8), 'transformer.resblocks.0.ln_1.weight': torch.ones(4)}
@@ -192,14 +157,10 @@ def test_timm_names_are_of_that_size(width, patch, known):
 
 
 def test_a_projection_of_a_layer_that_is_missing_is_named():
+    projections = [f'vision_model.encoder.layers.0.self_attn.{letter}_proj.weight' for letter in 'qk']
+    state = dict.fromkeys(projections, torch.ones(4, 4))
     with pytest.raises(ValueError, match=r'encoder\.layers\.0\.self_attn\.v_proj\.weight'):
-        openai_clip.convert(
-            {
-                'vision_model.embeddings.class_embedding': torch.ones(4),
-                'vision_model.encoder.layers.0.self_attn.q_proj.weight': torch.ones(4, 4),
-                'vision_model.encoder.layers.0.self_attn.k_proj.weight': torch.ones(4, 4),
-            }
-        )
+        openai_clip.convert({'vision_model.embeddings.class_embedding': torch.ones(4), **state})
 
 
 def test_positions_that_cannot_be_resized():

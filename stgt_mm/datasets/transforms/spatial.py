@@ -12,6 +12,8 @@ from torchvision.transforms.v2 import functional as F
 
 from stgt_mm.registry import TRANSFORMS
 
+INTERPOLATIONS = ('bicubic', 'bilinear', 'nearest')
+
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
     height, width = (size, size) if isinstance(size, int) else tuple(size)
@@ -20,37 +22,53 @@ def _pair(size: int | Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
-def _bicubic(frames: Tensor, size: tuple[int, int]) -> Tensor:
+def _resized(
+    frames: Tensor, size: tuple[int, int], interpolation: str = 'bicubic', antialias: bool = True
+) -> Tensor:
     if tuple(frames.shape[-2:]) == size:
         return frames
-    return F.resize(frames, list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
+    return F.resize(frames, list(size), InterpolationMode(interpolation), antialias=antialias)
 
 
 @TRANSFORMS.register_module()
 class Resize(BaseTransform):
-    """Brings a clip to a size, whatever its shape was (no crop, no border), bicubic with antialiasing.
+    """Brings a clip to a size, whatever its shape was (no crop, no border).
 
-    A clip that has the size already passes through uncopied.
+    A clip that has the size already passes through uncopied. The authors' release resizes inside decord:
+    ``'bilinear'`` is the nearest to it, see ``docs/method.md``.
 
     Args:
         size: Pixels: an int for a square, or (height, width).
+        interpolation: ``'bicubic'``, ``'bilinear'`` or ``'nearest'``.
+        antialias: Whether each new pixel averages over all old ones that it covers.
 
     Raises:
-        ValueError: If the size is below one pixel.
+        ValueError: If the size is below one pixel, or the interpolation is unknown.
     """
 
     is_random = False
 
-    def __init__(self, size: int | Sequence[int]) -> None:
+    def __init__(
+        self, size: int | Sequence[int], interpolation: str = 'bicubic', antialias: bool = True
+    ) -> None:
+        if interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"interpolation='{interpolation}' is unknown. Use one of {', '.join(INTERPOLATIONS)}."
+            )
         self.size = _pair(size)
+        self.interpolation = interpolation
+        self.antialias = antialias
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Resizes ``frames``, uint8, to shape (T, 3, *size)."""
-        results['frames'] = _bicubic(results['frames'], self.size)
+        results['frames'] = _resized(results['frames'], self.size, self.interpolation, self.antialias)
         return results
 
     def __repr__(self) -> str:
-        return f'Resize(size={self.size})'
+        # the defaults are left out: names of feature caches hold the pipeline
+        changed = '' if self.interpolation == 'bicubic' else f", interpolation='{self.interpolation}'"
+        changed += '' if self.antialias else ', antialias=False'
+        return f'Resize(size={self.size}{changed})'
 
 
 @TRANSFORMS.register_module()
@@ -86,7 +104,7 @@ class RandomResizedCrop(BaseTransform):
         """Crops ``frames``, uint8, with draws of ``rng``, and resizes them to shape (T, 3, *size)."""
         frames = results['frames']
         top, left, height, width = self.window(frames.shape[-2], frames.shape[-1], results['rng'])
-        results['frames'] = _bicubic(frames[..., top : top + height, left : left + width], self.size)
+        results['frames'] = _resized(frames[..., top : top + height, left : left + width], self.size)
         return results
 
     def window(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:

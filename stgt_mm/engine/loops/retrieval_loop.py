@@ -1,7 +1,6 @@
 """The loop that validates and tests retrieval: encode, rank, report."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,16 +21,8 @@ from stgt_mm.engine.loops.retrieval_options import (
 from stgt_mm.evaluation.caption_choice import caption_choice
 from stgt_mm.evaluation.encode import EncodedSplit, encode_split
 from stgt_mm.evaluation.post_processing import PostProcessor, bank_statistics
-from stgt_mm.evaluation.rank import (
-    Ranking,
-    calibrated_weight,
-    fused_rankings,
-    match_candidates,
-    query_batches,
-    similarity_matrix,
-    similarity_rankings,
-)
-from stgt_mm.evaluation.retrieval_metric import RetrievalMetric
+from stgt_mm.evaluation.rank import Ranking, rank_split
+from stgt_mm.evaluation.retrieval_metric import RetrievalMetric, count_rankings
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
 from stgt_mm.registry import LOOPS, POST_PROCESSORS
 from stgt_mm.utils import bare_model, evaluating
@@ -48,7 +39,7 @@ class RetrievalLoop(BaseLoop):
     device and the number of threads.
 
     The metrics of the evaluator are handed the queries as data samples, see
-    :func:`~stgt_mm.evaluation.rank.query_batches`, each process its share, and no data batch.
+    :func:`~stgt_mm.evaluation.retrieval_metric.query_batches`, each process its share, and no data batch.
 
     Source: BLIP-2's two-stage retrieval, k = 32 in the STGT release.
 
@@ -133,6 +124,12 @@ class RetrievalLoop(BaseLoop):
         stored = self.runner.message_hub.get_info(FUSION_WEIGHT, DEFAULT_WEIGHT)
         return float(stored if self.fusion_weight is None else self.fusion_weight)
 
+    @property
+    def fuse(self) -> Callable[..., Tensor]:
+        """The chosen fusion as a function of cosines (...) and matching logits (..., 2)."""
+        temperature = float(self.model.contrastive_head.temperature)
+        return partial(fuse_scores, fusion=self.fusion, temperature=temperature, weight=self.weight)
+
     @torch.no_grad()
     def run(self) -> dict[str, float]:
         """Runs the evaluation and returns the metrics; ``protocol`` then holds how they came about."""
@@ -140,10 +137,10 @@ class RetrievalLoop(BaseLoop):
         self.runner.call_hook(f'before_{mode}')
         self.runner.call_hook(f'before_{mode}_epoch')
         metrics = self.evaluate(self.encode(hooks=True))
+        fuse = self.fuse if self.rerank_k else None
         with evaluating(self.runner.model):
             for name, loader in self._choice_loaders.items():
                 self._prepare_cache(loader.dataset)
-                fuse = self._fuse if self.rerank_k else None
                 numbers, count = caption_choice(
                     self.model, name, loader.dataset, loader, fuse, self.skip_broken, self.amp
                 )
@@ -164,13 +161,11 @@ class RetrievalLoop(BaseLoop):
         with evaluating(self.runner.model):
             return encode_split(self.model, self.dataloader.dataset, batches, self.skip_broken, self.amp)
 
-    @torch.no_grad()
     def evaluate(self, split: EncodedSplit) -> dict[str, float]:
         """Evaluates an encoded split, without caption choices; ``protocol`` describes the metrics."""
         rankings = self.rank(split, [self.rerank_k], self.calibrate)[self.rerank_k]
         return self._count(split, rankings, self.rerank_k)
 
-    @torch.no_grad()
     def sweep_rerank_k(self, split: EncodedSplit, values: Sequence[int]) -> dict[int, dict[str, float]]:
         """Evaluates an encoded split at several numbers of candidates; a pair is scored once.
 
@@ -187,61 +182,40 @@ class RetrievalLoop(BaseLoop):
         self, split: EncodedSplit, values: Sequence[int], calibrate: bool = False
     ) -> dict[int, list[Ranking]]:
         """Ranks an encoded split with each number of candidates, the same on every process."""
-        model, relation = self.model, split.relation
+        score_bank = partial(bank_statistics, self.model, split.videos.queries, amp=self.amp)
+        processors = [partial(own.apply, score_bank=score_bank) for own in self.post_processors]
         with evaluating(self.runner.model):
-            similarity = similarity_matrix(model, split.videos.queries, split.texts.embeddings)
-            plain = similarity_rankings(similarity, relation)
-            score_bank = partial(bank_statistics, model, split.videos.queries, amp=self.amp)
-            made = [own.apply(ranking, score_bank) for own in self.post_processors for ranking in plain]
-            plain += [ranking for ranking in made if ranking is not None]
-            if max(values):
-                found = match_candidates(model, split, similarity, max(values), self.amp)
-        if calibrate:
-            weight = calibrated_weight(similarity, relation, found, self._fuse)
+            rankings, weight = rank_split(
+                self.model, split, values, self.fuse, processors, calibrate, self.amp
+            )
+        if weight is not None:
             self.runner.message_hub.update_info(FUSION_WEIGHT, weight)
-        rankings = {}
-        for k in values:
-            rankings[k] = plain
-            if k:
-                fused = self._fuse(found.cosine, found.logits)
-                beside = [replace(ranking, name=f'sim_{ranking.name}') for ranking in plain]
-                rankings[k] = fused_rankings(similarity, relation, found, fused, k) + beside
         return rankings
 
-    def _fuse(self, cosine: Tensor, logits: Tensor, weight: float | None = None) -> Tensor:
-        temperature = float(self.model.contrastive_head.temperature)
-        weight = self.weight if weight is None else weight
-        return fuse_scores(cosine, logits, self.fusion, temperature, weight)
-
     def _count(self, split: EncodedSplit, rankings: list[Ranking], k: int) -> dict[str, float]:
-        """Lets the metrics of the evaluator count, and says in ``protocol`` what."""
-        for ranking in rankings:
-            for queries in query_batches(ranking):
-                self.evaluator.process(data_samples=queries)
-        size = sum(len(ranking.similarity) * len(ranking.galleries) for ranking in rankings)
-        metrics = self.evaluator.evaluate(size)
-        fusion = self.fusion if k else 'itc'
-        if fusion == 'calibrated':
-            metrics['fusion_weight'] = self.weight
-        dataset, broken = split.dataset, split.videos.broken
+        """Counts rankings with k candidates; ``protocol`` then says how."""
+        metrics = count_rankings(self.evaluator, rankings)
+        weight = self.weight if k and self.fusion == 'calibrated' else None
+        if weight is not None:
+            metrics['fusion_weight'] = weight
+        dataset, broken, lost = split.dataset, split.videos.broken, split.lost_texts
         counted = [metric for metric in self.evaluator.metrics if isinstance(metric, RetrievalMetric)]
-        skipped = {'skipped_videos': len(broken), 'skipped_texts': len(split.lost_texts)}
+        skipped: dict[str, Any] = {'skipped_videos': len(broken), 'skipped_texts': len(lost)}
+        if broken:
+            metrics.update(skipped)
+            skipped['skipped_video_ids'] = [dataset.videos[index]['video_id'] for index in broken]
+            skipped['skipped_text_ids'] = [dataset.text_ids[index] for index in lost]
+        videos, texts = len(split.videos.queries), len(split.texts.ids)
         self.protocol = {
             'split': self.mode,
             'annotation': str(getattr(dataset, 'ann_file', type(dataset).__name__)),
-            'videos': len(split.videos.queries),
-            'texts': len(split.texts.ids),
+            'videos': videos,
+            'texts': texts,
             'frames': split.videos.num_frames,
             **skipped,
-        }
-        if broken:
-            metrics.update(skipped)
-            self.protocol['skipped_video_ids'] = [dataset.videos[index]['video_id'] for index in broken]
-            self.protocol['skipped_text_ids'] = [dataset.text_ids[index] for index in split.lost_texts]
-        self.protocol |= {
-            'rerank_k': min(k, max(len(split.videos.queries), len(split.texts.ids))),
-            'score_fusion': fusion,
-            'fusion_weight': self.weight if fusion == 'calibrated' else None,
+            'rerank_k': min(k, max(videos, texts)),
+            'score_fusion': self.fusion if k else 'itc',
+            'fusion_weight': weight,
             'ties': [metric.ties for metric in counted],
             'v2t_gallery': [metric.v2t_gallery for metric in counted],
             'post_processing': {processor.name: processor.note for processor in self.post_processors},

@@ -32,17 +32,10 @@ class Attention(nn.Module):
         return self._split(self.key(context)), self._split(self.value(context))
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Lets ``x`` read keys and values.
+        """Lets ``x`` (B, R, D) read keys and values (B, H, S, d); gives (B, R, D), before residual and norm.
 
-        Args:
-            x: The reading sequence, shape (B, R, D).
-            keys: Shape (B, H, S, d).
-            values: Shape (B, H, S, d).
-            mask: Boolean, broadcastable to (B, H, R, S); True at (i, j) means that i may read j. Each row
-                needs a True.
-
-        Returns:
-            Shape (B, R, D), before residual and norm.
+        The mask is boolean, broadcastable to (B, H, R, S); True at (i, j) means that i may read j. Each row
+        needs a True.
         """
         dropout = self.dropout if self.training else 0.0
         read = F.scaled_dot_product_attention(
