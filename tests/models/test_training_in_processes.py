@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
 from stgt_mm.datasets import EpochSampler, MixedDataset, SourceBatchSampler, video_text_collate
-from stgt_mm.models.tokenizer import train_wordpiece
+from stgt_mm.preparation.wordpiece import train_wordpiece
 from stgt_mm.structures import VideoTextSample
 
 # alpha of the contrastive head, and what the aligner lacks
