@@ -6,7 +6,6 @@ from pathlib import Path
 from PIL import Image
 from safetensors.torch import save_file
 
-from stgt_mm.config import load_config
 from stgt_mm.engine.checkpoint.weights import is_in
 from stgt_mm.registry import MODELS
 
@@ -29,15 +28,14 @@ SMALL_MODEL = {
 ALWAYS_SET = {'backbone': {'patch_size', 'embed_dim', 'num_heads'}}
 
 
-def reduce_config(path: Path, data: Path, work_dir: Path):
-    """Loads a config, points it at small data and makes it run a step a stage and a test.
+def reduce_config(cfg, data: Path, work_dir: Path):
+    """Points a config at small data and makes it run a step a stage and a test, in place.
 
     Args:
-        path: The config.
+        cfg: The config.
         data: A small Moving Shapes.
         work_dir: Where the run writes; also for the annotations, pictures and weights that are made here.
     """
-    cfg = load_config(str(path), {})
     cfg.work_dir = str(work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     for name in LOADERS:

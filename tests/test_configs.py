@@ -3,6 +3,8 @@
 import json
 import math
 import re
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,8 +24,14 @@ NAMES = [str(path.relative_to(ROOT)) for path in CONFIGS]
 TEST_LENGTHS = {'msrvtt': 36, 'lsmdc': 32, 'msvd': 32, 'didemo': 55}
 
 
+@cache
+def loaded(path):
+    """A config, which tests share and do not change."""
+    return load_config(path, {})
+
+
 def full(name):
-    return load_config(ROOT / 'configs' / name, {})
+    return loaded(ROOT / 'configs' / name)
 
 
 def test_all_configs_are_found():
@@ -35,7 +43,7 @@ def test_all_configs_are_found():
 
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
 def test_config_binds_survives_a_dump_and_is_short(path, tmp_path):
-    cfg = load_config(str(path), {})
+    cfg = loaded(path)
     check_epochs(cfg)
     assert path.read_text().startswith('"""'), 'a config says what it reproduces'
     assert len(path.read_text().splitlines()) <= 40
@@ -48,7 +56,7 @@ def test_config_binds_survives_a_dump_and_is_short(path, tmp_path):
 def test_all_models_build_at_full_size_without_memory():
     built = {}
     for path in CONFIGS:
-        cfg = load_config(str(path), {})
+        cfg = loaded(path)
         if cfg.model.qformer.get('vocab_size') is None:
             continue  # the vocabulary of a data set decides the size
         model = cfg.model.to_dict()
@@ -82,7 +90,7 @@ def what_runs(cfg):
 
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
 def test_config_trains_and_tests_at_reduced_size(path, small_moving_shapes, tmp_path, runs):
-    cfg = reduce_config(path, small_moving_shapes, tmp_path)
+    cfg = reduce_config(deepcopy(loaded(path)), small_moving_shapes, tmp_path)
     key = what_runs(cfg)
     if key not in runs:
         trains = cfg.get('train_cfg') is not None
@@ -153,5 +161,5 @@ def test_retrieval_settings(name):
 def test_whatever_a_config_reads_has_a_command_that_makes_it():
     loaders = ('train_dataloader', 'val_dataloader', 'test_dataloader')
     for path in CONFIGS:
-        for item in needed_files(load_config(str(path), {}), loaders):
+        for item in needed_files(loaded(path), loaders):
             assert '=PATH' not in item.remedy, f'{path.name}: nothing makes {item.path}'

@@ -27,7 +27,8 @@ def run(*command, cwd=None):
 
 
 @pytest.mark.integration
-def test_wheel_in_a_clean_environment(tmp_path):
+def test_wheel_in_a_clean_environment(tmp_path, monkeypatch):
+    monkeypatch.delenv('PYTHONPATH', raising=False)
     source = tmp_path / 'source'  # a copy: a stale build/ of the checkout must not slip into the wheel
     shutil.copytree(ROOT / 'stgt_mm', source / 'stgt_mm', ignore=shutil.ignore_patterns('__pycache__'))
     shutil.copytree(ROOT / 'requirements', source / 'requirements')
