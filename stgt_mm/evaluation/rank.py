@@ -90,7 +90,7 @@ def rank_split(
     model: nn.Module,
     split: EncodedSplit,
     values: Sequence[int],
-    fuse: Callable[..., Tensor],
+    fuse: Callable[..., Tensor] | None,
     processors: Sequence[Callable[[Ranking], Ranking | None]] = (),
     calibrate: bool = False,
     amp: torch.dtype | None = None,
@@ -101,7 +101,8 @@ def rank_split(
         model: A ``VideoTextAligner``, in evaluation mode.
         split: The split.
         values: Numbers of candidates; 0 is similarity alone.
-        fuse: Makes scores of cosines (n,), logits (n, 2) and, when it is calibrated, ``weight``.
+        fuse: Makes scores of cosines (n,), logits (n, 2) and, when it is calibrated, ``weight``; None if no
+            value is above 0.
         processors: Make a ranking by similarity into another one, or None where that has no meaning.
         calibrate: Whether to choose the weight.
         amp: Precision; None is full.

@@ -184,10 +184,9 @@ class RetrievalLoop(BaseLoop):
         """Ranks an encoded split with each number of candidates, the same on every process."""
         score_bank = partial(bank_statistics, self.model, split.videos.queries, amp=self.amp)
         processors = [partial(own.apply, score_bank=score_bank) for own in self.post_processors]
+        fuse = self.fuse if max(values) else None  # without re-ranking a model needs no temperature
         with evaluating(self.runner.model):
-            rankings, weight = rank_split(
-                self.model, split, values, self.fuse, processors, calibrate, self.amp
-            )
+            rankings, weight = rank_split(self.model, split, values, fuse, processors, calibrate, self.amp)
         if weight is not None:
             self.runner.message_hub.update_info(FUSION_WEIGHT, weight)
         return rankings
