@@ -17,7 +17,10 @@ _LAVIS = KeyMap(
 # a file holds tied weights once
 _TIED = (f'{_MODEL}lm_head.weight', r'model\.(decoder\.)?embed_tokens\.weight')
 # InstructBLIP's text embeddings are a part of its Q-Former
-_INSTRUCT: Pairs = [('qformer.embeddings.layernorm.', 'qformer.layernorm.'), ('qformer.embeddings.', 'embeddings.')]
+_INSTRUCT: Pairs = [
+    ('qformer.embeddings.layernorm.', 'qformer.layernorm.'),
+    ('qformer.embeddings.', 'embeddings.'),
+]
 
 
 def convert_hf(state_dict: Mapping[str, Tensor]) -> Converted:

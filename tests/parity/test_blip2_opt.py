@@ -1,4 +1,4 @@
-"""Hugging Face's BLIP-2 and InstructBLIP with a language model against ours: logits, answers, the way back."""
+"""BLIP-2 and InstructBLIP of Hugging Face, with a language model, against ours: logits and answers."""
 
 import re
 
@@ -40,7 +40,9 @@ def their_config(family, text):
         hidden_size=D, num_hidden_layers=4, num_attention_heads=4, intermediate_size=4 * D, vocab_size=VOCAB,
         max_position_embeddings=POSITIONS, encoder_hidden_size=C,
     )  # fmt: skip
-    options = dict(vision_config=vision, qformer_config=qformer, num_query_tokens=Q, image_token_index=VOCAB - 1)
+    options = dict(
+        vision_config=vision, qformer_config=qformer, num_query_tokens=Q, image_token_index=VOCAB - 1
+    )
     return getattr(transformers, family)(
         **options, text_config=transformers.AutoConfig.for_model(**text), tie_word_embeddings=False
     )
@@ -48,9 +50,7 @@ def their_config(family, text):
 
 def build_pair(folder, text, family='Blip2', reads=False):
     torch.manual_seed(0)
-    theirs = getattr(transformers, f'{family}ForConditionalGeneration')(
-        their_config(f'{family}Config', text)
-    )
+    theirs = getattr(transformers, f'{family}ForConditionalGeneration')(their_config(f'{family}Config', text))
     randomise(theirs).eval()
     with torch.no_grad():
         for name, value in theirs.language_model.named_parameters():
@@ -87,7 +87,7 @@ def their_inputs(ours, **more):
 def assert_same(ours, theirs, inputs):
     video = {'video': pixels()[:, None]}
     prefix = ours.projection(ours.read(video, QUESTIONS))
-    embeds, mask, _ = ours.language_model.join(prefix, ours._encode_prompts(QUESTIONS), 'left')
+    embeds, mask = ours.language_model.join(prefix, ours._encode_prompts(QUESTIONS), 'left')
     logits, expected = ours.language_model(embeds, mask), theirs(**inputs).logits
     for row, wanted, real in zip(logits, expected, inputs['attention_mask'].bool()):
         torch.testing.assert_close(row[:Q], wanted[real][:Q], rtol=0, atol=1e-4)

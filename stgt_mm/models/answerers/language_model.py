@@ -1,7 +1,7 @@
 """A causal language model that continues a prefix of embeddings: loss, generation and ranking of answers."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -21,8 +21,8 @@ _IGNORED = -100
 class CausalLanguageModel(nn.Module):
     """Any ``AutoModelForCausalLM`` of ``transformers`` that takes ``inputs_embeds``: OPT, LLaMA and others.
 
-    A row is ``[prefix, prompt, answer, end]``; the prefix are embeddings, the rest token ids. Attention is sdpa
-    and positions are explicit, so that padding on either side changes nothing.
+    A row is ``[prefix, prompt, answer, end]``; the prefix are embeddings, the rest token ids. Attention is
+    sdpa and positions are explicit, so that padding on either side changes nothing.
 
     Args:
         pretrained: Folder or Hugging Face name of the weights; None starts at random.
@@ -64,8 +64,10 @@ class CausalLanguageModel(nn.Module):
         self._stays_in_eval = frozen and not lora
         if lora:
             self._add_adapters(lora)
-        if pretrained:
-            _mark_frozen(self, pretrained)
+        for part in self.modules() if pretrained else ():
+            # checkpoints name the folder of what does not train, and do not save it
+            if not any(parameter.requires_grad for parameter in part.parameters()):
+                part.frozen, part.checkpoint = True, pretrained
         self.train(self.training)
 
     def _build(self, pretrained: str | None, config: dict[str, Any] | None, dtype: torch.dtype) -> nn.Module:
@@ -78,8 +80,8 @@ class CausalLanguageModel(nn.Module):
                 model = AutoModelForCausalLM.from_pretrained(pretrained, **options)
             except OSError as error:
                 raise ValueError(
-                    f"language_model.pretrained='{pretrained}' cannot be loaded ({str(error).splitlines()[0]}). "
-                    'Without network, give the path of a folder with config.json and the weights.'
+                    f"language_model.pretrained='{pretrained}' cannot be loaded: "
+                    f'{str(error).splitlines()[0]}. Without network, give a folder with its weights.'
                 ) from error
         elif config:
             config = dict(config)
@@ -94,8 +96,8 @@ class CausalLanguageModel(nn.Module):
         rows = model.get_input_embeddings().num_embeddings
         if tokens > rows:
             raise ValueError(
-                f"the tokenizer '{self._tokenizer}' has {tokens} tokens, the language model {rows}: they are not "
-                'of one model; name the right folder as language_model.tokenizer.'
+                f"the tokenizer '{self._tokenizer}' has {tokens} tokens, the language model {rows}: they are "
+                'not of one model; name the right folder as language_model.tokenizer.'
             )
         return model
 
@@ -116,7 +118,7 @@ class CausalLanguageModel(nn.Module):
         return super().train(mode and not self._stays_in_eval)
 
     def encode_prompt(self, text: str) -> list[int]:
-        """Tokenises what stands behind the prefix; the token that begins a text, where there is one, is first."""
+        """Tokenises what stands behind the prefix, with the token that begins a text if there is one."""
         begin = self.tokenizer.bos_token_id
         ids = self.tokenizer.encode(text, add_special_tokens=False)
         return ids if begin is None else [begin, *ids]
@@ -131,14 +133,14 @@ class CausalLanguageModel(nn.Module):
         both = encode(f'{after} {answer.strip()}'.lstrip(), add_special_tokens=False)
         if both[: len(before)] != before or len(both) == len(before):
             raise ValueError(
-                f"the answer '{answer}' has no tokens of its own behind '{after}': it is empty, or the prompt "
-                'must end in a whole word or a colon.'
+                f"the answer '{answer}' has no tokens of its own behind '{after}': it is empty, or the "
+                'prompt must end in a whole word or a colon.'
             )
         ids = [*both[len(before) :], self.tokenizer.eos_token_id]
         if len(ids) > limit:
             raise ValueError(
-                f"the answer '{answer}' takes {len(ids)} tokens with its end, max_new_tokens is {limit}: raise "
-                'it, or leave that answer out.'
+                f"the answer '{answer}' takes {len(ids)} tokens with its end, max_new_tokens is {limit}: "
+                'raise it, or leave that answer out.'
             )
         return ids
 
@@ -159,17 +161,16 @@ class CausalLanguageModel(nn.Module):
             )
         return {'position_ids': (mask.long().cumsum(dim=1) - 1).clamp(min=0)}
 
-    def join(self, prefix: Tensor, rows: Sequence[list[int]], side: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Puts token ids behind a prefix (B, Q, E).
+    def join(self, prefix: Tensor, rows: Sequence[list[int]], side: str) -> tuple[Tensor, Tensor]:
+        """Puts B lists of token ids, padded on ``side`` to L, behind a prefix (B, Q, E).
 
-        ``rows`` are B lists of ids, padded on ``side``. Returned are embeddings (B, Q + L, E) and mask (B, Q + L),
-        False where padded, and the padded ids (B, L), -100 where padded.
+        Returned are embeddings (B, Q + L, E) and mask (B, Q + L), False where padded.
         """
         ids = pad_rows(rows, _IGNORED, side).to(prefix.device)
         real = ids != _IGNORED
         words = self.model.get_input_embeddings()(ids.where(real, 0))
         mask = torch.cat([real.new_ones(prefix.shape[:2]), real], dim=1)
-        return torch.cat([prefix.to(words.dtype), words], dim=1), mask, ids
+        return torch.cat([prefix.to(words.dtype), words], dim=1), mask
 
     def answer_loss(
         self, prefix: Tensor, prompts: Sequence[list[int]], answers: Sequence[list[int]], side: str = 'right'
@@ -179,9 +180,9 @@ class CausalLanguageModel(nn.Module):
         Prefix (B, Q, E) and prompts are read and not predicted.
         """
         rows = [prompt + answer for prompt, answer in zip(prompts, answers)]
-        embeds, mask, _ = self.join(prefix, rows, side)
-        hidden = [[_IGNORED] * len(prompt) + answer for prompt, answer in zip(prompts, answers)]
-        labels = pad_rows(hidden, _IGNORED, side).to(prefix.device)
+        embeds, mask = self.join(prefix, rows, side)
+        truths = [[_IGNORED] * len(prompt) + answer for prompt, answer in zip(prompts, answers)]
+        labels = pad_rows(truths, _IGNORED, side).to(prefix.device)
         asked = labels != _IGNORED
         # the token before each, the last of the prefix for the first
         logits = self(embeds, mask)[:, prefix.shape[1] - 1 : -1][asked]
@@ -200,12 +201,12 @@ class CausalLanguageModel(nn.Module):
             **options: Those of ``transformers.GenerationConfig``.
 
         Returns:
-            A list for each row: answers and their scores, best first. The score of a beam is its log-likelihood
-            over ``length ** length_penalty``, of a greedy answer its log-likelihood.
+            A list for each row: answers and their scores, best first. The score of a beam is its
+            log-likelihood over ``length ** length_penalty``, of a greedy answer its log-likelihood.
         """
         from transformers import GenerationConfig
 
-        embeds, mask, _ = self.join(prefix, prompts, 'left')
+        embeds, mask = self.join(prefix, prompts, 'left')
         tokenizer = self.tokenizer
         end = tokenizer.eos_token_id
         config = GenerationConfig(
@@ -218,7 +219,9 @@ class CausalLanguageModel(nn.Module):
             output_scores=True,
             **options,
         )
-        found = self.model.generate(inputs_embeds=embeds, attention_mask=mask.long(), generation_config=config)
+        found = self.model.generate(
+            inputs_embeds=embeds, attention_mask=mask.long(), generation_config=config
+        )
         if config.num_beams > 1:
             scores = found.sequences_scores
         else:
@@ -235,12 +238,12 @@ class CausalLanguageModel(nn.Module):
         prefix: Tensor,
         prompts: Sequence[list[int]],
         candidates: Sequence[list[int]],
-        tokens_at_once: int = 256,
+        at_once: int = 128,
     ) -> Tensor:
         """Computes the log-likelihoods (B, K) of K candidates, given as token ids with their ends.
 
-        Prefix and prompt run once. The candidates stand in one row, each blind to the others and at the positions
-        behind the prompt: all read one copy of its keys and values. At most ``tokens_at_once`` stand in a row.
+        Prefix and prompt run once. Of the candidates ``at_once`` stand in one row, each blind to the others
+        and at the positions behind the prompt: all read one copy of its keys and values.
         """
         from transformers import DynamicCache
 
@@ -248,28 +251,25 @@ class CausalLanguageModel(nn.Module):
         accepts = inspect.signature(self.model.forward).parameters
         name = 'cache' if 'cache' in accepts else 'past_key_values'
         memory = {name: DynamicCache(config=self.model.config), 'use_cache': True}
-        embeds, mask, _ = self.join(prefix, prompts, 'left')
+        embeds, mask = self.join(prefix, prompts, 'left')
         known = self.model(inputs_embeds=embeds, attention_mask=mask.long(), **self._at(mask), **memory)
         first = _log_softmax(known.logits[:, -1])
-        scores = []
-        for group in _groups(candidates, tokens_at_once):
-            device = prefix.device
-            owner = torch.tensor([k for k, ids in enumerate(group) for _ in ids[1:]], device=device)
-            place = torch.tensor([i for ids in group for i in range(len(ids) - 1)], device=device)
-            given = torch.tensor([token for ids in group for token in ids[:-1]], device=device)
-            wanted = torch.tensor([token for ids in group for token in ids[1:]], device=device)
-            count = len(owner)
+        batch, scores = len(mask), []
+        for start in range(0, len(candidates), at_once):
+            group = candidates[start : start + at_once]
+            steps = [(k, i, *ids[i : i + 2]) for k, ids in enumerate(group) for i in range(len(ids) - 1)]
+            owner, place, given, wanted = torch.tensor(steps, device=prefix.device).T
             own = (owner[:, None] == owner) & (place[:, None] >= place)
-            readable = torch.cat([mask[:, None].expand(-1, count, -1), own.expand(len(mask), -1, -1)], dim=2)
-            words = self.model.get_input_embeddings()(given).expand(len(mask), -1, -1)
+            readable = torch.cat([mask[:, None].expand(-1, len(own), -1), own.expand(batch, -1, -1)], dim=2)
+            words = self.model.get_input_embeddings()(given).expand(batch, -1, -1)
             positions = mask.sum(dim=1, keepdim=True) + place
-            # the mask is as it is read: a mask of four dimensions is not changed by transformers
+            # transformers leaves a mask of four dimensions as it is
             inputs = {'inputs_embeds': words, 'attention_mask': readable[:, None], 'position_ids': positions}
             logits = self.model(**inputs, **memory).logits
-            memory[name].crop(-count)  # a forward has added its keys and values
-            steps = _log_softmax(logits).gather(2, wanted.expand(len(mask), -1)[..., None])[..., 0]
-            total = first[:, torch.tensor([ids[0] for ids in group], device=device)]
-            scores.append(total.index_add(1, owner, steps))
+            memory[name].crop(-len(own))  # a forward has added its keys and values
+            values = _log_softmax(logits).gather(2, wanted.expand(batch, -1)[..., None])[..., 0]
+            total = first[:, torch.tensor([ids[0] for ids in group], device=prefix.device)]
+            scores.append(total.index_add(1, owner, values))
         return torch.cat(scores, dim=1)
 
 
@@ -281,24 +281,5 @@ def pad_rows(rows: Sequence[list[int]], value: int, side: str) -> Tensor:
     return torch.tensor(joined, dtype=torch.long)
 
 
-def _groups(candidates: Sequence[list[int]], tokens: int) -> Iterator[list[list[int]]]:
-    """Splits candidates, in order, into groups of at most so many tokens, and at least one candidate."""
-    group, size = [], 0
-    for ids in candidates:
-        if group and size + len(ids) > tokens:
-            yield group
-            group, size = [], 0
-        group.append(ids)
-        size += len(ids)
-    yield group
-
-
 def _log_softmax(logits: Tensor) -> Tensor:
     return logits.log_softmax(dim=-1, dtype=torch.promote_types(logits.dtype, torch.float32))
-
-
-def _mark_frozen(module: nn.Module, source: str) -> None:
-    """Tells checkpoints where what does not train comes from: it is named there and not saved."""
-    for part in module.modules():
-        if not any(parameter.requires_grad for parameter in part.parameters()):
-            part.frozen, part.checkpoint = True, source

@@ -23,14 +23,16 @@ def load_tokenizer(location: str | None) -> Any:
         ValueError: If there is none, or it has no token that ends a text; the message says what helps.
     """
     if location is None:
-        raise ValueError('a language model with random weights needs language_model.tokenizer=FOLDER_OR_VOCAB.')
+        raise ValueError(
+            'a language model with random weights needs language_model.tokenizer=FOLDER_OR_VOCAB.'
+        )
     path = Path(location).expanduser()
     if path.suffix == '.txt':
         return _word_piece(path)
     if path.is_dir() and not any((path / name).is_file() for name in _FILES):
         raise ValueError(
-            f"the folder '{location}' has no tokenizer (none of {', '.join(_FILES)}): put that of the language "
-            'model there, or name its folder as language_model.tokenizer.'
+            f"the folder '{location}' has no tokenizer (none of {', '.join(_FILES)}): put that of the "
+            'language model there, or name its folder as language_model.tokenizer.'
         )
     from transformers import AutoTokenizer
 
@@ -38,8 +40,8 @@ def load_tokenizer(location: str | None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(str(path) if path.is_dir() else location)
     except Exception as error:  # the hub and the converters of tokenizers fail in a dozen ways
         raise ValueError(
-            f"'{location}' gives no tokenizer ({type(error).__name__}: {str(error).splitlines()[0]}). Give the "
-            f'folder of one as language_model.tokenizer, or a vocab.txt, made by: {BUILD_COMMAND}'
+            f"'{location}' gives no tokenizer ({type(error).__name__}: {str(error).splitlines()[0]}). Give "
+            f'the folder of one as language_model.tokenizer, or a vocab.txt, made by: {BUILD_COMMAND}'
         ) from error
     if tokenizer.eos_token_id is None:
         raise ValueError(f"the tokenizer '{location}' has no eos_token: set it in its tokenizer_config.json.")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from stgt_mm.io.state import compare
 from stgt_mm.io.weight_files import read_state
 from stgt_mm.models.backbones.weights import resolve_weights
+from stgt_mm.models.heads.answer_head import read_answers
 from stgt_mm.models.video_encoder import VideoEncoder
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
@@ -38,10 +38,10 @@ class VideoQuestionAnswerer(VideoEncoder):
         answer_head: Config, for 'classify'.
         mode: 'generate', 'rank' or 'classify'.
         condition_on_question: Whether the Q-Former reads the question; else its text side is not there.
-        trainable: Which of neck, vision_norm, qformer and projection train; the others are frozen, in eval mode.
-            Backbone and language model have keys of their own for it, an answer head always trains.
-        checkpoint: Weights to start from, of an aligner, an answerer or the converters. What they have of these
-            four parts, of the language model and of an unfrozen backbone is taken, all else passed by. A frozen
+        trainable: Which of neck, vision_norm, qformer and projection train; the others are frozen, in eval
+            mode. Backbone and language model have keys of their own for it, an answer head always trains.
+        checkpoint: Weights to start from, of an aligner, an answerer or the converters. What they have of
+            these four parts, of the language model and of the backbone is taken, all else passed by. A frozen
             part that comes from here is named in checkpoints by this file and its hash, and not saved again.
         prompt: Text behind the prefix, in which ``{question}`` stands for the question.
         num_beams: Beams of 'generate'; 1 is greedy.
@@ -77,16 +77,9 @@ class VideoQuestionAnswerer(VideoEncoder):
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode='{mode}'. {did_you_mean(mode, MODES)}")
-        needed, other = ('answer_head', 'language_model') if mode == 'classify' else ('language_model', 'answer_head')
-        given = {'answer_head': answer_head, 'language_model': language_model}
-        if given[needed] is None or given[other] is not None:
-            raise ValueError(f"mode='{mode}' needs {needed}, and {other}=None.")
-        if mode == 'classify' and not condition_on_question:
-            raise ValueError("mode='classify' needs condition_on_question=True: nothing else reads the question.")
-        if mode == 'rank' and candidates is None:
-            raise ValueError("mode='rank' needs candidates=FILE, a text file with an answer a line.")
         for part in set(trainable) - set(PARTS):
             raise ValueError(f"trainable: there is no part '{part}'. {did_you_mean(part, PARTS)}")
+        _check_mode(mode, language_model, answer_head, condition_on_question, candidates)
         super().__init__(backbone, data_preprocessor, neck, vision_norm)
         self.mode = mode
         self.condition_on_question = condition_on_question
@@ -159,14 +152,7 @@ class VideoQuestionAnswerer(VideoEncoder):
     @cached_property
     def candidates(self) -> list[str]:
         """The answers that 'rank' compares."""
-        path = Path(self._candidates).expanduser()
-        if not path.is_file():
-            raise ValueError(f"there are no candidates '{path}': write a text file with an answer a line.")
-        lines = dict.fromkeys(line.strip() for line in path.read_text(encoding='utf-8').splitlines())
-        lines.pop('', None)
-        if not lines:
-            raise ValueError(f"the candidates '{path}' are an empty vocabulary: write an answer a line.")
-        return list(lines)
+        return read_answers(self._candidates)
 
     @cached_property
     def _candidate_ids(self) -> list[list[int]]:
@@ -211,8 +197,10 @@ class VideoQuestionAnswerer(VideoEncoder):
         )
         return {'loss_answer': loss} | self.statistics()
 
-    def predict(self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]) -> list[VideoTextSample]:
-        """Writes ``prediction`` (str), its ``score`` (float) and ``mode`` into B samples with ``question``."""
+    def predict(
+        self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]
+    ) -> list[VideoTextSample]:
+        """Writes ``prediction`` (str), its ``score`` (float) and ``mode`` into B samples that ask."""
         found = self.answer(inputs, _texts(data_samples, 'question'), k=1)
         for sample, ((text, score),) in zip(data_samples, found):
             for name, value in (('prediction', text), ('score', score), ('mode', self.mode)):
@@ -245,10 +233,25 @@ class VideoQuestionAnswerer(VideoEncoder):
         return self.language_model.generate(prefix, prompts, best=k, **options)
 
 
+def _check_mode(
+    mode: str, language_model: Any, answer_head: Any, reads: bool, candidates: str | None
+) -> None:
+    """Raises a ValueError for options that do not go with the mode."""
+    if mode == 'classify' and (answer_head is None or language_model is not None):
+        raise ValueError("mode='classify' needs answer_head, and language_model=None.")
+    if mode != 'classify' and (language_model is None or answer_head is not None):
+        raise ValueError(f"mode='{mode}' needs language_model, and answer_head=None.")
+    if mode == 'classify' and not reads:
+        raise ValueError("mode='classify' needs condition_on_question=True: nothing else reads the question.")
+    if mode == 'rank' and candidates is None:
+        raise ValueError("mode='rank' needs candidates=FILE, a text file with an answer a line.")
+
+
 def _best(scores: Tensor, answers: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
     values, indices = scores.topk(min(k, len(answers)), dim=1)
     return [
-        [(answers[index], value) for index, value in zip(*row)] for row in zip(indices.tolist(), values.tolist())
+        [(answers[index], value) for index, value in zip(*row)]
+        for row in zip(indices.tolist(), values.tolist())
     ]
 
 
@@ -257,7 +260,7 @@ def _texts(samples: Sequence[VideoTextSample], field: str) -> list[str]:
     missing = [sample.get('question_id', sample.get('video_id')) for sample in samples if field not in sample]
     if missing:
         raise ValueError(
-            f'{len(missing)} samples have no {field}, the first is {missing[0]!r}: write "{field}" into every line '
-            'of the annotation file.'
+            f'{len(missing)} samples have no {field}, the first is {missing[0]!r}: write "{field}" into '
+            'every line of the annotation file.'
         )
     return [getattr(sample, field) for sample in samples]

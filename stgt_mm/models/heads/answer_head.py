@@ -12,6 +12,26 @@ from torch import Tensor, nn
 from stgt_mm.registry import MODELS
 
 
+def read_answers(location: str, count: int | None = None) -> list[str]:
+    """Reads the first ``count`` answers, or all, of a text file with an answer a line.
+
+    A ValueError if it is missing, empty, too short, or has an answer twice.
+    """
+    path = Path(location).expanduser()
+    if not path.is_file():
+        raise ValueError(f"there is no answer vocabulary '{path}': write a text file, an answer a line.")
+    lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+    if len(lines) < (count or 1):
+        raise ValueError(
+            f"the answer vocabulary '{path}' has {len(lines)} answers, {count or 'at least 1'} are needed: "
+            'make it of more training answers, or lower num_answers.'
+        )
+    if len(set(lines)) < len(lines):
+        twice = next(line for line in lines if lines.count(line) > 1)
+        raise ValueError(f"the answer vocabulary '{path}' has '{twice}' twice: remove one.")
+    return lines[:count]
+
+
 @MODELS.register_module()
 class AnswerHead(nn.Module):
     """Scores the answers of a vocabulary by what the queries have read of video and question.
@@ -37,10 +57,10 @@ class AnswerHead(nn.Module):
         super().__init__()
         if pooling not in ('mean', 'attention'):
             raise ValueError(f"pooling is '{pooling}'; it must be 'mean' or 'attention'.")
-        self._file = Path(vocabulary).expanduser()
+        self._file = vocabulary
         self._count = num_answers
         self.attention = nn.Linear(width, 1) if pooling == 'attention' else None
-        there = num_answers is None or self._file.is_file()
+        there = num_answers is None or Path(vocabulary).expanduser().is_file()
         size = len(self.answers) if there else num_answers
         self.classifier = nn.Linear(width, size)
         # in checkpoints, which are of use with the same answers in the same order only
@@ -50,20 +70,7 @@ class AnswerHead(nn.Module):
     @cached_property
     def answers(self) -> list[str]:
         """The answers, in the order of the logits."""
-        if not self._file.is_file():
-            raise ValueError(f"there is no answer vocabulary '{self._file}': write a text file, an answer a line.")
-        lines = [line.strip() for line in self._file.read_text(encoding='utf-8').splitlines()]
-        lines = [line for line in lines if line]
-        if not lines or len(lines) < (self._count or 1):
-            raise ValueError(
-                f"the answer vocabulary '{self._file}' has {len(lines)} answers, {self._count or 'at least 1'} are "
-                'needed: make it of more training answers, or lower num_answers.'
-            )
-        lines = lines[: self._count]
-        if len(set(lines)) < len(lines):
-            twice = next(line for line in lines if lines.count(line) > 1)
-            raise ValueError(f"the answer vocabulary '{self._file}' has '{twice}' twice: remove one.")
-        return lines
+        return read_answers(self._file, self._count)
 
     @cached_property
     def _index(self) -> dict[str, int]:
@@ -97,7 +104,7 @@ class AnswerHead(nn.Module):
         own = self.vocabulary_sha256
         if saved is not None and saved.any() and own.any() and not torch.equal(saved.cpu(), own.cpu()):
             raise ValueError(
-                f"the checkpoint was trained on another answer vocabulary than '{self._file}': give the one that "
-                'it was trained on, the same answers in the same order.'
+                f"the checkpoint was trained on another answer vocabulary than '{self._file}': give the one "
+                'that it was trained on, the same answers in the same order.'
             )
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -83,8 +83,10 @@ def test_the_protocol_says_how_answers_are_found(files, mode):
 
 @MODES
 def test_it_learns_what_is_asked_of_which_video(files, mode):
-    """Two questions on each of two videos, four answers."""
+    """Two questions on each of two videos, four answers; a random language model trains along."""
     options = {} if mode == 'classify' else {'condition_on_question': True}
+    if mode != 'classify':
+        options['language_model'] = {**config(files, mode)['language_model'], 'frozen': False}
     model = build(files, mode=mode, **options).train()
     tokens = {'tokens': inputs(2)['tokens'].repeat_interleave(2, dim=0)}
     questions = ['what colour is it?', 'who runs?'] * 2
@@ -146,7 +148,7 @@ def test_a_language_model_from_a_folder_is_named_and_not_saved(files, tmp_path):
 
 
 def test_a_start_that_does_not_fit_says_what(files, start, tmp_path):
-    with pytest.raises(ValueError, match='qformer.embeddings.queries: .* in the file'):
+    with pytest.raises(ValueError, match=r'qformer\.embeddings\.queries: .* in the file'):
         build(files, checkpoint=str(start), qformer={**config(files)['qformer'], 'num_queries': 4})
     save_file({'contrastive_head.temp': torch.zeros(())}, tmp_path / 'none.safetensors')
     with pytest.raises(ValueError, match='nothing of neck, which is frozen; add it to trainable'):
@@ -185,7 +187,7 @@ def test_bad_samples_and_candidates(files, tmp_path):
     del unanswered[0].question
     with pytest.raises(ValueError, match='no question'):
         model.predict(inputs(), unanswered)
-    for name, message in (('nowhere.txt', 'there are no candidates'), ('empty.txt', 'empty vocabulary')):
+    for name, message in (('nowhere.txt', 'there is no answer vocabulary'), ('empty.txt', 'has 0 answers')):
         (tmp_path / 'empty.txt').write_text('\n')
         with pytest.raises(ValueError, match=message):
             build(files, mode='rank', candidates=str(tmp_path / name)).eval().answer(inputs(), TRUTHS)

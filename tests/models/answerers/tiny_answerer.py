@@ -1,4 +1,4 @@
-"""Answerers small enough for a unit test: a tiny backbone, Q-Former and language model, in any of the ways."""
+"""Answerers small enough for a unit test: a tiny backbone, Q-Former and language model, in any mode."""
 
 import torch
 
