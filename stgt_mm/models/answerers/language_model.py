@@ -63,7 +63,11 @@ class CausalLanguageModel(nn.Module):
         self.requires_grad_(not frozen)
         self._stays_in_eval = frozen and not lora
         if lora:
-            self._add_adapters(lora)
+            try:
+                from peft import LoraConfig, inject_adapter_in_model
+            except ImportError as error:
+                raise ValueError('language_model.lora needs the package peft: pip install peft') from error
+            inject_adapter_in_model(LoraConfig(task_type='CAUSAL_LM', **lora), self.model)
         for part in self.modules() if pretrained else ():
             # checkpoints name the folder of what does not train, and do not save it
             if not any(parameter.requires_grad for parameter in part.parameters()):
@@ -100,13 +104,6 @@ class CausalLanguageModel(nn.Module):
                 'not of one model; name the right folder as language_model.tokenizer.'
             )
         return model
-
-    def _add_adapters(self, lora: dict[str, Any]) -> None:
-        try:
-            from peft import LoraConfig, inject_adapter_in_model
-        except ImportError as error:
-            raise ValueError('language_model.lora needs the package peft: pip install peft') from error
-        inject_adapter_in_model(LoraConfig(task_type='CAUSAL_LM', **lora), self.model)
 
     @cached_property
     def tokenizer(self) -> Any:

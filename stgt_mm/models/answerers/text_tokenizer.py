@@ -3,24 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from stgt_mm.models.tokenizer import BUILD_COMMAND
+from stgt_mm.models.tokenizer import BUILD_COMMAND, read_vocab
 
 # any of these makes a tokenizer; without one AutoTokenizer gives an empty one
 _FILES = ('tokenizer.json', 'tokenizer.model', 'vocab.json', 'vocab.txt')
 
 
 def load_tokenizer(location: str | None) -> Any:
-    """Loads the tokenizer of a language model.
+    """Loads the tokenizer of a language model, one of ``transformers``.
 
-    Args:
-        location: Folder or Hugging Face name with a tokenizer, or a ``vocab.txt`` (one token a line, as for
-            the Q-Former), of which ``[CLS]`` begins a text and ``[SEP]`` ends it.
-
-    Returns:
-        A tokenizer of ``transformers``.
-
-    Raises:
-        ValueError: If there is none, or it has no token that ends a text; the message says what helps.
+    ``location`` is a folder or Hugging Face name that has one, or a vocab.txt as for the Q-Former, of which
+    ``[CLS]`` begins a text and ``[SEP]`` ends it. One without a token that ends a text is a ValueError.
     """
     if location is None:
         raise ValueError(
@@ -28,7 +21,7 @@ def load_tokenizer(location: str | None) -> Any:
         )
     path = Path(location).expanduser()
     if path.suffix == '.txt':
-        return _word_piece(path)
+        return _word_piece(location)
     if path.is_dir() and not any((path / name).is_file() for name in _FILES):
         raise ValueError(
             f"the folder '{location}' has no tokenizer (none of {', '.join(_FILES)}): put that of the "
@@ -48,20 +41,14 @@ def load_tokenizer(location: str | None) -> Any:
     return tokenizer
 
 
-def _word_piece(path: Path) -> Any:
+def _word_piece(vocab: str) -> Any:
     from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
     from tokenizers.models import WordPiece
     from transformers import PreTrainedTokenizerFast
 
-    if not path.is_file():
-        raise ValueError(f"there is no vocabulary '{path}' for the language model. Make one: {BUILD_COMMAND}")
-    tokens = path.read_text(encoding='utf-8').splitlines()
-    model = Tokenizer(WordPiece({token: i for i, token in enumerate(tokens)}, unk_token='[UNK]'))
+    model = Tokenizer(WordPiece(read_vocab(vocab), unk_token='[UNK]'))
     model.normalizer = normalizers.BertNormalizer()
     model.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     model.decoder = decoders.WordPiece()
     special = {'pad_token': '[PAD]', 'unk_token': '[UNK]', 'bos_token': '[CLS]', 'eos_token': '[SEP]'}
-    missing = [token for token in special.values() if token not in tokens]
-    if missing:
-        raise ValueError(f'{path} lacks {", ".join(missing)}. Make it again: {BUILD_COMMAND}')
     return PreTrainedTokenizerFast(tokenizer_object=model, **special)

@@ -87,9 +87,10 @@ class VideoQuestionAnswerer(VideoEncoder):
         self.max_new_tokens = max_new_tokens
         self.generation = {'num_beams': num_beams, 'length_penalty': length_penalty}
         self._candidates = candidates
-        if qformer.get('vocab_size') is None:
-            size = self.data_preprocessor.tokenizer.vocab_size if condition_on_question else 1
-            qformer = {**qformer, 'vocab_size': size}
+        if not condition_on_question:
+            qformer = {**qformer, 'vocab_size': 1}  # not there in the end
+        elif qformer.get('vocab_size') is None:
+            qformer = {**qformer, 'vocab_size': self.data_preprocessor.tokenizer.vocab_size}
         self.qformer = MODELS.build(qformer)
         self.qformer.keep_only(text=condition_on_question)
         self.answer_head = self.language_model = self.projection = None
@@ -98,10 +99,10 @@ class VideoQuestionAnswerer(VideoEncoder):
         else:
             self.language_model = MODELS.build(language_model)
             self.projection = nn.Linear(self.qformer.width, self.language_model.width)
-        self._fixed = [part for part in PARTS if part not in trainable]
-        for part in self._fixed:
-            if getattr(self, part) is not None:
-                getattr(self, part).requires_grad_(False)
+        parts = {part: getattr(self, part) for part in PARTS if part not in trainable}
+        self._fixed = {part: module for part, module in parts.items() if module is not None}
+        for module in self._fixed.values():
+            module.requires_grad_(False)
         if checkpoint:
             self._start_from(checkpoint)
         self.train(self.training)
@@ -109,15 +110,15 @@ class VideoQuestionAnswerer(VideoEncoder):
     def _start_from(self, checkpoint: str) -> None:
         """Loads the parts that a file has; the file of a frozen part is told to checkpoints."""
         state, own = read_state(resolve_weights(checkpoint)), self.state_dict()
-        parts = [part for part in (*PARTS, 'language_model', 'backbone') if getattr(self, part) is not None]
-        loaded = [part for part in parts if any(key.startswith(f'{part}.') for key in state)]
-        chosen = {key: state[key] for key in own if key in state and key.split('.')[0] in loaded}
+        there = {key.split('.')[0] for key in state} & {key.split('.')[0] for key in own}
+        loaded = there & {*PARTS, 'language_model', 'backbone'}
         wanted = {key: value for key, value in own.items() if key.split('.')[0] in loaded}
+        chosen = {key: state[key] for key in wanted if key in state}
         lines = compare(chosen, wanted, 'file').lines('file')
         lines += [
             f'nothing of {part}, which is frozen; add it to trainable to train it from its start'
             for part in self._fixed
-            if part in parts and part not in loaded and any(key.startswith(f'{part}.') for key in own)
+            if part not in loaded and any(key.startswith(f'{part}.') for key in own)
         ]
         if lines or not loaded:
             raise ValueError(
@@ -133,9 +134,8 @@ class VideoQuestionAnswerer(VideoEncoder):
     def train(self, mode: bool = True) -> 'VideoQuestionAnswerer':
         """Sets the training mode; what is frozen stays in eval mode."""
         super().train(mode)
-        for part in self._fixed:
-            if getattr(self, part) is not None:
-                getattr(self, part).eval()
+        for module in self._fixed.values():
+            module.eval()
         return self
 
     @property
@@ -176,17 +176,10 @@ class VideoQuestionAnswerer(VideoEncoder):
         return self.qformer.fuse(video, ids[:, None], mask[:, None])[:, 0]
 
     def loss(self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]) -> dict[str, Tensor]:
-        """Computes the loss of the answers; of a language model, of their tokens and end tokens only.
+        """Computes ``loss_answer`` of B samples with ``question`` and ``answer``, and diagnostics.
 
-        Args:
-            inputs: ``video`` or ``tokens`` of B videos.
-            data_samples: B samples with ``question`` and ``answer``.
-
-        Returns:
-            ``loss_answer``, and what the head and the neck report.
-
-        Raises:
-            ValueError: If a sample has no question or no answer, or an answer is too long.
+        Of a language model it covers the tokens of the answers and their ends only. A sample without question
+        or answer, or with an answer that is too long, is a ValueError.
         """
         questions, answers = _texts(data_samples, 'question'), _texts(data_samples, 'answer')
         queries = self.read(inputs, questions)

@@ -186,7 +186,7 @@ def test_bad_input_names_the_remedy(files, tmp_path):
     for options, message in (
         (dict(config=cfg), 'needs language_model.tokenizer='),
         (dict(), 'needs pretrained=FOLDER, or config='),
-        (dict(config=cfg, tokenizer='nowhere.txt'), "no vocabulary 'nowhere.txt'.*build_vocab"),
+        (dict(config=cfg, tokenizer='nowhere.txt'), "no vocabulary file 'nowhere.txt'.*build_vocab"),
         (dict(config=cfg, tokenizer=str(files / 'answers.txt')), r'lacks \[PAD\]'),
         (dict(config=cfg, tokenizer=vocab, precision='half'), "precision='half'"),
         (dict(config=cfg, tokenizer=vocab, frozen=False, lora={'r': 2}), 'set frozen=True or lora=None'),
