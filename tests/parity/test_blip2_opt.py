@@ -8,7 +8,9 @@ from lavis_layout import RENAME
 from small_blip2 import DEPTH, IMAGE, POSITIONS, VOCAB, C, D, Q, model_cfg, randomise
 
 from stgt_mm.converters.answerers import convert_hf, revert_hf
+from stgt_mm.converters.conversion import convert_file
 from stgt_mm.converters.sources import convert_source
+from stgt_mm.engine.checkpoint.weights import frozen_parts
 from stgt_mm.models.tokenizer import SPECIAL_TOKENS
 from stgt_mm.registry import MODELS
 
@@ -48,6 +50,17 @@ def their_config(family, text):
     )
 
 
+def answerer_cfg(folder, text, reads=False):
+    cfg = model_cfg(type='VideoQuestionAnswerer', prompt='question: {question} answer:')
+    for head in ('contrastive_head', 'matching_head', 'caption_head'):
+        del cfg[head]
+    vocab = write_vocab(folder)
+    tokenizer = dict(type='WordPieceTokenizer', vocab=vocab)
+    cfg['language_model'] = dict(type='CausalLanguageModel', config=text, tokenizer=vocab)
+    cfg['data_preprocessor'] = dict(type='VideoTextDataPreprocessor', tokenizer=tokenizer)
+    return {**cfg, 'condition_on_question': reads, 'num_beams': 1, 'max_new_tokens': 6}
+
+
 def build_pair(folder, text, family='Blip2', reads=False):
     torch.manual_seed(0)
     theirs = getattr(transformers, f'{family}ForConditionalGeneration')(their_config(f'{family}Config', text))
@@ -56,15 +69,7 @@ def build_pair(folder, text, family='Blip2', reads=False):
         for name, value in theirs.language_model.named_parameters():
             if text is LLAMA and 'norm' in name:
                 value.add_(1)  # its norms are no LayerNorms, around which scales are drawn
-    cfg = model_cfg(type='VideoQuestionAnswerer', prompt='question: {question} answer:')
-    for head in ('contrastive_head', 'matching_head', 'caption_head'):
-        del cfg[head]
-    vocab = write_vocab(folder)
-    cfg['language_model'] = dict(type='CausalLanguageModel', config=text, tokenizer=vocab)
-    cfg['data_preprocessor'] = dict(
-        type='VideoTextDataPreprocessor', tokenizer=dict(type='WordPieceTokenizer', vocab=vocab)
-    )
-    ours = MODELS.build({**cfg, 'condition_on_question': reads, 'num_beams': 1, 'max_new_tokens': 6}).eval()
+    ours = MODELS.build(answerer_cfg(folder, text, reads)).eval()
     converted = convert_hf(theirs.state_dict())
     assert converted.unknown == []
     ours.load_state_dict(converted, strict=True)
@@ -115,6 +120,24 @@ def test_same_with_a_q_former_that_reads_the_question(tmp_path):
     ids, mask = ours.data_preprocessor.tokenize(QUESTIONS)
     more = {'qformer_input_ids': ids, 'qformer_attention_mask': mask.long()}
     assert_same(ours, theirs, their_inputs(ours, **more))
+
+
+def test_the_command_on_a_folder_of_hugging_face(tmp_path):
+    """Its result is a start for an answerer, whose frozen parts are then named by the file."""
+    ours, theirs = build_pair(tmp_path, OPT)
+    theirs.save_pretrained(tmp_path / 'blip2')
+    cfg = answerer_cfg(tmp_path, OPT)
+    (tmp_path / 'answerer.py').write_text(f'model = {cfg!r}\n')
+    out = tmp_path / 'answerer.safetensors'
+    report = convert_file(
+        'hf_blip2_answerer', str(tmp_path / 'blip2'), str(out), str(tmp_path / 'answerer.py')
+    )
+    assert not report.unknown and not report.missing and not report.gaps
+    started = MODELS.build({**cfg, 'checkpoint': str(out)})
+    for name, value in ours.state_dict().items():
+        assert torch.equal(started.state_dict()[name], value), name
+    assert set(frozen_parts(started)) == {'backbone', 'vision_norm', 'language_model'}
+    assert {part['source'] for part in frozen_parts(started).values()} == {str(out)}
 
 
 def test_the_way_back_and_what_a_file_has_once(tmp_path):
