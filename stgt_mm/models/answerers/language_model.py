@@ -141,32 +141,35 @@ class CausalLanguageModel(nn.Module):
             )
         return ids
 
-    def forward(self, embeds: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, embeds: Tensor, mask: Tensor, **memory: Any) -> Tensor:
         """Predicts each next token of embeddings (B, S, E): logits (B, S, vocab), of any value where padded.
 
-        The mask (B, S) is False where padded.
+        The mask (B, S) is False where padded: padding takes no position, wherever it stands.
         """
-        return self.model(inputs_embeds=embeds, attention_mask=mask.long(), **self._at(mask)).logits
+        positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        return self.model(
+            inputs_embeds=embeds, attention_mask=mask.long(), position_ids=positions, **memory
+        ).logits
 
-    def _at(self, mask: Tensor) -> dict[str, Tensor]:
-        """Returns the positions as an argument: padding takes none, wherever it stands."""
-        longest = getattr(self.model.config, 'max_position_embeddings', mask.shape[1])
-        if mask.shape[1] > longest:
-            raise ValueError(
-                f'prefix, prompt and answer take {mask.shape[1]} tokens, the language model has {longest} '
-                'positions: shorten the prompt or the questions, or lower num_queries.'
-            )
-        return {'position_ids': (mask.long().cumsum(dim=1) - 1).clamp(min=0)}
-
-    def join(self, prefix: Tensor, rows: Sequence[list[int]], side: str) -> tuple[Tensor, Tensor]:
+    def join(
+        self, prefix: Tensor, rows: Sequence[list[int]], side: str, ahead: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """Puts B lists of token ids, padded on ``side`` to L, behind a prefix (B, Q, E).
 
-        Returned are embeddings (B, Q + L, E) and mask (B, Q + L), False where padded.
+        Returned are embeddings (B, Q + L, E) and mask (B, Q + L), False where padded. More than the language
+        model has positions for, with ``ahead`` tokens to come, is a ValueError.
         """
         ids = pad_rows(rows, _IGNORED, side).to(prefix.device)
         real = ids != _IGNORED
         words = self.model.get_input_embeddings()(ids.where(real, 0))
         mask = torch.cat([real.new_ones(prefix.shape[:2]), real], dim=1)
+        needed = mask.shape[1] + ahead
+        longest = getattr(self.model.config, 'max_position_embeddings', needed)
+        if needed > longest:
+            raise ValueError(
+                f'prefix, prompt and answer take {needed} tokens, the language model has {longest} '
+                'positions: shorten the prompt or the questions, or lower num_queries.'
+            )
         return torch.cat([prefix.to(words.dtype), words], dim=1), mask
 
     def answer_loss(
@@ -195,7 +198,7 @@ class CausalLanguageModel(nn.Module):
             prefix: Embeddings (B, Q, E).
             prompts: B lists of token ids.
             best: Answers of each row, at most ``num_beams``.
-            **options: Those of ``transformers.GenerationConfig``.
+            **options: Those of ``transformers.GenerationConfig``, ``max_new_tokens`` among them.
 
         Returns:
             A list for each row: answers and their scores, best first. The score of a beam is its
@@ -203,7 +206,9 @@ class CausalLanguageModel(nn.Module):
         """
         from transformers import GenerationConfig
 
-        embeds, mask = self.join(prefix, prompts, 'left')
+        embeds, mask = self.join(prefix, prompts, 'left', options['max_new_tokens'])
+        if options.get('num_beams', 1) == 1:
+            options.pop('length_penalty', None)  # of beams
         tokenizer = self.tokenizer
         end = tokenizer.eos_token_id
         config = GenerationConfig(
@@ -248,9 +253,8 @@ class CausalLanguageModel(nn.Module):
         accepts = inspect.signature(self.model.forward).parameters
         name = 'cache' if 'cache' in accepts else 'past_key_values'
         memory = {name: DynamicCache(config=self.model.config), 'use_cache': True}
-        embeds, mask = self.join(prefix, prompts, 'left')
-        known = self.model(inputs_embeds=embeds, attention_mask=mask.long(), **self._at(mask), **memory)
-        first = _log_softmax(known.logits[:, -1])
+        embeds, mask = self.join(prefix, prompts, 'left', max(map(len, candidates)))
+        first = _log_softmax(self(embeds, mask, **memory)[:, -1])
         batch, scores = len(mask), []
         for start in range(0, len(candidates), at_once):
             group = candidates[start : start + at_once]

@@ -183,6 +183,10 @@ def test_bad_input_names_the_remedy(files, tmp_path):
         language.encode_answer(' ', ':', 5)
     with pytest.raises(ValueError, match='70 tokens, the language model has 64 positions: shorten'):
         language.answer_loss(torch.zeros(1, 60, 16), [[2] * 8], [[5, 3]])
+    with pytest.raises(ValueError, match='72 tokens'):
+        language.generate(torch.zeros(1, 60, 16), [[2] * 8], max_new_tokens=4)
+    with pytest.raises(ValueError, match='71 tokens'):
+        language.rank(torch.zeros(1, 60, 16), [[2] * 8], [[5, 6, 3]])
     for options, message in (
         (dict(config=cfg), 'needs language_model.tokenizer='),
         (dict(), 'needs pretrained=FOLDER, or config='),
