@@ -22,10 +22,15 @@ def without_weights(node: Any) -> Any:
 
 
 def weight_files(node: Any) -> list[str]:
-    """Lists the files under ``checkpoint`` keys of a config, and ``timm: <name>`` for ``pretrained=True``."""
+    """Lists what ``checkpoint`` and ``pretrained`` keys of a config name, ``timm: <name>`` for a True."""
     if isinstance(node, Mapping):
         own = [str(node['checkpoint'])] if node.get('checkpoint') else []
-        own += [f'timm: {node.get("model_name", "?")}'] if node.get('pretrained') else []
+        pretrained = node.get('pretrained')
+        own += (
+            [f'timm: {node.get("model_name", "?")}' if pretrained is True else pretrained]
+            if pretrained
+            else []
+        )
         return own + [name for value in node.values() for name in weight_files(value)]
     if isinstance(node, (list, tuple)):
         return [name for item in node for name in weight_files(item)]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from stgt_mm.converters import bert, eva, hf_blip2, lavis_blip2, openai_clip, released_stgt
+from stgt_mm.converters import answerers, bert, eva, hf_blip2, lavis_blip2, openai_clip, released_stgt
 from stgt_mm.converters.converted import Converted
 from stgt_mm.utils import did_you_mean
 
@@ -14,6 +14,7 @@ PARTS = ('all', 'backbone', 'no_backbone')
 _NEW = 'trained from its start'
 _BACKBONE_GAP = {r'backbone\.vit\.': 'comes from backbone.checkpoint'}
 _NO_NECK = {r'neck\.': _NEW}
+_LANGUAGE_GAP = {r'language_model\.': 'comes from language_model.pretrained'}
 
 
 class Source(NamedTuple):
@@ -52,6 +53,16 @@ SOURCES = {
         lavis_blip2.convert,
         'blip2_pretrained*.pth of LAVIS',
         gaps={**_NO_NECK, **_BACKBONE_GAP},
+    ),
+    'hf_blip2_answerer': Source(
+        answerers.convert_hf,
+        'Blip2ForConditionalGeneration or InstructBLIP of Hugging Face, OPT or Vicuna; needs --config',
+        gaps={**_NO_NECK, **_LANGUAGE_GAP},
+    ),
+    'lavis_blip2_answerer': Source(
+        answerers.convert_lavis,
+        'Blip2OPT or Blip2VicunaInstruct of LAVIS; needs --config',
+        gaps={**_NO_NECK, **_BACKBONE_GAP, **_LANGUAGE_GAP},
     ),
     'released_stgt': Source(
         released_stgt.convert,

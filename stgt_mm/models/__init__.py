@@ -1,9 +1,10 @@
-"""Models: backbones, necks, Q-Former, heads, losses and the aligners that assemble them."""
+"""Models: backbones, necks, Q-Former, heads, losses, and the models that assemble them."""
 
 from stgt_mm.models.aligners import VideoFeatures, VideoTextAligner
+from stgt_mm.models.answerers import CausalLanguageModel, VideoQuestionAnswerer
 from stgt_mm.models.backbones import TimmViT
 from stgt_mm.models.data_preprocessor import VideoTextDataPreprocessor
-from stgt_mm.models.heads import CaptionHead, ContrastiveHead, MatchingHead
+from stgt_mm.models.heads import AnswerHead, CaptionHead, ContrastiveHead, MatchingHead
 from stgt_mm.models.losses import CSAL, VTC, VTG, VTM
 from stgt_mm.models.necks import STGT, BaseNeck, CrossFrameNeck, MeanPoolNeck
 from stgt_mm.models.qformer import QFormer
@@ -16,8 +17,10 @@ __all__ = [
     'VTC',
     'VTG',
     'VTM',
+    'AnswerHead',
     'BaseNeck',
     'CaptionHead',
+    'CausalLanguageModel',
     'ContrastiveHead',
     'CrossFrameNeck',
     'MatchingHead',
@@ -26,6 +29,7 @@ __all__ = [
     'TimmViT',
     'VideoEncoder',
     'VideoFeatures',
+    'VideoQuestionAnswerer',
     'VideoTextAligner',
     'VideoTextDataPreprocessor',
     'WordPieceTokenizer',

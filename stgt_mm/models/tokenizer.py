@@ -43,7 +43,9 @@ def _vocab_file(vocab: str) -> Path:
         ) from error
 
 
-def _read_vocab(path: Path) -> dict[str, int]:
+def read_vocab(vocab: str) -> dict[str, int]:
+    """Reads the ids of the tokens of a vocab.txt, given as in :class:`WordPieceTokenizer`."""
+    path = _vocab_file(vocab)
     tokens = path.read_text(encoding='utf-8').splitlines()
     vocab = {token: index for index, token in enumerate(tokens)}
     if len(vocab) != len(tokens):
@@ -82,7 +84,7 @@ class WordPieceTokenizer:
             raise ValueError(f'max_length is {max_length}; [CLS], one word and [SEP] need at least 3.')
         if cache_size < 0:
             raise ValueError(f'cache_size is {cache_size}; 0 keeps nothing, a negative one has no meaning.')
-        table = _read_vocab(_vocab_file(str(vocab)))
+        table = read_vocab(str(vocab))
         table.setdefault('[DEC]', len(table))
         self.max_length = max_length
         self.vocab_size = len(table)

@@ -1,7 +1,8 @@
-"""Heads: contrastive comparison, matching and captioning."""
+"""Heads: contrastive comparison, matching, captioning and answers."""
 
+from stgt_mm.models.heads.answer_head import AnswerHead
 from stgt_mm.models.heads.caption_head import CaptionHead
 from stgt_mm.models.heads.contrastive_head import Contrast, ContrastiveHead
 from stgt_mm.models.heads.matching_head import MatchingHead, NegativeIndices
 
-__all__ = ['CaptionHead', 'Contrast', 'ContrastiveHead', 'MatchingHead', 'NegativeIndices']
+__all__ = ['AnswerHead', 'CaptionHead', 'Contrast', 'ContrastiveHead', 'MatchingHead', 'NegativeIndices']

@@ -102,6 +102,15 @@ class QFormer(nn.Module):
                 nn.init.zeros_(module.bias)
         nn.init.normal_(self.embeddings.queries, std=init_std if query_init_std is None else query_init_std)
 
+    def keep_only(self, text: bool) -> None:
+        """Removes what ``encode_video``, or ``fuse`` with ``text``, does not use: DDP would wait for it."""
+        self.causal_head = None
+        self.text_norm = nn.Identity()
+        if not text:
+            self.embeddings.words = self.embeddings.positions = None
+        for layer in self.layers[-1:] if text else self.layers:
+            layer.text_ffn = layer.text_residual = None
+
     def _per_layer(self, video: VideoKeysValues) -> list[KeysValues | None]:
         """Gives each layer its keys and values, None to a layer without cross-attention."""
         given = iter(video)

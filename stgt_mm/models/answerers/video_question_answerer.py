@@ -1,0 +1,259 @@
+"""The model that answers questions about a video, in one of three ways."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stgt_mm.io.state import compare
+from stgt_mm.io.weight_files import read_state
+from stgt_mm.models.backbones.weights import resolve_weights
+from stgt_mm.models.heads.answer_head import read_answers
+from stgt_mm.models.video_encoder import VideoEncoder
+from stgt_mm.registry import MODELS
+from stgt_mm.structures import VideoTextSample
+from stgt_mm.utils import did_you_mean
+
+MODES = ('generate', 'rank', 'classify')
+PARTS = ('neck', 'vision_norm', 'qformer', 'projection')
+
+
+@MODELS.register_module()
+class VideoQuestionAnswerer(VideoEncoder):
+    """Answers questions: ``backbone -> neck -> vision_norm -> qformer``, then a language model or a head.
+
+    ``generate`` and ``rank``: the queries, projected, are the prefix of a causal language model, which
+    generates the answer or tells how likely each candidate is; both train alike. ``classify``: the queries,
+    which have read the question, choose from a closed vocabulary.
+
+    Args:
+        backbone: Config; see :class:`VideoEncoder`.
+        data_preprocessor: Config; its tokenizer is that of the questions in the Q-Former.
+        qformer: Config; ``vocab_size`` is the tokenizer's when left out.
+        neck: Config; see :class:`VideoEncoder`.
+        vision_norm: Arguments of the LayerNorm behind the neck; ``None`` for no norm.
+        language_model: Config, for 'generate' and 'rank'.
+        answer_head: Config, for 'classify'.
+        mode: 'generate', 'rank' or 'classify'.
+        condition_on_question: Whether the Q-Former reads the question; else its text side is not there.
+        trainable: Which of neck, vision_norm, qformer and projection train; the others are frozen, in eval
+            mode. Backbone and language model have keys of their own for it, an answer head always trains.
+        checkpoint: Weights to start from, of an aligner, an answerer or the converters. What they have of
+            these four parts, of the language model and of the backbone is taken, all else passed by. A frozen
+            part that comes from here is named in checkpoints by this file and its hash, and not saved again.
+        prompt: Text behind the prefix, in which ``{question}`` stands for the question.
+        num_beams: Beams of 'generate'; 1 is greedy.
+        max_new_tokens: Most tokens of an answer with its end, generated, trained on or a candidate.
+        length_penalty: Power of the length that a beam's log-likelihood is divided by.
+        candidates: Text file with an answer a line, for 'rank'.
+
+    Raises:
+        ValueError: If options do not go together, a part has an unknown name, or weights do not fit.
+
+    Source: STGT Sec. 4.3; BLIP-2 (arXiv 2301.12597), section 3.2 and appendix; InstructBLIP (arXiv
+        2305.06500), section 2.3, for a Q-Former that reads the question.
+    """
+
+    def __init__(
+        self,
+        backbone: dict[str, Any],
+        data_preprocessor: dict[str, Any],
+        qformer: dict[str, Any],
+        neck: dict[str, Any] | None = None,
+        vision_norm: dict[str, Any] | None = None,
+        language_model: dict[str, Any] | None = None,
+        answer_head: dict[str, Any] | None = None,
+        mode: str = 'generate',
+        condition_on_question: bool = False,
+        trainable: Sequence[str] = ('qformer', 'projection'),
+        checkpoint: str | None = None,
+        prompt: str = 'Question: {question} Short answer:',
+        num_beams: int = 5,
+        max_new_tokens: int = 10,
+        length_penalty: float = -1.0,
+        candidates: str | None = None,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode='{mode}'. {did_you_mean(mode, MODES)}")
+        for part in set(trainable) - set(PARTS):
+            raise ValueError(f"trainable: there is no part '{part}'. {did_you_mean(part, PARTS)}")
+        _check_mode(mode, language_model, answer_head, condition_on_question, candidates)
+        super().__init__(backbone, data_preprocessor, neck, vision_norm)
+        self.mode = mode
+        self.condition_on_question = condition_on_question
+        self.prompt = prompt
+        self.max_new_tokens = max_new_tokens
+        self.generation = {'num_beams': num_beams, 'length_penalty': length_penalty}
+        self._candidates = candidates
+        if not condition_on_question:
+            qformer = {**qformer, 'vocab_size': 1}  # not there in the end
+        elif qformer.get('vocab_size') is None:
+            qformer = {**qformer, 'vocab_size': self.data_preprocessor.tokenizer.vocab_size}
+        self.qformer = MODELS.build(qformer)
+        self.qformer.keep_only(text=condition_on_question)
+        self.answer_head = self.language_model = self.projection = None
+        if mode == 'classify':
+            self.answer_head = MODELS.build(answer_head)
+        else:
+            self.language_model = MODELS.build(language_model)
+            self.projection = nn.Linear(self.qformer.width, self.language_model.width)
+        parts = {part: getattr(self, part) for part in PARTS if part not in trainable}
+        self._fixed = {part: module for part, module in parts.items() if module is not None}
+        for module in self._fixed.values():
+            module.requires_grad_(False)
+        if checkpoint:
+            self._start_from(checkpoint)
+        self.train(self.training)
+
+    def _start_from(self, checkpoint: str) -> None:
+        """Loads the parts that a file has; the file of a frozen part is told to checkpoints."""
+        state, own = read_state(resolve_weights(checkpoint)), self.state_dict()
+        there = {key.split('.')[0] for key in state} & {key.split('.')[0] for key in own}
+        loaded = there & {*PARTS, 'language_model', 'backbone'}
+        wanted = {key: value for key, value in own.items() if key.split('.')[0] in loaded}
+        chosen = {key: state[key] for key in wanted if key in state}
+        lines = compare(chosen, wanted, 'file').lines('file')
+        lines += [
+            f'nothing of {part}, which is frozen; add it to trainable to train it from its start'
+            for part in self._fixed
+            if part not in loaded and any(key.startswith(f'{part}.') for key in own)
+        ]
+        if lines or not loaded:
+            raise ValueError(
+                '\n  '.join([f"checkpoint='{checkpoint}' does not fit:", *(lines or ['nothing of any part'])])
+                + '\nGive the weights of a model with the same neck, Q-Former, vocabulary and language model.'
+            )
+        self.load_state_dict(chosen, strict=False)
+        for part in loaded:
+            module = getattr(self, part)
+            if not any(parameter.requires_grad for parameter in module.parameters()):
+                module.frozen, module.checkpoint = True, checkpoint
+
+    def train(self, mode: bool = True) -> 'VideoQuestionAnswerer':
+        """Sets the training mode; what is frozen stays in eval mode."""
+        super().train(mode)
+        for module in self._fixed.values():
+            module.eval()
+        return self
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """How answers are found, for results to name."""
+        found: dict[str, Any] = {'mode': self.mode, 'condition_on_question': self.condition_on_question}
+        if self.mode == 'classify':
+            return {**found, 'vocabulary_size': self.answer_head.classifier.out_features}
+        found['prompt'] = self.prompt
+        if self.mode == 'rank':
+            return {**found, 'vocabulary_size': len(self.candidates)}
+        return {**found, **self.generation, 'max_new_tokens': self.max_new_tokens}
+
+    @cached_property
+    def candidates(self) -> list[str]:
+        """The answers that 'rank' compares."""
+        return read_answers(self._candidates)
+
+    @cached_property
+    def _candidate_ids(self) -> list[list[int]]:
+        return self._encode_answers(self.candidates)
+
+    def _encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
+        # as they stand in a row, whose words a tokenizer may write with the space before them
+        after = self.prompt.rpartition('{question}')[2].strip() or ('?' if self.prompt else '')
+        return [self.language_model.encode_answer(text, after, self.max_new_tokens) for text in answers]
+
+    def _encode_prompts(self, questions: Sequence[str]) -> list[list[int]]:
+        texts = [self.prompt.replace('{question}', question).strip() for question in questions]
+        return [self.language_model.encode_prompt(text) for text in texts]
+
+    def read(self, inputs: dict[str, Tensor], questions: Sequence[str]) -> Tensor:
+        """Lets the queries read B videos, and with ``condition_on_question`` their questions: (B, Q, D)."""
+        video = self.qformer.project_video(self.extract_tokens(inputs))
+        if not self.condition_on_question:
+            return self.qformer.encode_video(video)[0]
+        ids, mask = self.data_preprocessor.tokenize(list(questions))
+        return self.qformer.fuse(video, ids[:, None], mask[:, None])[:, 0]
+
+    def loss(self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]) -> dict[str, Tensor]:
+        """Computes ``loss_answer`` of B samples with ``question`` and ``answer``, and diagnostics.
+
+        Of a language model it covers the tokens of the answers and their ends only. A sample without question
+        or answer, or with an answer that is too long, is a ValueError.
+        """
+        questions, answers = _texts(data_samples, 'question'), _texts(data_samples, 'answer')
+        queries = self.read(inputs, questions)
+        if self.mode == 'classify':
+            return self.answer_head.loss(self.answer_head(queries), answers) | self.statistics()
+        loss = self.language_model.answer_loss(
+            self.projection(queries), self._encode_prompts(questions), self._encode_answers(answers)
+        )
+        return {'loss_answer': loss} | self.statistics()
+
+    def predict(
+        self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]
+    ) -> list[VideoTextSample]:
+        """Writes ``prediction`` (str), its ``score`` (float) and ``mode`` into B samples that ask."""
+        found = self.answer(inputs, _texts(data_samples, 'question'), k=1)
+        for sample, ((text, score),) in zip(data_samples, found):
+            for name, value in (('prediction', text), ('score', score), ('mode', self.mode)):
+                sample.set_field(value, name, field_type='data')
+        return data_samples
+
+    @torch.no_grad()
+    def answer(
+        self, inputs: dict[str, Tensor], questions: Sequence[str], k: int = 5
+    ) -> list[list[tuple[str, float]]]:
+        """Answers a question on each of B videos.
+
+        Args:
+            inputs: ``video`` or ``tokens``, as the data preprocessor makes them.
+            questions: B questions.
+            k: Answers a question, fewer where the vocabulary has fewer.
+
+        Returns:
+            For each question the answers with their scores, best first: probabilities of 'classify',
+            log-likelihoods of 'rank', for 'generate' see :meth:`CausalLanguageModel.generate`.
+        """
+        queries = self.read(inputs, questions)
+        if self.mode == 'classify':
+            return _best(self.answer_head(queries).float().softmax(dim=1), self.answer_head.answers, k)
+        prefix, prompts = self.projection(queries), self._encode_prompts(questions)
+        if self.mode == 'rank':
+            return _best(self.language_model.rank(prefix, prompts, self._candidate_ids), self.candidates, k)
+        options = {**self.generation, 'max_new_tokens': self.max_new_tokens}
+        options['num_beams'] = max(options['num_beams'], k)
+        return self.language_model.generate(prefix, prompts, best=k, **options)
+
+
+def _check_mode(
+    mode: str, language_model: Any, answer_head: Any, reads: bool, candidates: str | None
+) -> None:
+    """Raises a ValueError for options that do not go with the mode."""
+    if mode == 'classify' and (answer_head is None or language_model is not None):
+        raise ValueError("mode='classify' needs answer_head, and language_model=None.")
+    if mode != 'classify' and (language_model is None or answer_head is not None):
+        raise ValueError(f"mode='{mode}' needs language_model, and answer_head=None.")
+    if mode == 'classify' and not reads:
+        raise ValueError("mode='classify' needs condition_on_question=True: nothing else reads the question.")
+    if mode == 'rank' and candidates is None:
+        raise ValueError("mode='rank' needs candidates=FILE, a text file with an answer a line.")
+
+
+def _best(scores: Tensor, answers: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
+    values, indices = scores.topk(min(k, len(answers)), dim=1)
+    return [
+        [(answers[index], value) for index, value in zip(*row)]
+        for row in zip(indices.tolist(), values.tolist())
+    ]
+
+
+def _texts(samples: Sequence[VideoTextSample], field: str) -> list[str]:
+    """Takes a field of all samples; the error for one without it says which."""
+    missing = [sample.get('question_id', sample.get('video_id')) for sample in samples if field not in sample]
+    if missing:
+        raise ValueError(
+            f'{len(missing)} samples have no {field}, the first is {missing[0]!r}: write "{field}" into '
+            'every line of the annotation file.'
+        )
+    return [getattr(sample, field) for sample in samples]
