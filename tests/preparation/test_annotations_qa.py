@@ -1,4 +1,4 @@
-"""MSRVTT-QA and MSVD-QA: the real files, LAVIS's form, the vocabulary of answers, and files that are wrong."""
+"""MSRVTT-QA and MSVD-QA: the real files, LAVIS's form, the vocabulary of answers, wrong files."""
 
 import json
 from collections import Counter
@@ -19,8 +19,9 @@ TRAIN = [
     {'answer': 'man', 'id': 3, 'question': 'who runs?', 'video_id': 2},
     {'answer': 'dog', 'id': 4, 'question': 'what runs?', 'video_id': 2},
 ]
-TEST = [{'answer': 'man', 'id': 9, 'question': 'who?', 'video_id': 3}] * 1 + [
-    {'answer': 'tenni', 'id': 8, 'question': 'what?', 'video_id': 3}
+TEST = [
+    {'answer': 'man', 'id': 9, 'question': 'who?', 'video_id': 3},
+    {'answer': 'tenni', 'id': 8, 'question': 'what?', 'video_id': 3},
 ]
 
 
@@ -59,8 +60,10 @@ class TestRealMSVD:
     def test_the_mapping_leads_to_the_clips_of_the_captions(self, splits):
         captions = msvd.read_captions(SHARED / 'msvd' / 'captions_msvd.json', Notes())
         lists = {split: (SHARED / 'msvd' / f'{split}_list.txt').read_text().split() for split in splits}
-        for split, records in splits.items():
-            assert {record['video_id'] for record in records} <= set(lists[split])
+        clips = {split: {record['video_id'] for record in records} for split, records in splits.items()}
+        assert clips['train'] <= set(lists['train']) and clips['test'] <= set(lists['test'])
+        # 250 clips, of which retrieval has 150 in its test
+        assert clips['val'] <= {*lists['val'], *lists['test']} and clips['val'].isdisjoint(clips['test'])
         first = splits['test'][0]
         assert 'weapon' in first['question'] and 'gun' in ' '.join(captions[first['video_id']])
 
