@@ -109,12 +109,12 @@ def _percent(values: list[bool]) -> float:
 
 def _read_answers(path: str) -> list[str]:
     file = Path(path)
-    if not file.is_file():
-        raise UserError(
-            f"no answer vocabulary '{path}' (working directory {Path.cwd()}). Write one with --answers of "
-            "the data set's converter, or leave vocabulary out of the metric."
-        )
-    answers = [line.strip() for line in file.read_text(encoding='utf-8').splitlines() if line.strip()]
+    lines = file.read_text(encoding='utf-8').splitlines() if file.is_file() else []
+    answers = [line.strip() for line in lines if line.strip()]
     if not answers:
-        raise UserError(f"the answer vocabulary '{path}' is empty: write an answer a line into it.")
+        state = 'is empty' if file.is_file() else f'is not there (working directory {Path.cwd()})'
+        raise UserError(
+            f"the answer vocabulary '{path}' {state}: write an answer a line into it, by --answers of the "
+            "data set's converter, or leave vocabulary out of the metric."
+        )
     return answers

@@ -67,15 +67,10 @@ def answer_table(groups: Groups, protocol: dict[str, Any], paper_row: PaperRow |
     notes = []
     for name in names:
         values, counts = groups[name], groups[f'{name}/questions']
-        overall = [str(printed.get(name, {}).get('accuracy', '-'))]
-        rows.append(
-            [name, 'all', f'{counts["all"]:.0f}', f'{values["accuracy"]:.1f}', *overall[: len(printed)]]
-        )
-        rows += [
-            [name, kind, f'{count:.0f}', f'{values[kind]:.1f}', *['-'][: len(printed)]]
-            for kind, count in counts.items()
-            if kind != 'all'
-        ]
+        for kind, count in counts.items():
+            number = 'accuracy' if kind == 'all' else kind
+            paper = [str(printed.get(name, {}).get(number, '-'))] if printed else []
+            rows.append([name, kind, f'{count:.0f}', f'{values[number]:.1f}', *paper])
         if 'unknown_answers' in values:
             notes.append(
                 f'{name}: {values["unknown_answers"]:.1f}% of the questions have no answer in the '

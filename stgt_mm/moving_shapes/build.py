@@ -131,17 +131,12 @@ def qa_annotation(benchmark: Benchmark, split: str) -> list[dict]:
 
 def qa_records(benchmark: Benchmark, split: str) -> list[dict]:
     """Returns the same pairs as lines of ``{split}_qa.jsonl``."""
-    return [
-        {
-            'video': f'video{pair["video_id"]}.mp4',
-            'video_id': f'video{pair["video_id"]}',
-            'question': pair['question'],
-            'answer': pair['answer'],
-            'question_id': str(pair['id']),
-            'question_type': question_kind(pair['question']),
-        }
-        for pair in qa_annotation(benchmark, split)
-    ]
+    lines = []
+    for pair in qa_annotation(benchmark, split):
+        line = {'video': f'video{pair["video_id"]}.mp4', 'video_id': f'video{pair["video_id"]}'}
+        line |= {'question': pair['question'], 'answer': pair['answer'], 'question_id': str(pair['id'])}
+        lines.append(line | {'question_type': question_kind(pair['question'])})
+    return lines
 
 
 def vocabulary(texts: Iterable[str]) -> list[str]:

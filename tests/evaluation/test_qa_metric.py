@@ -130,7 +130,7 @@ def test_out_keeps_every_prediction_beside_its_truth(tmp_path, capsys):
 def test_wrong_options_and_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"normalisation='basics'.*'basic'"):
         VideoQAMetric(normalisation='basics')
-    with pytest.raises(UserError, match=r'no answer vocabulary .*none\.txt.*--answers'):
+    with pytest.raises(UserError, match=r'none\.txt.* is not there .*--answers'):
         VideoQAMetric(vocabulary=str(tmp_path / 'none.txt'))
     (tmp_path / 'empty.txt').write_text('\n \n')
     with pytest.raises(UserError, match=r'empty\.txt.* is empty'):

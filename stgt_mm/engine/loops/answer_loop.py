@@ -42,13 +42,13 @@ class AnswerLoop(EvaluationLoop):
         return metrics
 
     def _answer(self) -> dict[str, float]:
-        model, frames = self.model, 0
-        answered: list[tuple[int, str]] = []
-        broken: dict[int, tuple[str, str, str]] = {}
+        model, answered, frames = self.model, 0, 0
+        # of each question: id and file of its video, and why it is broken, '' if it is not
+        seen: dict[int, tuple[str, str, str]] = {}
         for batch in shown(self._batches(), 'answering, batches', len(self.dataloader)):
-            for sample in batch.get('broken') or []:
-                broken[int(sample.sample_idx)] = (sample.video_id, sample.video, sample.broken)
             samples = batch['data_samples']
+            for sample in (*samples, *batch.get('broken', ())):
+                seen[int(sample.sample_idx)] = (sample.video_id, sample.video, sample.get('broken', ''))
             if not samples:
                 continue
             readable = {'inputs': batch['inputs'], 'data_samples': samples}
@@ -56,43 +56,39 @@ class AnswerLoop(EvaluationLoop):
             with autocast(model, self.amp):
                 samples = model.predict(**model.data_preprocessor(readable, False))
             self.evaluator.process(samples, batch)
-            answered += [(int(sample.sample_idx), sample.video_id) for sample in samples]
+            answered += len(samples)
         # all processes know all, so that all stop alike and none waits
-        parts = all_gather_object((answered, broken, frames))
-        broken = {index: found for part in parts for index, found in part[1].items()}
-        videos = dict(pair for part in parts for pair in part[0])
-        self._check(videos, broken)
-        metrics = self.evaluator.evaluate(sum(len(part[0]) for part in parts))
-        skipped = {
-            'skipped_questions': len(broken),
-            'skipped_videos': len({own[0] for own in broken.values()}),
-        }
+        parts = all_gather_object((seen, answered, frames))
+        seen = {index: found for part in parts for index, found in part[0].items()}
+        self._check(seen)
+        metrics = self.evaluator.evaluate(sum(part[1] for part in parts))
+        lost = sorted(video_id for video_id, _, why in seen.values() if why)
+        skipped = {'skipped_questions': len(lost), 'skipped_videos': len(set(lost))}
         self.protocol = {
             'split': self.mode,
-            'annotation': str(
-                getattr(self.dataloader.dataset, 'ann_file', type(self.dataloader.dataset).__name__)
-            ),
-            'videos': len(set(videos.values())),
-            'questions': len(videos),
+            'annotation': str(self.dataloader.dataset.ann_file),
+            'videos': len({found[0] for found in seen.values()} - set(lost)),
+            'questions': len(seen) - len(lost),
             'frames': max(part[2] for part in parts),
             **skipped,
             **getattr(model, 'protocol', {}),
             'normalisation': [m.normalisation for m in self.evaluator.metrics if hasattr(m, 'normalisation')],
             'precision': str(self.amp or torch.float32).removeprefix('torch.'),
         }
-        if broken:
+        if lost:
             metrics.update(skipped)
-            self.protocol['skipped_video_ids'] = sorted({own[0] for own in broken.values()})
+            self.protocol['skipped_video_ids'] = sorted(set(lost))
         return metrics
 
-    def _check(self, videos: dict[int, str], broken: dict[int, tuple[str, str, str]]) -> None:
+    def _check(self, seen: dict[int, tuple[str, str, str]]) -> None:
         """Stops if a question was left out, or clips are broken and may not be skipped."""
         total = len(self.dataloader.dataset)
-        if missing := set(range(total)) - videos.keys() - broken.keys():
+        if missing := set(range(total)) - seen.keys():
             raise ValueError(
                 f'the dataloader left out {len(missing)} of {total} questions, the first is number '
                 f'{min(missing)}: evaluation needs drop_last=False and a sampler that visits all.'
             )
-        if broken and (not self.skip_broken or not videos):
-            reasons = {video: why for _, video, why in broken.values()}
-            raise BrokenVideosError(reasons, len({*videos.values(), *(own[0] for own in broken.values())}))
+        videos = {video: why for _, video, why in seen.values()}
+        broken = {video: why for video, why in videos.items() if why}
+        if broken and (not self.skip_broken or len(broken) == len(videos)):
+            raise BrokenVideosError(broken, len(videos))

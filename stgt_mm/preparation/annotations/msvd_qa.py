@@ -3,7 +3,6 @@
 Source: Xu et al., "Video Question Answering via Gradually Refined Attention" (ACM Multimedia 2017).
 """
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -22,25 +21,19 @@ PUBLISHED = {'train': 30_933, 'val': 6_415, 'test': 13_157}
 
 def read_splits(chosen: dict[str, list[Path]], files: VideoFiles, notes: Notes) -> dict[str, Records]:
     """Makes the records of each split; the mapping is read where the authors' numbers are met."""
-    return {
-        split: question_records(paths[0], files, _names(paths[0].parent / MAPPING))
-        for split, paths in chosen.items()
-    }
+    mapping = next(iter(chosen.values()))[0].parent / MAPPING
 
-
-def _names(mapping: Path) -> Callable[[int, str], str]:
     @cache
-    def read() -> dict[str, str]:
+    def names() -> dict[str, str]:
         lines = read_list(mapping, name_of=lambda line: line.rpartition(' ')[2])
         return {number: line.rpartition(' ')[0].strip() for number, (_, line) in lines.items()}
 
     def name_of(number: int, place: str) -> str:
-        name = read().get(f'vid{number}')
-        if not name:
-            raise AnnotationError(
-                f"{place}: video_id {number} is not in '{mapping}', which has {len(read()):,} lines of a "
-                f"clip and 'vid<number>'. Take both files from one download, or add '<clip_id> vid{number}'."
-            )
-        return name
+        if name := names().get(f'vid{number}'):
+            return name
+        raise AnnotationError(
+            f"{place}: video_id {number} is not in '{mapping}', which has {len(names()):,} lines of a clip "
+            f"and 'vid<number>'. Take both files from one download, or add '<clip_id> vid{number}'."
+        )
 
-    return name_of
+    return {split: question_records(paths[0], files, name_of) for split, paths in chosen.items()}
