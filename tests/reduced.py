@@ -24,6 +24,11 @@ SMALL_MODEL = {
                 'vocab_size': None},
     'contrastive_head': {'width': WIDTH},
     'matching_head': {'width': WIDTH},
+    'answer_head': {'width': WIDTH, 'num_answers': None},
+}  # fmt: skip
+SMALL_LANGUAGE_MODEL = {
+    'model_type': 'opt', 'hidden_size': WIDTH, 'word_embed_proj_dim': WIDTH, 'ffn_dim': WIDTH,
+    'num_hidden_layers': 1, 'num_attention_heads': 2, 'max_position_embeddings': 256, 'dropout': 0.0,
 }  # fmt: skip
 ALWAYS_SET = {'backbone': {'patch_size', 'embed_dim', 'num_heads'}}
 
@@ -45,10 +50,13 @@ def reduce_config(cfg, data: Path, work_dir: Path):
     for choice in ((cfg.get('test_cfg') or {}).get('choices') or {}).values():
         choice.update({key: value for key, value in SMALL.items() if key in choice})
         _reduce_data(choice, data, work_dir)
+    for name in ('val_evaluator', 'test_evaluator'):
+        if (cfg.get(name) or {}).get('vocabulary') is not None:
+            cfg[name].vocabulary = str(data / 'answers.txt')
     _reduce_model(cfg.model, data)
     if cfg.get('train_cfg') is not None:
         _reduce_schedule(cfg)
-    if cfg.model.backbone.get('img_size') == SIDE:
+    if cfg.model.backbone.get('img_size') == SIDE or cfg.model.get('checkpoint'):
         _write_weights(cfg, work_dir)
     return cfg
 
@@ -57,7 +65,9 @@ def _reduce_data(node, data, work_dir):
     if isinstance(node, dict):
         if 'ann_file' in node:
             images = 'LoadImage' in str(node['pipeline'][0]['type'])
-            source = data / Path(node['ann_file']).name
+            questions = 'VideoQADataset' in str(node['type'])
+            stem = Path(node['ann_file']).stem.removesuffix('_qa') + '_qa' * questions
+            source = data / f'{stem}.jsonl'
             source = source if source.is_file() else data / 'train.jsonl'
             node['ann_file'], node['video_root'] = _pairs(source, data, work_dir, images)
             node.pop('feature_cache', None)
@@ -88,12 +98,22 @@ def _pairs(source, data, work_dir, images):
 
 def _reduce_model(model, data):
     model.data_preprocessor.tokenizer.vocab = str(data / 'vocab.txt')
+    if model.get('answer_head') is not None:
+        model.answer_head.vocabulary = str(data / 'answers.txt')
+    if model.get('candidates') is not None:
+        model.candidates = str(data / 'answers.txt')
+    if model.get('language_model') is not None:
+        own = {'config': SMALL_LANGUAGE_MODEL, 'tokenizer': str(data / 'qa_vocab.txt')}
+        model.language_model.update(own, pretrained=None, precision='float32')
     if model.backbone.get('img_size') != 224:
         return
     for part, values in SMALL_MODEL.items():
+        if part not in model:
+            continue
         known = {key: value for key, value in values.items() if key in model[part]}
         model[part].update(known, **{key: values[key] for key in ALWAYS_SET.get(part, ())})
-    model.contrastive_head.embed_dim //= 16
+    if 'contrastive_head' in model:
+        model.contrastive_head.embed_dim //= 16
 
 
 def _reduce_schedule(cfg):
@@ -112,11 +132,19 @@ def _reduce_schedule(cfg):
 
 def _write_weights(cfg, work_dir):
     """Writes what the config starts from: the backbone's own file, and of the rest what must be there."""
-    backbone = cfg.model.backbone
-    backbone.checkpoint = None
+    backbone, start = cfg.model.backbone, cfg.model.pop('checkpoint', None)
+    own_backbone = backbone.img_size == SIDE
+    if own_backbone:
+        backbone.checkpoint = None
     model = MODELS.build(cfg.model)
-    backbone.checkpoint = str(work_dir / 'vit.safetensors')
-    save_file(model.backbone.vit.state_dict(), backbone.checkpoint)
+    if own_backbone:
+        backbone.checkpoint = str(work_dir / 'vit.safetensors')
+        save_file(model.backbone.vit.state_dict(), backbone.checkpoint)
+    if start:
+        cfg.model.checkpoint = str(work_dir / 'aligner.safetensors')
+        state = model.state_dict()
+        parts = [key for key in state if is_in(key, ('neck', 'vision_norm', 'qformer'))]
+        save_file({key: state[key] for key in parts}, cfg.model.checkpoint)
     if cfg.get('load_from'):
         fresh = cfg.get('load_strict', True)
         absent = ['backbone', *([] if fresh is True else fresh)]

@@ -21,6 +21,20 @@ from stgt_mm.registry import MODELS
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 NAMES = [str(path.relative_to(ROOT)) for path in CONFIGS]
+ANSWERERS = [path for path in CONFIGS if path.parent.name == 'video_qa']
+# what the folders that the configs name hold; the size is that of the paper's language model
+LANGUAGE_MODELS = {
+    'opt-2.7b': (
+        2_651_596_800,
+        dict(model_type='opt', hidden_size=2560, word_embed_proj_dim=2560, ffn_dim=10_240, vocab_size=50_272,
+             num_hidden_layers=32, num_attention_heads=32),
+    ),
+    'vicuna-7b': (
+        6_738_415_616,
+        dict(model_type='llama', hidden_size=4096, intermediate_size=11_008, vocab_size=32_000,
+             num_hidden_layers=32, num_attention_heads=32),
+    ),
+}  # fmt: skip
 TEST_LENGTHS = {'msrvtt': 36, 'lsmdc': 32, 'msvd': 32, 'didemo': 55}
 
 
@@ -57,8 +71,8 @@ def test_all_models_build_at_full_size_without_memory():
     built = {}
     for path in CONFIGS:
         cfg = loaded(path)
-        if cfg.model.qformer.get('vocab_size') is None:
-            continue  # the vocabulary of a data set decides the size
+        if cfg.model.qformer.get('vocab_size') is None or path in ANSWERERS:
+            continue  # the vocabulary of a data set decides the size; answerers below
         model = cfg.model.to_dict()
         model['backbone']['checkpoint'] = None
         model['data_preprocessor']['tokenizer']['vocab'] = 'any'
@@ -72,6 +86,33 @@ def test_all_models_build_at_full_size_without_memory():
     assert trained.pop('table2_cross_frame') > 246_000_000
     wide = 246_237_118 + 2 * 768 * 769
     assert set(trained.values()) == {246_237_118, wide}
+
+
+@pytest.mark.parametrize('path', ANSWERERS, ids=lambda path: path.stem)
+def test_answerers_build_at_full_size_without_memory(path):
+    cfg = loaded(path)
+    model = cfg.model.to_dict()
+    assert model.pop('checkpoint').endswith('stgt_w10m_v7m_256.safetensors')
+    model['backbone']['checkpoint'] = None
+    model['data_preprocessor']['tokenizer']['vocab'] = 'any'
+    total, config = LANGUAGE_MODELS.get(
+        Path((model.get('language_model') or {}).get('pretrained', '')).name, (0, 0)
+    )
+    if total:
+        model['language_model'].update(pretrained=None, config=config, tokenizer='any')
+    with torch.device('meta'):
+        parts = MODELS.build(model)
+    trained = {name.split('.')[0] for name, p in parts.named_parameters() if p.requires_grad}
+    assert trained == {'qformer', 'projection' if total else 'answer_head'}
+    if total:
+        assert sum(p.numel() for p in parts.language_model.parameters()) == total
+    assert (parts.qformer.embeddings.words is not None) is ('opt' not in path.stem)
+    assert cfg.param_scheduler.stages == [(9, 3e-5)] and cfg.train_cfg.max_epochs == 9
+    assert cfg.optim_wrapper.optimizer.lr == 3e-5 and cfg.train_dataloader.batch_size == 20
+    if total:
+        assert find_paper_row(cfg.test_evaluator.paper_row).values['qa']['accuracy'] > 50
+        short = 'Short answer' if 'opt' in path.stem else 'Answer'
+        assert cfg.model.prompt == f'Question: {{question}} {short}:'
 
 
 @pytest.fixture(scope='module')
@@ -100,6 +141,9 @@ def test_config_trains_and_tests_at_reduced_size(path, small_moving_shapes, tmp_
             check_training(runner, cfg)
         runs[key] = runner.test()
     metrics = runs[key]
+    if 'qa/accuracy' in metrics:
+        assert 0 <= metrics['qa/accuracy'] <= 100 and metrics['qa/questions/all'] == PAIRS
+        return
     assert 0 <= metrics['t2v/R1'] <= metrics['t2v/R10'] == 100, f'of {PAIRS} clips ten are all'
     assert all(math.isfinite(value) for value in metrics.values() if isinstance(value, float))
 
@@ -112,6 +156,8 @@ def check_training(runner, cfg):
     alphas = [hook['stages'][-1][1] for hook in cfg.custom_hooks if 'stages' in hook]
     contrast = 'loss_csal' if alphas and alphas[0] == 0 else 'loss_vtc'
     losses = ('loss', 'loss_vtm', 'loss_vtg', contrast)
+    if 'Answerer' in str(cfg.model.type):
+        losses = ('loss', 'loss_answer')
     assert all(math.isfinite(runner.message_hub.get_scalar(f'train/{key}').current()) for key in losses)
     after = runner.model.state_dict()
     for name, value in before.items():

@@ -43,26 +43,29 @@ def convert(path: Path, target: Path, required: Sequence[str], metadata: dict[st
     """Checks an annotation file and writes its table, whole or not at all.
 
     Its columns are ``line`` (bytes), ``video``, ``video_id`` and ``text_id``, the ids completed, ``text_id``
-    null where there is no text. Its metadata has also ``content_hash`` (SHA-256 of the lines without space
-    around them) and ``outside`` (the first ``video`` that leads out of the video root, or '').
+    null where there is no text; ``question_id`` in its place where a ``question`` is required. Its metadata
+    has also ``content_hash`` (SHA-256 of the lines without space around them) and ``outside`` (the first
+    ``video`` that leads out of the video root, or '').
     """
+    subject = 'question' if 'question' in required else 'text'
     with whole_file(target) as partial:
         # the defaults of ids need all lines, which need not fit into memory: they go through a file
         parsed = partial.with_suffix('.parsed')
         try:
-            found = _write_parsed(path, parsed, tuple(required))
+            found = _write_parsed(path, parsed, tuple(required), subject)
             table = open_table(parsed)
             table = table.set_column(4, 'text_id', _complete_text_ids(table))
-            _check_ids(path, table)
-            table = table.drop_columns('text').replace_schema_metadata({**metadata, **found})
+            _check_ids(path, table, subject)
+            table = table.drop_columns('text').rename_columns(['line', 'video', 'video_id', f'{subject}_id'])
+            table = table.replace_schema_metadata({**metadata, **found})
             with pa.ipc.new_file(str(partial), table.schema) as writer:
                 writer.write_table(table, max_chunksize=_ROWS_A_BATCH)
         finally:
             parsed.unlink(missing_ok=True)
 
 
-def _write_parsed(path: Path, target: Path, required: tuple[str, ...]) -> dict[str, str]:
-    """One pass over the lines; returns what metadata is known by it."""
+def _write_parsed(path: Path, target: Path, required: tuple[str, ...], subject: str) -> dict[str, str]:
+    """One pass over the lines; returns what metadata is known by it. Columns of texts hold ``subject``."""
     checked = tuple(dict.fromkeys((*required, 'video', 'text', 'distractor')))
     digest, outside = hashlib.sha256(), ''
     progress = ProgressLine(f'converting {path.name}, MiB', max(1, path.stat().st_size >> 20))
@@ -71,12 +74,14 @@ def _write_parsed(path: Path, target: Path, required: tuple[str, ...]) -> dict[s
         read = 0
         for number, raw, row in parse_lines(path):
             _check_strings(row, required, checked, f'{path}:{number}')
+            if subject == 'question':
+                _check_answers(row, f'{path}:{number}')
             line = raw.strip().removeprefix(BYTE_ORDER_MARK)
             digest.update(line + b'\n')
             video = row['video']
             leads_out = video[0] == '/' or ('..' in video and '..' in video.split('/'))
             outside = outside or (video if leads_out else '')
-            batch.append((line, *_strings(row)))
+            batch.append((line, *_strings(row, subject)))
             read += len(raw)
             if len(batch) == _ROWS_A_BATCH:
                 writer.write_batch(_as_batch(batch))
@@ -92,9 +97,9 @@ def _as_batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=_PARSED)
 
 
-def _strings(row: dict[str, Any]) -> tuple[str, str, str | None, str | None]:
-    """Values of ``video``, ``video_id``, ``text`` and ``text_id``; an id that the line leaves out is None."""
-    video_id, text, text_id = row.get('video_id'), row.get('text'), row.get('text_id')
+def _strings(row: dict[str, Any], subject: str) -> tuple[str, str, str | None, str | None]:
+    """Video, its id, text or question, its id; an id that the line leaves out is None."""
+    video_id, text, text_id = row.get('video_id'), row.get(subject), row.get(f'{subject}_id')
     video_id = default_video_id(row['video']) if video_id is None else str(video_id)
     return row['video'], video_id, text, None if text_id is None or text is None else str(text_id)
 
@@ -122,11 +127,24 @@ def _check_strings(row: dict[str, Any], required: Sequence[str], checked: Sequen
         value = row[key]
         if not isinstance(value, str):
             raise AnnotationError(
-                f"{where}: '{key}' is {value!r}, a text was expected. One caption a line: write "
-                'several lines for several captions.'
+                f"{where}: '{key}' is {value!r}, a text was expected. One caption or question a line: write "
+                'several lines for several of them.'
             )
         if not any(letter.isalnum() for letter in value):
             raise AnnotationError(f"{where}: '{key}' is empty ({value!r}). Write it, or remove the line.")
+
+
+def _check_answers(row: dict[str, Any], where: str) -> None:
+    given = {key: row[key] for key in ('answer', 'answers') if key in row}
+    several = given.get('answers', ())
+    answers = [given[key] for key in given if key == 'answer']
+    answers += several if isinstance(several, (list, tuple)) else [None]
+    worded = [isinstance(answer, str) and any(letter.isalnum() for letter in answer) for answer in answers]
+    if not worded or not all(worded):
+        raise AnnotationError(
+            f'{where}: question {row["question"]!r} lacks an answer; there is: {given or "none"}. Write '
+            '"answer": "a text" or "answers": ["a text", "another"], or remove the line.'
+        )
 
 
 def _complete_text_ids(table: pa.Table) -> pa.ChunkedArray:
@@ -143,20 +161,28 @@ def _complete_text_ids(table: pa.Table) -> pa.ChunkedArray:
     return pc.coalesce(table['text_id'], default)
 
 
-def _check_ids(path: Path, table: pa.Table) -> None:
-    """Refuses an id that means two files or two texts, and a pair of ids that occurs twice."""
+def _check_ids(path: Path, table: pa.Table, subject: str) -> None:
+    """Refuses an id that means two files or two texts, and a pair of ids that occurs twice.
+
+    A text may belong to several videos; a question belongs to one, so that its id alone must be unique.
+    """
     videos = _codes(table['video_id'])
     found = list(_disagreements(videos, np.arange(len(table)), table['video'], kind=0))
     with_text = np.flatnonzero(table['text_id'].is_valid().to_numpy())
     texts = _codes(table['text_id'].filter(table['text_id'].is_valid()))
     pairs = np.unique(videos[with_text] * np.int64(len(table)) + texts, return_inverse=True)[1]
-    found += _disagreements(pairs, with_text, None, kind=1)
+    found += _disagreements(texts if subject == 'question' else pairs, with_text, None, kind=1)
     found += _disagreements(texts, with_text, table['text'], kind=2)
     if not found:
         return
     conflict = min(found)  # of the first row that is wrong
     row, before = (table.slice(at, 1).to_pylist()[0] for at in (conflict.row, conflict.earlier))
     where, line = f'{path}:{_line_number(path, conflict.row)}', _line_number(path, conflict.earlier)
+    if conflict.kind and subject == 'question':
+        raise AnnotationError(
+            f"{where}: question_id '{row['text_id']}' ({row['text']!r}) is already on line {line} "
+            f'({before["text"]!r}). Remove one of the two lines, or give each question an id of its own.'
+        )
     if conflict.kind == 1:
         raise AnnotationError(
             f"{where}: video_id '{row['video_id']}' with text_id '{row['text_id']}' is already on line "

@@ -44,7 +44,9 @@ class Records(Sequence):
         self._cache = cache
         self._table = table
         self._rows = rows
-        self._columns = [table[name] for name in ('line', 'video_id', 'text_id')]
+        # the last column is the id of a text or of a question
+        self._id_name = table.column_names[-1]
+        self._columns = [table[name] for name in ('line', 'video_id', self._id_name)]
 
     def __len__(self) -> int:
         return len(self._table) if self._rows is None else len(self._rows)
@@ -62,7 +64,7 @@ class Records(Sequence):
         record = json.loads(line)
         record['video_id'] = video_id
         if text_id is not None:
-            record['text_id'] = text_id
+            record[self._id_name] = text_id
         return record
 
     def __repr__(self) -> str:
@@ -74,7 +76,7 @@ class Records(Sequence):
         return Records(self.path, self._cache, self._table, rows if self._rows is None else self._rows[rows])
 
     def column(self, name: str) -> Iterator[Any]:
-        """Yields the values of 'line', 'video', 'video_id' or 'text_id', without parsing any line."""
+        """Yields the values of 'line', 'video', 'video_id', 'text_id' or 'question_id', parsing no line."""
         column = self._table[name]
         for chunk in (column if self._rows is None else column.take(self._rows)).chunks:
             yield from chunk.to_pylist()
@@ -111,10 +113,11 @@ def read_records(
     ``$XDG_CACHE_HOME/stgt_mm`` (``~/.cache/stgt_mm``). Of several processes one converts, the others wait.
 
     Keys of a line are ``video`` (path below the video root), ``text``, optionally ``video_id`` (default: the
-    path without extension), ``text_id`` (default: ``<video_id>#<n>``) and any others. An ``AnnotationError``
-    names a line that is broken, lacks a ``required`` key, holds an empty or non-string value, repeats a
-    (video_id, text_id), or gives one id two files or two texts. ``made_by`` says what makes the file, for the
-    message if it is not there.
+    path without extension), ``text_id`` (default: ``<video_id>#<n>``) and any others. With ``question`` among
+    the ``required`` keys a line is a question with ``answer``, ``answers`` or both, and ``question_id`` takes
+    the place of ``text_id``. An ``AnnotationError`` names a line that is broken, lacks a ``required`` key,
+    holds an empty or non-string value, repeats a (video_id, text_id), or gives one id two files or two texts.
+    ``made_by`` says what makes the file, for the message if it is not there.
     """
     path = check_annotation(path, made_by)
     made_from = json.dumps([_VERSION, list(required), *_stamp(path)])

@@ -34,6 +34,10 @@ class VideoTextDataset(ClipDataset):
         self.max_retries = max_retries
         self._reported: set[str] = set()
 
+    def words_of(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Returns what a sample says of its clip."""
+        return {'text': record['text'], 'text_id': record['text_id']}
+
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Loads a pair; ``inputs`` are uint8 (T, 3, H, W) or cached tokens (T, 1 + N, C)."""
         rng = self.rng_of(index)
@@ -41,8 +45,7 @@ class VideoTextDataset(ClipDataset):
         replaced: list[tuple[str, str]] = []
         while True:
             record = self.records[chosen]
-            results = self._start(record, index, rng)
-            results['text'], results['text_id'] = record['text'], record['text_id']
+            results = {**self._start(record, index, rng), **self.words_of(record)}
             if replaced:
                 results['replaced'] = list(replaced)
             try:

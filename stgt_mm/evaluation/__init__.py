@@ -3,6 +3,7 @@
 from stgt_mm.evaluation.encode import BrokenVideosError
 from stgt_mm.evaluation.paper_rows import PaperRow, find_paper_row
 from stgt_mm.evaluation.post_processing import DSL, QBNorm
+from stgt_mm.evaluation.qa_metric import VideoQAMetric
 from stgt_mm.evaluation.report import format_report, write_results
 from stgt_mm.evaluation.retrieval_metric import RetrievalMetric
 
@@ -12,6 +13,7 @@ __all__ = [
     'PaperRow',
     'QBNorm',
     'RetrievalMetric',
+    'VideoQAMetric',
     'find_paper_row',
     'format_report',
     'write_results',

@@ -29,13 +29,15 @@ def report_test(
 ) -> None:
     """Prints the result of a test of any task, and writes it as JSON if ``out`` is a path.
 
-    A loop has ``evaluator`` and, to say how it measured, ``protocol``; ``told`` is added to it.
+    A loop has ``evaluator`` and, to say how it measured, ``protocol``; ``told`` is added to it. A metric
+    may have ``predictions``, a list of dicts that JSON can hold: they are written, not printed.
     """
     protocol = {**getattr(loop, 'protocol', {}), **told}
     measured_by = loop.evaluator.metrics
     print(format_report(metrics, protocol, measured_by))
     if out is not None:
-        write_results(out, metrics, protocol, cfg, first_paper_row(measured_by))
+        predictions = [row for metric in measured_by for row in getattr(metric, 'predictions', ())]
+        write_results(out, metrics, protocol, cfg, first_paper_row(measured_by), predictions)
         print(f'written to {out}')
 
 
@@ -82,6 +84,7 @@ def write_results(
     protocol: dict[str, Any],
     cfg: Mapping[str, Any] | None = None,
     paper_row: PaperRow | None = None,
+    predictions: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Writes the result as JSON: metrics, protocol, versions, hashes of checkpoint, config and annotations.
 
@@ -95,6 +98,8 @@ def write_results(
         result['config_sha256'] = config_sha256(cfg)
     if paper_row is not None:
         result['paper'] = paper_row.as_dict()
+    if predictions:
+        result['predictions'] = list(predictions)
     with whole_file(path) as partial:
         partial.write_text(json.dumps(result, indent=2, default=str) + '\n', encoding='utf-8')
 

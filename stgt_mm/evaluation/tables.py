@@ -1,4 +1,4 @@
-"""Tables of measured numbers with the paper's row beside them: recall, caption choice, any other task."""
+"""Tables of measured numbers with the paper's row beside them: recall, caption choice, answers, any task."""
 
 from typing import Any, NamedTuple
 
@@ -57,6 +57,27 @@ def caption_choice_table(
             number = f'{value:.0f}' if kind == 'skipped' else f'{value:.1f}'
             rows.append([name, kind, number, f'{fused[kind]:.1f}' if kind in fused else '-'])
     return Table({*names, *(f'fused_{name}' for name in names)}, rows, [])
+
+
+def answer_table(groups: Groups, protocol: dict[str, Any], paper_row: PaperRow | None = None) -> Table:
+    """Shows accuracies of answers by type of question, with counts; the paper has the overall one."""
+    names = [name for name in groups if f'{name}/questions' in groups]
+    printed = {} if paper_row is None else paper_row.values
+    rows = [['', 'question', 'number', 'accuracy', *(['paper'] if printed else [])]]
+    notes = []
+    for name in names:
+        values, counts = groups[name], groups[f'{name}/questions']
+        for kind, count in counts.items():
+            number = 'accuracy' if kind == 'all' else kind
+            paper = [str(printed.get(name, {}).get(number, '-'))] if printed else []
+            rows.append([name, kind, f'{count:.0f}', f'{values[number]:.1f}', *paper])
+        if 'unknown_answers' in values:
+            notes.append(
+                f'{name}: {values["unknown_answers"]:.1f}% of the questions have no answer in the '
+                'vocabulary and count as wrong'
+            )
+    shown = {*names, *(f'{name}/questions' for name in names)}
+    return Table(shown, rows, notes + _paper_notes(paper_row if names else None))
 
 
 def value_table(groups: Groups, protocol: dict[str, Any], paper_row: PaperRow | None = None) -> Table:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from stgt_mm.datasets.readers.writer import write_video
-from stgt_mm.moving_shapes.grammar import caption, questions
+from stgt_mm.functional.answers import frequent_answers
+from stgt_mm.moving_shapes.grammar import caption, question_kind, questions
 from stgt_mm.moving_shapes.meaning import FAMILIES, level, reverse
 from stgt_mm.moving_shapes.motion import NUM_FRAMES, draw_tracks
 from stgt_mm.moving_shapes.render import RGB, background, render
@@ -128,6 +129,16 @@ def qa_annotation(benchmark: Benchmark, split: str) -> list[dict]:
     return pairs
 
 
+def qa_records(benchmark: Benchmark, split: str) -> list[dict]:
+    """Returns the same pairs as lines of ``{split}_qa.jsonl``."""
+    lines = []
+    for pair in qa_annotation(benchmark, split):
+        line = {'video': f'video{pair["video_id"]}.mp4', 'video_id': f'video{pair["video_id"]}'}
+        line |= {'question': pair['question'], 'answer': pair['answer'], 'question_id': str(pair['id'])}
+        lines.append(line | {'question_type': question_kind(pair['question'])})
+    return lines
+
+
 def vocabulary(texts: Iterable[str]) -> list[str]:
     """Returns a WordPiece vocabulary in which every word of ``texts`` is one token.
 
@@ -149,12 +160,18 @@ def write_annotations(benchmark: Benchmark, root: Path) -> list[Path]:
     }
     files['backwards.jsonl'] = backwards_records(benchmark)
     files['one_fact.jsonl'] = one_fact_records(benchmark)
+    files |= {f'{split}_qa.jsonl': qa_records(benchmark, split) for split in ('train', 'val', 'test')}
     contents = {name: ''.join(f'{json.dumps(line)}\n' for line in lines) for name, lines in files.items()}
     contents['moving_shapes_data.json'] = json.dumps(msrvtt_annotation(benchmark))
     for split in ('train', 'val', 'test'):
         contents[f'{split}_qa.json'] = json.dumps(qa_annotation(benchmark, split))
     words = vocabulary(text for clip in benchmark.of('train') for text in clip.texts())
     contents['vocab.txt'] = ''.join(f'{word}\n' for word in words)
+    asked = files['train_qa.jsonl']
+    words = vocabulary(f'{line["question"].removesuffix("?")} {line["answer"]}' for line in asked)
+    contents['qa_vocab.txt'] = ''.join(f'{word}\n' for word in words)
+    answers = frequent_answers(line['answer'] for line in asked)
+    contents['answers.txt'] = ''.join(f'{answer}\n' for answer in answers)
     for name, content in contents.items():
         (root / name).write_text(content, encoding='utf-8', newline='\n')
     return [root / name for name in contents]

@@ -143,6 +143,20 @@ def questions(meaning: Meaning) -> list[tuple[str, str]]:
     return [colour, (asked, event[0]), (f'which shape moves {event[0]}', look.shape)]
 
 
+def question_kind(question: str) -> str:
+    """Names what one of the :func:`questions` asks for: count, direction, order, shape, size or colour."""
+    begins = {
+        'how many': 'count',
+        'in which direction': 'direction',
+        'what does': 'order',
+        'which shape does something first': 'order',
+        'which shape': 'shape',
+        'does the': 'size',
+        'what colour': 'colour',
+    }
+    return next(kind for words, kind in begins.items() if question.startswith(words))
+
+
 def _order_questions(meaning: Meaning) -> list[tuple[str, str]]:
     looks, (first, last) = meaning.objects, meaning.event
     if meaning.family == 'order_one':

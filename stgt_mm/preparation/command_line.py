@@ -8,14 +8,19 @@ from typing import Any
 from stgt_mm.engine.cli import described_parser
 from stgt_mm.preparation.annotations.conversion import choose_splits, convert_list, write_splits
 from stgt_mm.preparation.annotations.notes import Notes
+from stgt_mm.preparation.annotations.questions import write_answers
 from stgt_mm.preparation.annotations.video_files import VideoFiles
 
 
-def split_converter(description: str | None, data_set: ModuleType) -> Callable[[Sequence[str] | None], None]:
+def split_converter(
+    description: str | None, data_set: ModuleType, subject: str = 'text'
+) -> Callable[[Sequence[str] | None], None]:
     """Makes the ``main`` of the tool of a data set that has an annotation file a split.
 
     ``data_set`` is a module with ``NEEDS`` (files of each split), ``SUFFIX`` of the videos, ``PUBLISHED``
-    (videos of each split in the literature) and ``read_splits(files of each split, video files, notes)``.
+    (videos, or questions, of each split in the literature) and ``read_splits(files of each split, video
+    files, notes)``. ``subject`` is what a line has: a ``'text'``, or a ``'question'``, whose training answers
+    can be written as a vocabulary.
     """
 
     def main(argv: Sequence[str] | None = None) -> None:
@@ -30,11 +35,22 @@ def split_converter(description: str | None, data_set: ModuleType) -> Callable[[
         where.add_argument('--video-root', help=root_help)
         suffix_help = 'extension where videos are not looked for: %(default)s'
         where.add_argument('--suffix', default=data_set.SUFFIX, help=suffix_help)
+        if subject == 'question':
+            answers_help = 'write the N most frequent training answers to answers.txt: 1000, 1500, 2423'
+            parser.add_argument('--answers', type=int, metavar='N', help=answers_help)
         args = parser.parse_args(argv)
         notes, files = Notes(), VideoFiles(args.video_root, args.suffix)
         chosen = choose_splits(args.source, data_set.NEEDS, args.splits, notes)
+        size = getattr(args, 'answers', None)
+        if size is not None and (size < 1 or 'train' not in chosen):
+            raise ValueError(
+                f'--answers {size}: at least 1, and with the split train, whose answers they are.'
+            )
         splits = data_set.read_splits(chosen, files, notes)
-        print('\n'.join(write_splits(splits, args.out, files, notes, data_set.PUBLISHED)))
+        lines = write_splits(splits, args.out, files, notes, data_set.PUBLISHED, subject)
+        if size is not None:
+            lines += write_answers(splits, args.out, size)
+        print('\n'.join(lines))
 
     return main
 

@@ -77,9 +77,14 @@ def test_an_interruption_stops_the_command(sweep):
             time.sleep(0.05)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    # a background job of a shell begins with the signal ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(UserError, match='same command goes on'):
-        run_sweep(sweep)
+    try:
+        with pytest.raises(UserError, match='same command goes on'):
+            run_sweep(sweep)
+    finally:
+        signal.signal(signal.SIGINT, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int(log.read_text().splitlines()[1]), 0)
     assert not (sweep.point('0.1') / 'test.json').exists()

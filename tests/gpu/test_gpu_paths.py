@@ -8,6 +8,7 @@ import torch
 from command_line import ROOT
 from reduced import reduce_config
 
+from stgt_mm.config import load_config
 from stgt_mm.engine.cli import build_runner
 from stgt_mm.engine.optim import AutocastOptimWrapper, TrainableParamsConstructor
 from stgt_mm.random_weights import without_weights
@@ -24,7 +25,7 @@ pytestmark = [
 
 
 def small_model(path, data, folder, **neck):
-    cfg = reduce_config(path, data, folder)
+    cfg = reduce_config(load_config(str(path), {}), data, folder)
     cfg.model.neck.update(neck)
     torch.manual_seed(0)
     return MODELS.build(without_weights(cfg.model.to_dict())).to(DEVICE).train()
@@ -126,7 +127,7 @@ def test_mixed_precision_with_gradient_clipping(dtype, small_moving_shapes, tmp_
 
 def test_checkpoint_of_this_device_resumes_on_a_cpu(small_moving_shapes, tmp_path, monkeypatch):
     """Trains an epoch here, then goes on without a GPU."""
-    cfg = reduce_config(TINY, small_moving_shapes, tmp_path)
+    cfg = reduce_config(load_config(str(TINY), {}), small_moving_shapes, tmp_path)
     cfg.update(experiment_name=f'{tmp_path.name}-first', log_level='ERROR')
     runner = build_runner(cfg)
     runner.train()

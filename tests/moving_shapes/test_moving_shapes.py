@@ -1,12 +1,14 @@
 """Meanings, splits and files of Moving Shapes."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stgt_mm.datasets.readers import read_frames
+from stgt_mm.datasets.records import read_records
 from stgt_mm.moving_shapes import clip_frames, make_benchmark, render_clips, write_annotations
 from stgt_mm.moving_shapes.contact_sheet import draw_contact_sheet
 from stgt_mm.moving_shapes.grammar import caption, questions
@@ -160,6 +162,23 @@ def test_annotations_have_the_public_forms(small, folder):
     pairs = json.loads((folder / 'test_qa.json').read_text())
     assert all(set(pair) == {'answer', 'category_id', 'id', 'question', 'video_id'} for pair in pairs)
     assert {f'video{pair["video_id"]}' for pair in pairs} == {clip.video_id for clip in small.of('test')}
+
+
+def test_questions_are_lines_of_the_same_pairs(folder):
+    for split in ('test', 'val', 'train'):
+        pairs = json.loads((folder / f'{split}_qa.json').read_text())
+        records = read_records(folder / f'{split}_qa.jsonl', ('video', 'question'))
+        assert [(r['question'], r['answer'], r['video'], r['question_id']) for r in records] == [
+            (p['question'], p['answer'], f'video{p["video_id"]}.mp4', str(p['id'])) for p in pairs
+        ]
+        kinds = {record['question_type'] for record in records}
+        assert kinds <= {'colour', 'shape', 'direction', 'order', 'size', 'count'} and len(kinds) > 3
+    counts = Counter(line['answer'] for line in _lines(folder / 'train_qa.jsonl'))
+    answers = (folder / 'answers.txt').read_text().split()
+    assert set(answers) == set(counts) and counts[answers[0]] == max(counts.values())
+    vocabulary = set((folder / 'qa_vocab.txt').read_text().split())
+    words = {word for r in records for word in f'{r["question"][:-1]} {r["answer"]}'.replace(',', '').split()}
+    assert words <= vocabulary and '[MASK]' in vocabulary
 
 
 def test_jsonl_records(folder):

@@ -10,7 +10,7 @@ from stgt_mm.structures import VideoTextSample
 
 META_KEYS = (
     'sample_idx', 'video', 'video_id', 'text', 'text_id', 'num_frames', 'frame_indices', 'failed_readers',
-    'replaced',
+    'replaced', 'question', 'question_id', 'question_type', 'answer', 'answers',
 )  # fmt: skip
 
 
@@ -20,7 +20,7 @@ class PackVideoText(BaseTransform):
 
     Args:
         extra_keys: Keys of the record, besides the usual ones, that go into the sample's meta information,
-            for example ``('question', 'answer')``; ``KeyError`` if a record lacks one.
+            for example ``('family', 'event')``; ``KeyError`` if a record lacks one.
     """
 
     is_random = False

@@ -1,6 +1,7 @@
-"""Loops: resumable training by epochs, retrieval for validation and test."""
+"""Loops: resumable training by epochs, retrieval and question answering for validation and test."""
 
+from stgt_mm.engine.loops.answer_loop import AnswerLoop
 from stgt_mm.engine.loops.epoch_loop import ResumableEpochLoop
 from stgt_mm.engine.loops.retrieval_loop import RetrievalLoop
 
-__all__ = ['ResumableEpochLoop', 'RetrievalLoop']
+__all__ = ['AnswerLoop', 'ResumableEpochLoop', 'RetrievalLoop']

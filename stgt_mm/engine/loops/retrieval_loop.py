@@ -1,20 +1,19 @@
 """The loop that validates and tests retrieval: encode, rank, report."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.runner import BaseLoop, Runner
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from mmengine.runner import Runner
+from torch import Tensor
+from torch.utils.data import DataLoader
 
-from stgt_mm.datasets.feature_warming import prepare_feature_cache
+from stgt_mm.engine.loops.evaluation_loop import EvaluationLoop
 from stgt_mm.engine.loops.retrieval_options import (
     FUSION_WEIGHT,
     FusionWeightHook,
-    autocast_dtype,
     collecting_broken,
     stop_if_missing,
 )
@@ -25,11 +24,11 @@ from stgt_mm.evaluation.rank import Ranking, rank_split
 from stgt_mm.evaluation.retrieval_metric import RetrievalMetric, count_rankings
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
 from stgt_mm.registry import LOOPS, POST_PROCESSORS
-from stgt_mm.utils import bare_model, evaluating
+from stgt_mm.utils import evaluating
 
 
 @LOOPS.register_module()
-class RetrievalLoop(BaseLoop):
+class RetrievalLoop(EvaluationLoop):
     """Retrieval in both directions with two-stage ranking; serves as ``val_cfg`` and as ``test_cfg``.
 
     ``t2v/*`` and ``v2t/*`` are the numbers of the chosen score fusion; with re-ranking, ``sim_t2v/*`` and
@@ -79,9 +78,7 @@ class RetrievalLoop(BaseLoop):
         skip_broken: bool = False,
         choices: dict[str, dict[str, Any]] | None = None,
     ) -> None:
-        super().__init__(runner, collecting_broken(dataloader))
-        self.evaluator = evaluator if isinstance(evaluator, Evaluator) else runner.build_evaluator(evaluator)
-        self.evaluator.dataset_meta = getattr(self.dataloader.dataset, 'metainfo', None)
+        super().__init__(runner, dataloader, evaluator, amp, skip_broken)
         if rerank_k < 0:
             raise ValueError(f'rerank_k={rerank_k} must be at least 0.')
         if calibrate and (score_fusion != 'calibrated' or fusion_weight is not None or not rerank_k):
@@ -94,29 +91,16 @@ class RetrievalLoop(BaseLoop):
         self.fusion_weight = fusion_weight
         self.calibrate = calibrate
         self.post_processors: list[PostProcessor] = [POST_PROCESSORS.build(own) for own in post_processors]
-        self.amp = autocast_dtype(amp)
-        self.skip_broken = skip_broken
         # built now: a wrong path must show before any work
         self._choice_loaders: dict[str, DataLoader] = {
             name: Runner.build_dataloader(collecting_broken(config), seed=runner.seed)
             for name, config in (choices or {}).items()
         }
         if not skip_broken:
-            for loader in (self.dataloader, *self._choice_loaders.values()):
+            for loader in self._choice_loaders.values():
                 stop_if_missing(loader)
-        self.protocol: dict[str, Any] = {}
         if not any(isinstance(hook, FusionWeightHook) for hook in runner.hooks):
             runner.register_hook(FusionWeightHook())
-
-    @property
-    def model(self) -> nn.Module:
-        """The model without its wrapper."""
-        return bare_model(self.runner.model)
-
-    @property
-    def mode(self) -> str:
-        """``'test'`` when this is the runner's test loop, else ``'val'``: which hooks are called."""
-        return 'test' if getattr(self.runner, '_test_loop', None) is self else 'val'
 
     @property
     def weight(self) -> float:
@@ -221,17 +205,3 @@ class RetrievalLoop(BaseLoop):
             'precision': str(self.amp or torch.float32).removeprefix('torch.'),
         }
         return metrics
-
-    def _batches(self) -> Iterator[dict[str, Any]]:
-        for index, batch in enumerate(self.dataloader):
-            self.runner.call_hook(f'before_{self.mode}_iter', batch_idx=index, data_batch=batch)
-            yield batch
-            samples = batch['data_samples']
-            self.runner.call_hook(
-                f'after_{self.mode}_iter', batch_idx=index, data_batch=batch, outputs=samples
-            )
-
-    def _prepare_cache(self, dataset: Dataset) -> None:
-        """Fills the cache of a data set that asks for one; by now the backbone has its final weights."""
-        if getattr(dataset, 'feature_cache', None) is not None and not dataset.uses_cache:
-            prepare_feature_cache(dataset, self.model.backbone, self.model.data_preprocessor)

@@ -14,7 +14,7 @@ from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.video_files import VideoFiles
 from stgt_mm.utils import did_you_mean
 
-REPEATED = 'captions of {} repeat one of the same video, kept'
+REPEATED = '{} of {} repeat one of the same video, kept'
 ABSENT = 'lines whose file is not there, left out'
 FEWER = 'list ends before --max-videos'
 
@@ -64,32 +64,30 @@ def write_splits(
     files: VideoFiles,
     notes: Notes,
     published: Mapping[str, int],
+    subject: str = 'text',
 ) -> list[str]:
     """Writes ``<split>.jsonl`` of each split into ``out``, once all of them are known to be good.
 
-    ``published`` is the number of videos of a split in the literature. Returns lines to print: what was
-    written, what was met, what is assumed.
+    ``published`` is the number of videos of a split in the literature, or of questions where ``subject`` is
+    ``'question'``. Returns lines to print: what was written, what was met, what is assumed.
     """
     for split, records in splits.items():
         if not records:
             met = '; '.join(notes.lines())
             raise AnnotationError(f'{split}: no record is left. Do the files belong together? Met: {met}')
-        seen = set()
-        for record in records:
-            pair = record['video_id'], record['text']
-            if pair in seen:
-                notes.add(REPEATED.format(split), f'{pair[0]} {pair[1]!r}')
-            seen.add(pair)
+        _note_repeats(records, split, subject, notes)
     files.report(notes)
     lines = []
     for split, records in splits.items():
         path = Path(out) / f'{split}.jsonl'
         texts = write_records(records, path)
-        read_records(path)  # as a data set will: an id that means two texts is an error now
+        # as a data set will: an id that means two texts is an error now
+        read_records(path, ('video', subject))
         videos = {record['video_id'] for record in records}
-        line = f'{path}: {texts:,} texts of {len(videos):,} videos'
-        if published.get(split, len(videos)) != len(videos):
-            line += f' (published: {published[split]:,} videos)'
+        line = f'{path}: {texts:,} {subject}s of {len(videos):,} videos'
+        unit, count = ('videos', len(videos)) if subject == 'text' else ('questions', texts)
+        if published.get(split, count) != count:
+            line += f' (published: {published[split]:,} {unit})'
         if files.missing & videos:
             line += f', {len(files.missing & videos):,} of them missing'
         lines.append(line)
@@ -99,6 +97,16 @@ def write_splits(
             f'note: paths end in {files.suffix}; --video-root finds the real files, --suffix assumes another'
         )
     return lines
+
+
+def _note_repeats(records: Records, split: str, subject: str, notes: Notes) -> None:
+    seen = set()
+    what = REPEATED.format('captions' if subject == 'text' else 'questions', split)
+    for record in records:
+        pair = record['video_id'], record[subject]
+        if pair in seen:
+            notes.add(what, f'{pair[0]} {pair[1]!r}')
+        seen.add(pair)
 
 
 def convert_list(
