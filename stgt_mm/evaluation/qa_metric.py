@@ -1,15 +1,14 @@
 """Accuracy of answers to questions on videos, overall and by type of question."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mmengine.evaluator import BaseMetric
 
-from stgt_mm.errors import UserError
 from stgt_mm.evaluation.paper_rows import find_paper_row
 from stgt_mm.evaluation.tables import answer_table
 from stgt_mm.functional.answers import NORMALISATIONS, normalise_answer, question_type
+from stgt_mm.io.answer_list import read_answers
 from stgt_mm.registry import METRICS
 from stgt_mm.utils import did_you_mean
 
@@ -39,8 +38,8 @@ class VideoQAMetric(BaseMetric):
         paper_tables: JSON file with rows of the same form as ``paper_tables.json`` of the package.
 
     Raises:
-        ValueError: If there is no such normalisation.
-        UserError: If the vocabulary is missing or empty, or there is no such row.
+        ValueError: If there is no such normalisation, or the vocabulary is missing or empty.
+        UserError: If there is no such row.
     """
 
     default_prefix = 'qa'
@@ -61,7 +60,7 @@ class VideoQAMetric(BaseMetric):
                 f"normalisation='{normalisation}'. {did_you_mean(normalisation, NORMALISATIONS)}"
             )
         self.normalisation = normalisation
-        self.known = None if vocabulary is None else set(map(self._normal, _read_answers(vocabulary)))
+        self.known = None if vocabulary is None else set(map(self._normal, read_answers(vocabulary)))
         self.paper_row = None if paper_row is None else find_paper_row(paper_row, paper_tables)
         self.predictions: list[dict[str, Any]] = []
 
@@ -105,16 +104,3 @@ class VideoQAMetric(BaseMetric):
 
 def _percent(values: list[bool]) -> float:
     return 100.0 * sum(values) / len(values)
-
-
-def _read_answers(path: str) -> list[str]:
-    file = Path(path)
-    lines = file.read_text(encoding='utf-8').splitlines() if file.is_file() else []
-    answers = [line.strip() for line in lines if line.strip()]
-    if not answers:
-        state = 'is empty' if file.is_file() else f'is not there (working directory {Path.cwd()})'
-        raise UserError(
-            f"the answer vocabulary '{path}' {state}: write an answer a line into it, by --answers of the "
-            "data set's converter, or leave vocabulary out of the metric."
-        )
-    return answers

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stgt_mm.io.answer_list import read_answers
 from stgt_mm.io.state import compare
 from stgt_mm.io.weight_files import read_state
 from stgt_mm.models.backbones.weights import resolve_weights
-from stgt_mm.models.heads.answer_head import read_answers
 from stgt_mm.models.video_encoder import VideoEncoder
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample

@@ -9,27 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stgt_mm.io.answer_list import read_answers
 from stgt_mm.registry import MODELS
-
-
-def read_answers(location: str, count: int | None = None) -> list[str]:
-    """Reads the first ``count`` answers, or all, of a text file with an answer a line.
-
-    A ValueError if it is missing, empty, too short, or has an answer twice.
-    """
-    path = Path(location).expanduser()
-    if not path.is_file():
-        raise ValueError(f"there is no answer vocabulary '{path}': write a text file, an answer a line.")
-    lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
-    if len(lines) < (count or 1):
-        raise ValueError(
-            f"the answer vocabulary '{path}' has {len(lines)} answers, {count or 'at least 1'} are needed: "
-            'make it of more training answers, or lower num_answers.'
-        )
-    if len(set(lines)) < len(lines):
-        twice = next(line for line in lines if lines.count(line) > 1)
-        raise ValueError(f"the answer vocabulary '{path}' has '{twice}' twice: remove one.")
-    return lines[:count]
 
 
 @MODELS.register_module()
