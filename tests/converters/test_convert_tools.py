@@ -169,10 +169,11 @@ def test_a_full_disk_is_one_line_that_names_the_file(lavis, config, tmp_path, ca
     convert = (CONVERT, 'lavis_blip2', lavis[0])
     assert run_here(*convert, first, '--config', config) == 0
     capsys.readouterr()
-    for command, name in (
-        ((*convert, out, '--config', config), str(out)),
-        ((EXPORT, config, first, folder), str(folder)),
-        (('dataset_converters/custom.py', tmp_path / 'captions.csv', tmp_path / 'c.jsonl'), 'c.jsonl'),
+    custom = ('dataset_converters/custom.py', tmp_path / 'captions.csv', tmp_path / 'c.jsonl')
+    for command, name, why in (
+        ((*convert, out, '--config', config), str(out), 'too large'),
+        ((EXPORT, config, first, folder), str(folder), 'too large'),
+        (custom, 'c.jsonl', 'no space left'),
     ):
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))  # fails a write, as a full disk does
@@ -181,6 +182,6 @@ def test_a_full_disk_is_one_line_that_names_the_file(lavis, config, tmp_path, ca
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         message = capsys.readouterr().err.strip().splitlines()
-        assert name in message[0] and 'too large' in message[0]
+        assert name in message[0] and why in message[0] and '--resume' not in message[0]
         assert message[1:] == ['(--traceback shows where in the code)']
         assert not out.exists() and not (tmp_path / 'c.jsonl').exists()

@@ -16,8 +16,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def explained_when_full(path: str | Path | None = None, needed: int = 0) -> Iterator[None]:
     """Turns the errors of a full disk, an exhausted quota or a file size limit into CheckpointSpaceError.
 
-    ``path`` is the file or folder that is written inside, if the error does not name it; ``needed`` its bytes
-    as far as known.
+    ``path`` is what a training writes inside, a file or its work dir, named if the error names none;
+    ``needed`` are its bytes as far as known.
     """
     try:
         yield
@@ -33,9 +33,11 @@ def explained_when_full(path: str | Path | None = None, needed: int = 0) -> Iter
         if not told and free >= needed:
             raise
         wanted = f'{needed / 2**20:.1f} MiB needed, ' if needed else ''
+        remedy = 'Free some space, then start again.'
+        if path is not None:
+            remedy = 'Free some space, or lower max_keep_ckpts, then go on with --resume.'
         raise CheckpointSpaceError(
             errno.ENOSPC,
             f'no space left for {place}: {wanted}{free / 2**20:.1f} MiB free on the disk (a quota or '
-            '`ulimit -f` may allow less). What was whole before is untouched. Free some space, or lower '
-            'max_keep_ckpts, then start again, a training with --resume.',
+            f'`ulimit -f` may allow less). What was whole before is untouched. {remedy}',
         ) from error
