@@ -19,6 +19,7 @@ from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.feature_cache import FeatureCache
 from stgt_mm.datasets.readers import VideoReadError
 from stgt_mm.progress import ProgressLine
+from stgt_mm.utils import evaluating
 
 _POLL_SECONDS = 1.0
 
@@ -59,17 +60,6 @@ def _load_clips(dataset: ClipDataset, clips: list[int]) -> dict[str, Any]:
     return video_text_collate(samples)
 
 
-@contextmanager
-def _inference(backbone: nn.Module) -> Iterator[None]:
-    was_training = backbone.training
-    backbone.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        backbone.train(was_training)
-
-
 def warm_cache(
     dataset: ClipDataset,
     backbone: nn.Module,
@@ -89,7 +79,7 @@ def warm_cache(
     loader = DataLoader(todo, batch_size, num_workers=num_workers, collate_fn=partial(_load_clips, dataset))
     progress = ProgressLine(f'features of {dataset.ann_file.name}', len(todo), every=5.0)
     try:
-        with _inference(backbone), progress if shard[0] == 0 else nullcontext():
+        with torch.no_grad(), evaluating(backbone), progress if shard[0] == 0 else nullcontext():
             for batch in loader:
                 broken, samples = batch.pop('broken', []), batch['data_samples']
                 for sample in broken:
@@ -139,7 +129,7 @@ def _item_shape(dataset: ClipDataset, backbone: nn.Module, preprocess: nn.Module
         batch = _load_clips(dataset, [clip])
         if batch['inputs'] is None:
             continue
-        with _inference(backbone):
+        with torch.no_grad(), evaluating(backbone):
             return tuple(backbone(preprocess(batch)['inputs']['video']).shape[1:])
     raise VideoReadError(str(dataset.video_root), f'none of {len(dataset.clips)} clips can be read')
 
