@@ -40,7 +40,8 @@ class ProgressLine:
     def __init__(self, what: str, total: int | None = None, every: float = 10.0, start: int = 0):
         self.what = what
         self.total = total
-        self.done = self._start = start
+        self.done = start
+        self._first: tuple[float, int] | None = None  # when the first step was done: starting up is no step
         self._terminal = sys.stderr.isatty()
         self._period = 0.5 if self._terminal else every
         self._started = self._printed = time.monotonic()
@@ -50,9 +51,10 @@ class ProgressLine:
         """Counts steps, and prints the line if it is time; ``note`` is put at its end, called only then."""
         self.done += steps
         now = time.monotonic()
+        self._first = self._first or (now, self.done)
         if now - self._printed >= self._period:
             self._printed, self._moved = now, True
-            self._print(self._text(now - self._started, note if isinstance(note, str) else note()))
+            self._print(self._text(now, note if isinstance(note, str) else note()))
 
     def close(self) -> None:
         """Ends the line; on a terminal it then says how long the work took."""
@@ -67,11 +69,12 @@ class ProgressLine:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _text(self, spent: float, note: str) -> str:
+    def _text(self, now: float, note: str) -> str:
         parts = [f'{self.what}: {self.done}' + (f'/{self.total}' if self.total else '')]
-        done = self.done - self._start
-        if self.total and done and spent >= _SURE_AFTER_SECONDS:
-            parts.append(f'{format_duration(spent / done * (self.total - self.done))} left')
+        then, before = self._first
+        if self.total and self.done > before and now - then >= _SURE_AFTER_SECONDS:
+            left = (now - then) / (self.done - before) * (self.total - self.done)
+            parts.append(f'{format_duration(left)} left')
         return ', '.join(parts + [note] * bool(note))
 
     def _print(self, text: str) -> None:

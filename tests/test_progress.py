@@ -58,3 +58,15 @@ def test_no_time_is_promised_before_it_is_known(clock, monkeypatch):
 def test_short_work_says_nothing(capsys):
     assert list(track('abc', 'spelling')) == ['a', 'b', 'c']
     assert capsys.readouterr().err == ''
+
+
+def test_a_slow_start_is_not_taken_for_the_pace(clock, capsys):
+    line = ProgressLine('rendering', total=9000, every=10)
+    clock[0] += 12
+    line.advance()
+    clock[0] += 10
+    line.advance(999)
+    assert capsys.readouterr().err.splitlines() == [
+        'rendering: 1/9000',
+        'rendering: 1000/9000, 1 min 20 s left',
+    ]
