@@ -7,6 +7,8 @@ import timm.optim.muon
 import torch
 from torch import Tensor
 
+from stgt_mm.registry import OPTIMIZERS
+
 _orthogonalize = timm.optim.muon.zeropower_via_newtonschulz
 
 
@@ -16,6 +18,7 @@ def _orthogonalize_by_device(update: Tensor, *args: Any, **options: Any) -> Tens
     return _orthogonalize(update, *args, **options)
 
 
+@OPTIMIZERS.register_module()
 class Muon(timm.optim.Muon):
     """timm's Muon that orthogonalises in float32 on a CPU; on a GPU in bfloat16 like timm's.
 
