@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import ROOT, run, run_here
+from forked_tools import run_forked, run_processes
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
@@ -107,7 +108,7 @@ def test_run_killed_in_both_stages_resumes_as_if_never_stopped(whole, place):
     for step in (6, 14):
         kill = f'default_hooks.kill={{"type": "KillAtStep", "step": {step}}}'
         settings = [*options, 'custom_imports.imports=[kill_at_step]', kill]
-        done = run('train.py', *settings, cwd=place, paths=[HERE])
+        done = run_forked('train.py', *settings, cwd=place, paths=[HERE])
         assert done.returncode == -signal.SIGKILL, done.stderr
         newest = (work_dir / 'last_checkpoint').read_text().strip()
         assert Path(newest).name == f'iter_{(step - 1) // 3 * 3}.pth'
@@ -129,9 +130,9 @@ def test_two_processes_give_the_numbers_of_one(here, whole, place, capsys):
     one = json.loads((place / 'one.json').read_text())
     assert one['protocol']['videos'] == 20
     assert {'t2v/R1', 'v2t/R1', 't2v/Rmean', 'backwards/accuracy', 'one_fact/accuracy'} <= set(one['metrics'])
-    arguments = [CONFIG, checkpoint, 2, '--out', 'two.json', '--cfg-options', *SMALL]
-    done = run('dist_test.sh', *arguments, cwd=place)
-    assert done.returncode == 0, done.stderr
+    arguments = [CONFIG, checkpoint, '--out', 'two.json', '--cfg-options', *SMALL]
+    for done in run_processes(2, 'test.py', *arguments, cwd=place):
+        assert done.returncode == 0, done.stderr
     two = json.loads((place / 'two.json').read_text())
     assert two['metrics'] == one['metrics']
 
@@ -139,8 +140,8 @@ def test_two_processes_give_the_numbers_of_one(here, whole, place, capsys):
 @pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
 def test_two_processes_train_without_gpu(place):
     options = ['--work-dir', 'two', '--cfg-options', *ONE_STEP, 'train_dataloader.batch_size=4']
-    done = run('dist_train.sh', CONFIG, 2, *options, cwd=place)
-    assert done.returncode == 0, done.stderr
+    for done in run_processes(2, 'train.py', CONFIG, *options, cwd=place):
+        assert done.returncode == 0, done.stderr
     assert [record['step'] for record in losses(place / 'two')] == [1], 'one step of 2 times 4 clips'
 
 
