@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import ROOT, run, run_here
-from forked_tools import run_forked, run_processes
+from tool_processes import run_processes, run_tool_process
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
@@ -108,7 +108,7 @@ def test_run_killed_in_both_stages_resumes_as_if_never_stopped(whole, place):
     for step in (6, 14):
         kill = f'default_hooks.kill={{"type": "KillAtStep", "step": {step}}}'
         settings = [*options, 'custom_imports.imports=[kill_at_step]', kill]
-        done = run_forked('train.py', *settings, cwd=place, paths=[HERE])
+        done = run_tool_process('train.py', *settings, cwd=place, paths=[HERE])
         assert done.returncode == -signal.SIGKILL, done.stderr
         newest = (work_dir / 'last_checkpoint').read_text().strip()
         assert Path(newest).name == f'iter_{(step - 1) // 3 * 3}.pth'
