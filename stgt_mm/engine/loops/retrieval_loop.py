@@ -24,7 +24,7 @@ from stgt_mm.evaluation.rank import Ranking, rank_split
 from stgt_mm.evaluation.retrieval_metric import RetrievalMetric, count_rankings
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
 from stgt_mm.registry import LOOPS, POST_PROCESSORS
-from stgt_mm.utils import evaluating
+from stgt_mm.utils import bare_model, evaluating
 
 
 @LOOPS.register_module()
@@ -88,6 +88,7 @@ class RetrievalLoop(EvaluationLoop):
             )
         self.fusion = check_fusion(score_fusion)
         self.rerank_k = 0 if self.fusion == 'itc' else rerank_k
+        self._check_rerank(self.rerank_k)
         self.fusion_weight = fusion_weight
         self.calibrate = calibrate
         self.post_processors: list[PostProcessor] = [POST_PROCESSORS.build(own) for own in post_processors]
@@ -166,6 +167,7 @@ class RetrievalLoop(EvaluationLoop):
         self, split: EncodedSplit, values: Sequence[int], calibrate: bool = False
     ) -> dict[int, list[Ranking]]:
         """Ranks an encoded split with each number of candidates, the same on every process."""
+        self._check_rerank(max(values))
         score_bank = partial(bank_statistics, self.model, split.videos.queries, amp=self.amp)
         processors = [partial(own.apply, score_bank=score_bank) for own in self.post_processors]
         fuse = self.fuse if max(values) else None  # without re-ranking a model needs no temperature
@@ -174,6 +176,14 @@ class RetrievalLoop(EvaluationLoop):
         if weight is not None:
             self.runner.message_hub.update_info(FUSION_WEIGHT, weight)
         return rankings
+
+    def _check_rerank(self, k: int) -> None:
+        model = getattr(self.runner, 'model', None)
+        if k and model is not None and getattr(bare_model(model), 'matching_head', k) is None:
+            raise ValueError(
+                f'rerank_k={k}: {type(bare_model(model)).__name__} has no matching head and does not re-rank. '
+                "Set rerank_k=0 (or score_fusion='itc') for val_cfg and test_cfg."
+            )
 
     def _count(self, split: EncodedSplit, rankings: list[Ranking], k: int) -> dict[str, float]:
         """Counts rankings with k candidates; ``protocol`` then says how."""
