@@ -107,7 +107,7 @@ def _of_open_clip(location: str) -> FramePreparation:
     transform = open_clip_package().transform
     described = open_clip_config(location)
     given = {'size': described['model_cfg']['vision_cfg']['image_size'], **described['preprocess_cfg']}
-    cfg = transform.merge_preprocess_kwargs(transform.PreprocessCfg(), **given)
+    cfg = transform.PreprocessCfg(**transform.merge_preprocess_kwargs(transform.PreprocessCfg(), **given))
     steps = transform.image_transform_v2(cfg, is_train=False).transforms
     # what is behind makes a float tensor of a picture, and normalises it
     steps = steps[: [isinstance(step, transform.MaybeConvertMode) for step in steps].index(True)]

@@ -27,9 +27,7 @@ class PretrainedTokenizer:
         ValueError: If the tokenizer cannot be had, or ``max_length`` does not fit.
     """
 
-    def __init__(
-        self, pretrained: str, max_length: int | None = None, library: str = 'transformers'
-    ) -> None:
+    def __init__(self, pretrained: str, max_length: int | None = None, library: str = 'transformers') -> None:
         self.reads_padding = True
         if check_library(library) == 'open_clip':
             positions = open_clip_config(pretrained)['model_cfg']['text_cfg'].get('context_length', 77)

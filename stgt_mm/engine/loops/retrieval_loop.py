@@ -24,7 +24,7 @@ from stgt_mm.evaluation.rank import Ranking, rank_split
 from stgt_mm.evaluation.retrieval_metric import RetrievalMetric, count_rankings
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
 from stgt_mm.registry import LOOPS, POST_PROCESSORS
-from stgt_mm.utils import bare_model, evaluating
+from stgt_mm.utils import evaluating
 
 
 @LOOPS.register_module()
@@ -178,10 +178,9 @@ class RetrievalLoop(EvaluationLoop):
         return rankings
 
     def _check_rerank(self, k: int) -> None:
-        model = getattr(self.runner, 'model', None)
-        if k and model is not None and getattr(bare_model(model), 'matching_head', k) is None:
+        if k and getattr(self.model, 'matching_head', k) is None:
             raise ValueError(
-                f'rerank_k={k}: {type(bare_model(model)).__name__} has no matching head and does not re-rank. '
+                f'rerank_k={k}: {type(self.model).__name__} has no matching head and does not re-rank. '
                 "Set rerank_k=0 (or score_fusion='itc') for val_cfg and test_cfg."
             )
 

@@ -42,9 +42,7 @@ class Aligner(VideoEncoder):
         return samples
 
 
-def captions_of(
-    inputs: dict[str, Tensor], data_samples: list[VideoTextSample]
-) -> tuple[Tensor, Tensor]:
+def captions_of(inputs: dict[str, Tensor], data_samples: list[VideoTextSample]) -> tuple[Tensor, Tensor]:
     """Returns ids and mask (B, L) of the captions of a training batch; a ValueError if one has none."""
     if 'text_ids' not in inputs:
         missing = [sample.video_id for sample in data_samples if 'text' not in sample]

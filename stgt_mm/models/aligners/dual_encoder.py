@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -33,7 +32,9 @@ class SequenceTransformer(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """Maps embeddings of frames (B, T, P) to embeddings that know of each other."""
         if frames.shape[1] > len(self.positions):
-            raise ValueError(f'a clip has {frames.shape[1]} frames, seqTransf {len(self.positions)} positions.')
+            raise ValueError(
+                f'a clip has {frames.shape[1]} frames, seqTransf {len(self.positions)} positions.'
+            )
         states = frames + self.positions[: frames.shape[1]]
         for block in self.blocks:
             states = block(states, None)
@@ -72,10 +73,10 @@ class DualEncoder(Aligner):
         super().__init__(_with_vocabulary(backbone, data_preprocessor['tokenizer']), data_preprocessor)
         if not isinstance(self.backbone, Towers):
             raise ValueError(
-                f'DualEncoder needs a backbone of two towers, {type(self.backbone).__name__} has no text side.'
+                f'DualEncoder needs a backbone with a text side, not {type(self.backbone).__name__}.'
             )
         head = {'type': 'ContrastiveHead', 'width': None, **(contrastive_head or {})}
-        if self.backbone.temperature is not None:
+        if self.backbone.pretrained and self.backbone.temperature is not None:
             head.setdefault('temperature', self.backbone.temperature)
         self.contrastive_head = MODELS.build(head)
         self.temporal = None

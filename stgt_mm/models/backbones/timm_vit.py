@@ -81,7 +81,9 @@ class TimmViT(nn.Module):
         self._cut(depth)
         self.cls = cls
         if cls == 'token' and getattr(self.vit, 'cls_token', None) is None:
-            raise ValueError(f"'{model_name}' has no CLS token: cls='mean' puts the mean of its patches there.")
+            raise ValueError(
+                f"'{model_name}' has no CLS token: cls='mean' puts the mean of its patches there."
+            )
         published = {} if str(checkpoint).startswith(PACKAGE_PREFIX) else self.vit.pretrained_cfg
         self.mean, self.std = (
             tuple(255 * v for v in published.get(key) or ()) or None for key in ('mean', 'std')

@@ -50,7 +50,7 @@ class Towers(nn.Module):
         self.std = prepared and prepared.std
 
     def finish(self, is_text: Callable[[str], bool]) -> None:
-        """Freezes the sides that do not train; ``is_text`` tells by the name of a parameter which it is of."""
+        """Freezes the sides that do not train; ``is_text`` tells it by the name of a parameter."""
         for name, parameter in self.named_parameters():
             parameter.requires_grad_(('text' if is_text(name) else 'video') in self.trainable)
         for part in self.modules() if self.pretrained else ():

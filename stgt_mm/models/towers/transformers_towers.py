@@ -24,7 +24,7 @@ _LEFT_OUT = (
 
 @MODELS.register_module()
 class TransformersTowers(Towers):
-    """Both towers of ``CLIPModel``, ``SiglipModel``, ``Siglip2Model``, ``XCLIPModel``, ``VideoPrismClipModel``.
+    """Both towers of CLIPModel, SiglipModel, Siglip2Model, XCLIPModel or VideoPrismClipModel.
 
     Images are embedded frame by frame; X-CLIP and VideoPrism have a video side of their own, which makes one
     embedding of a clip. X-CLIP's video-specific prompts, which make another text of every video, are left
@@ -73,7 +73,9 @@ class TransformersTowers(Towers):
                 return found.reshape(len(video), 1, 1, -1)
             frames = video.flatten(0, 1)
             inputs = {'pixel_values': frames} if self.kind != 'siglip2' else self._patches(frames)
-            return self.model.get_image_features(**inputs).pooler_output.unflatten(0, video.shape[:2])[:, :, None]
+            return self.model.get_image_features(**inputs).pooler_output.unflatten(0, video.shape[:2])[
+                :, :, None
+            ]
 
     def _patches(self, frames: Tensor) -> dict[str, Tensor]:
         """Cuts frames (n, 3, H, W) into the rows of patches that ``Siglip2Model`` reads; none is padding."""
@@ -89,9 +91,8 @@ class TransformersTowers(Towers):
 
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Encodes K texts, ids and mask (K, L), as embeddings (K, P), of any length."""
-        # SigLIP was trained to read the padding
-        reads_padding = self.kind in ('siglip', 'siglip2')
-        mask = None if reads_padding else mask.long()
+        # CLIP reads up to the end of a text, SigLIP its padding too, VideoPrism all that is no padding
+        mask = mask.long() if self.kind == 'videoprism' else None
         with torch.set_grad_enabled(torch.is_grad_enabled() and 'text' in self.trainable):
             return self.model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
 
@@ -118,7 +119,11 @@ def _build(pretrained: str | None, config: dict[str, Any] | None) -> nn.Module:
         else AutoConfig.for_model(**config)
     )
     if cfg.model_type not in kinds:
-        raise ValueError(f"model_type='{cfg.model_type}' is no dual encoder. {did_you_mean(cfg.model_type, kinds)}")
+        raise ValueError(
+            f"model_type='{cfg.model_type}' is no dual encoder. {did_you_mean(cfg.model_type, kinds)}"
+        )
     if not pretrained:
         return AutoModel.from_config(cfg)
-    return load_pretrained(AutoModel.from_pretrained, pretrained, 'the model', config=cfg, dtype=torch.float32)
+    return load_pretrained(
+        AutoModel.from_pretrained, pretrained, 'the model', config=cfg, dtype=torch.float32
+    )
