@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 from safetensors.torch import save_file
 from small_blip2 import randomise
@@ -86,8 +87,7 @@ def _tokenizer():
 
 def publish_open_clip(folder, seed=0):
     """Writes a folder of ``open_clip`` as it is published; returns its model and transform."""
-    import open_clip
-
+    open_clip = pytest.importorskip('open_clip')
     vision = dict(image_size=SIDE, patch_size=8, width=32, layers=2, head_width=16)
     text = dict(context_length=LENGTH, vocab_size=49408, width=32, heads=2, layers=2)
     cfg = dict(embed_dim=24, vision_cfg=vision, text_cfg=text, custom_text=True)

@@ -21,8 +21,8 @@ with warnings.catch_warnings():  # fvcore scripts a loss of its own with what to
 SMALL = {
     'cat', 'diagonal', 'embedding', 'expand', 'expand_as', 'eye', 'flatten', 'fill_', 'index', 'masked_fill',
     'masked_fill_', 'movedim', 'new_ones', 'numel', 'ones_like', 'permute', 'repeat', 'repeat_interleave',
-    'sort', 'stack', 'to', 'tril', 'unflatten', 'upsample_linear1d',
-    'abs', 'add', 'add_', 'addcmul', 'amax', 'argmax', 'bitwise_and', '__and__', '__or__', 'bitwise_not', 'clamp_min',
+    'argmax', 'sort', 'stack', 'to', 'tril', 'unflatten', 'upsample_linear1d',
+    'abs', 'add', 'add_', 'addcmul', 'amax', 'bitwise_and', '__and__', '__or__', 'bitwise_not', 'clamp_min',
     'count_nonzero', 'div', 'ge', 'gelu', 'le', 'linalg_vector_norm', 'mean', 'mul', 'mul_', 'neg', 'relu',
     'sigmoid', 'silu', 'softmax', 'sub', 'sum', 'tanh',
 }  # fmt: skip

@@ -108,7 +108,6 @@ def test_a_video_is_the_mean_of_its_normalised_frames_in_any_order(tmp_path):
 
 
 def test_open_clip_from_a_folder(tmp_path):
-    pytest.importorskip('open_clip')
     library, transform = publish_open_clip(tmp_path)
     model = build(tmp_path, 'open_clip')
     found = cosines(model, prepare(model, tmp_path, CLIPS[:, :1], 'open_clip')['inputs'])
