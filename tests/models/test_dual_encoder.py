@@ -193,3 +193,34 @@ def test_what_does_not_fit_is_named(tmp_path):
                     data_preprocessor=dict(type='VideoTextDataPreprocessor', tokenizer={}),
                 )
             )
+
+
+def test_costs_are_counted_and_timed(tmp_path):
+    from benchmark_throughput import measure_throughput
+
+    from stgt_mm.analysis.flops import Sizes, count_flops
+    from stgt_mm.random_weights import build_on_meta
+
+    publish('clip', tmp_path)
+    model = build(tmp_path)
+    clips = [
+        dict(inputs=torch.zeros(FRAMES, 3, SIDE, SIDE).byte(), data_samples=VideoTextSample())
+        for _ in range(2)
+    ]
+    found = measure_throughput(model, clips, TEXTS, candidates=2)
+    assert found.candidates == 0 and found.logits.shape == (1, len(TEXTS))
+    assert list(found.wall) == ['decode', 'prepare', 'backbone', 'similarity']
+    towers = dict(type='TransformersTowers', config=dict(model_type='clip', **CONFIGS['clip']))
+    meta = build_on_meta(
+        dict(
+            type='DualEncoder',
+            backbone=towers,
+            data_preprocessor=dict(type='VideoTextDataPreprocessor', tokenizer={}),
+        )
+    )
+    video, caption = count_flops(meta, Sizes(FRAMES, (SIDE, SIDE), LENGTH, 0))
+    tokens, width, hidden = FRAMES * 17, 32, 64
+    blocks = 2 * (tokens * (4 * width**2 + 2 * width * hidden) + 2 * FRAMES * 17**2 * width)
+    products = blocks + FRAMES * (16 * width * 3 * 8 * 8 + width * 32)
+    assert video.flops - video.by_operator['layer_norm'] == products
+    assert caption.flops > 0 and not video.unknown and not caption.unknown

@@ -52,6 +52,8 @@ class DualEncoder(Aligner):
         backbone: Config of ``TransformersTowers`` or ``OpenCLIPTowers``. Where its ``config.text_config`` has
             ``vocab_size=None``, that and the ids of special tokens are the tokenizer's.
         data_preprocessor: Config; mean and standard deviation are the weights' when left out.
+        neck: Config of one over the embeddings of frames, (B, T, 1, P); None for none, as published.
+        vision_norm: Arguments of the LayerNorm behind the neck; None for none, as published.
         contrastive_head: Config, with ``width=None``; its temperature is the weights' when left out.
         temporal_layers: Blocks of CLIP4Clip's seqTransf between frames and average; 0 is meanP.
 
@@ -67,10 +69,13 @@ class DualEncoder(Aligner):
         self,
         backbone: dict[str, Any],
         data_preprocessor: dict[str, Any],
+        neck: dict[str, Any] | None = None,
+        vision_norm: dict[str, Any] | None = None,
         contrastive_head: dict[str, Any] | None = None,
         temporal_layers: int = 0,
     ) -> None:
-        super().__init__(_with_vocabulary(backbone, data_preprocessor['tokenizer']), data_preprocessor)
+        backbone = _with_vocabulary(backbone, data_preprocessor['tokenizer'])
+        super().__init__(backbone, data_preprocessor, neck, vision_norm)
         if not isinstance(self.backbone, Towers):
             raise ValueError(
                 f'DualEncoder needs a backbone with a text side, not {type(self.backbone).__name__}.'
@@ -86,7 +91,8 @@ class DualEncoder(Aligner):
     @property
     def is_complete(self) -> bool:
         """Whether the weights are whole without a checkpoint, as those of a published pair with meanP."""
-        return self.backbone.pretrained is not None and self.temporal is None
+        added = [self.neck, self.temporal, *self.vision_norm.parameters()]
+        return self.backbone.pretrained is not None and all(part is None for part in added)
 
     def encode_video(self, inputs: dict[str, Tensor]) -> VideoFeatures:
         """Encodes V videos, given as for ``extract_tokens``: one query each, (V, 1, P), tokens (V, T, P)."""
@@ -120,7 +126,7 @@ class DualEncoder(Aligner):
             [sample.video_id for sample in data_samples],
             [self.data_preprocessor.clean(sample.text) for sample in data_samples],
         )
-        return contrast.losses
+        return contrast.losses | self.statistics()
 
 
 def _with_vocabulary(backbone: dict[str, Any], tokenizer: dict[str, Any]) -> dict[str, Any]:
