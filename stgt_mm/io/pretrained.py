@@ -39,6 +39,12 @@ def open_clip_package() -> Any:
     return open_clip
 
 
+def open_clip_name(location: str) -> str:
+    """Writes a folder or a Hugging Face name as ``open_clip`` names its models."""
+    folder = Path(location).expanduser()
+    return f'local-dir:{folder}' if folder.is_dir() else f'hf-hub:{location}'
+
+
 def load_pretrained(loader: Callable[..., Any], location: str, what: str, **options: Any) -> Any:
     """Calls a ``from_pretrained`` on a folder or Hugging Face name; a ValueError if it cannot be had."""
     try:

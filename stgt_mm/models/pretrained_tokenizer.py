@@ -1,12 +1,17 @@
 """The tokenizer that comes with the weights of a dual encoder."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from stgt_mm.io.pretrained import check_library, load_pretrained, open_clip_config, open_clip_package
+from stgt_mm.io.pretrained import (
+    check_library,
+    load_pretrained,
+    open_clip_config,
+    open_clip_name,
+    open_clip_package,
+)
 from stgt_mm.registry import TOKENIZERS
 
 
@@ -28,10 +33,13 @@ class PretrainedTokenizer:
     """
 
     def __init__(self, pretrained: str, max_length: int | None = None, library: str = 'transformers') -> None:
+        self.library = library
         self.reads_padding = True
         if check_library(library) == 'open_clip':
             positions = open_clip_config(pretrained)['model_cfg']['text_cfg'].get('context_length', 77)
-            self._encode = _open_clip_tokenizer(pretrained)
+            self._model = load_pretrained(
+                open_clip_package().get_tokenizer, open_clip_name(pretrained), 'the tokenizer'
+            )
         else:
             from transformers import AutoConfig, AutoTokenizer
 
@@ -39,7 +47,6 @@ class PretrainedTokenizer:
             positions = text.max_position_embeddings
             self.reads_padding = text.model_type.startswith('siglip')
             self._model = load_pretrained(AutoTokenizer.from_pretrained, pretrained, 'the tokenizer')
-            self._encode = self._encode_with_transformers
         self.max_length = max_length or positions
         if self.max_length > positions or (self.reads_padding and self.max_length != positions):
             relation = 'exactly' if self.reads_padding else 'at most'
@@ -48,38 +55,20 @@ class PretrainedTokenizer:
                 f'{positions} tokens.'
             )
 
-    def _encode_with_transformers(self, texts: list[str]) -> tuple[Tensor, Tensor]:
+    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Encodes K texts as int64 ids (K, L) and the mask, False where padding is not read."""
+        if isinstance(texts, str) or not len(texts):
+            raise ValueError(f'texts must be a list with at least one caption, got {texts!r}.')
+        if self.library == 'open_clip':
+            ids = self._model(list(texts))
+            return ids, torch.ones_like(ids, dtype=torch.bool)
         found = self._model(
-            texts,
+            list(texts),
             padding='max_length' if self.reads_padding else 'longest',
             truncation=True,
             max_length=self.max_length,
             return_tensors='pt',
             return_attention_mask=True,
         )
-        mask = torch.ones_like(found['input_ids']) if self.reads_padding else found['attention_mask']
-        return found['input_ids'], mask.bool()
-
-    def __call__(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Encodes K texts as int64 ids (K, L) and the mask, False where padding is not read."""
-        if isinstance(texts, str) or not len(texts):
-            raise ValueError(f'texts must be a list with at least one caption, got {texts!r}.')
-        return self._encode(list(texts))
-
-
-def _open_clip_tokenizer(location: str) -> Any:
-    from pathlib import Path
-
-    kind = 'local-dir' if Path(location).expanduser().is_dir() else 'hf-hub'
-    library = open_clip_package()
-
-    def load(place: str) -> Any:
-        return library.get_tokenizer(f'{kind}:{place}')
-
-    tokenizer = load_pretrained(load, location, 'the tokenizer')
-
-    def encode(texts: list[str]) -> tuple[Tensor, Tensor]:
-        ids = tokenizer(texts)
-        return ids, torch.ones_like(ids, dtype=torch.bool)
-
-    return encode
+        ids, mask = found['input_ids'], found['attention_mask'].bool()
+        return ids, torch.ones_like(mask) if self.reads_padding else mask

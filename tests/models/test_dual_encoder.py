@@ -157,6 +157,7 @@ def test_sides_train_as_asked_and_every_trained_weight_gets_a_gradient(tmp_path,
     assert sides == set(trainable)
     assert all((p.grad is not None) == p.requires_grad for p in model.parameters())
     assert model.backbone.training == bool(trainable)
+    assert model.backbone.model.text_model.training == ('text' in trainable)
     frozen = frozen_parts(model)
     assert all(part['source'] == str(tmp_path) for part in frozen.values())
     assert ('backbone' in frozen) == (not trainable) and bool(frozen) == (len(trainable) < 2)

@@ -18,10 +18,6 @@ class VideoFeatures(NamedTuple):
 class Aligner(VideoEncoder):
     """Base of models with ``encode_video``, ``encode_text``, ``loss`` and a ``contrastive_head``."""
 
-    def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Encodes captions, ids and mask (K, L), as L2-normalised embeddings (K, P)."""
-        raise NotImplementedError(f'{type(self).__name__} has no encode_text')
-
     def similarity(self, queries: Tensor, texts: Tensor) -> Tensor:
         """Cosines (V, K) of videos (V, Q, P) with captions (K, P), not divided by the temperature."""
         return self.contrastive_head.similarity(queries, texts)

@@ -1,7 +1,6 @@
 """What the two towers of a public model have in common: which train, and the sizes they want."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -63,8 +62,13 @@ class Towers(nn.Module):
         """Does nothing: mmengine calls this on every child, and some libraries draw all weights again."""
 
     def train(self, mode: bool = True) -> 'Towers':
-        """Sets the training mode; towers of which no side trains stay in eval mode."""
-        return super().train(mode and bool(self.trainable))
+        """Sets the training mode; what is frozen stays in eval mode."""
+        super().train(mode)
+        for part in self.modules() if mode else ():
+            own = [parameter.requires_grad for parameter in part.parameters()]
+            if own and not any(own):
+                part.eval()
+        return self
 
     def check_clips(self, video: Tensor) -> None:
         """Raises a ValueError if clips (B, T, 3, H, W) are not of the size of the weights."""
@@ -84,7 +88,3 @@ class Towers(nn.Module):
     def extra_repr(self) -> str:
         """Returns what the embeddings depend on beside the weights."""
         return f'mean={self.mean}, std={self.std}'
-
-    def encode_text(self, ids: Tensor, mask: Tensor) -> Any:
-        """Encodes K texts, ids and mask (K, L), as embeddings (K, P), of any length."""
-        raise NotImplementedError

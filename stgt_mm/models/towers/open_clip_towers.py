@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from stgt_mm.io.pretrained import load_pretrained, open_clip_config, open_clip_package
+from stgt_mm.io.pretrained import load_pretrained, open_clip_config, open_clip_name, open_clip_package
 from stgt_mm.models.towers.base import Towers
 from stgt_mm.registry import MODELS
 from stgt_mm.utils import did_you_mean
@@ -61,14 +60,11 @@ def _build(pretrained: str | None, model_name: str | None) -> tuple[Any, dict[st
     """Builds the model; returns it and ``model_cfg``."""
     library = open_clip_package()
     # inside, a model is moved to the device that is named: on the meta device that must be meta
-    options = {'device': torch.get_default_device()}
+    options: dict[str, Any] = {'device': torch.get_default_device()}
     if pretrained:
-        kind = 'local-dir' if Path(pretrained).expanduser().is_dir() else 'hf-hub'
-
-        def load(place: str) -> Any:
-            return library.create_model(f'{kind}:{place}', require_pretrained=True, **options)
-
-        return load_pretrained(load, pretrained, 'the model'), open_clip_config(pretrained)['model_cfg']
+        described = open_clip_config(pretrained)['model_cfg']
+        name, options['require_pretrained'] = open_clip_name(pretrained), True
+        return load_pretrained(library.create_model, name, 'the model', **options), described
     described = library.get_model_config(model_name) if model_name else None
     if described is None:
         raise ValueError(
