@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from stgt_mm.functional.beam_search import beam_search
 from stgt_mm.models.aligners.base import Aligner, VideoFeatures, captions_of
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
@@ -57,6 +59,46 @@ class VideoTextAligner(Aligner):
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Encodes captions, ids and mask (K, L), as L2-normalised embeddings (K, P)."""
         return self.contrastive_head.project_text(self.qformer.encode_text(ids, mask))
+
+    @torch.no_grad()
+    def caption(
+        self,
+        inputs: dict[str, Tensor],
+        num_beams: int = 5,
+        min_length: int = 1,
+        max_length: int = 30,
+        length_penalty: float = 1.0,
+    ) -> list[tuple[str, float]]:
+        """Captions B videos with the Q-Former's own decoder, which VTG trains.
+
+        Args:
+            inputs: ``video`` or ``tokens``, as the data preprocessor makes them.
+            num_beams: Beams; 1 is greedy.
+            min_length: Fewest tokens of a caption.
+            max_length: Most tokens with ``[SEP]``; those that no training text had are unknown ground.
+            length_penalty: Power of the length that a log-likelihood is divided by.
+
+        Returns:
+            Caption and score of each video, see :func:`~stgt_mm.functional.beam_search.beam_search`.
+
+        Raises:
+            ValueError: If the aligner has no decoder, or an option an impossible value.
+
+        Source: BLIP-2 section 3.1, whose first stage captions like this.
+        """
+        if self.caption_head is None:
+            raise ValueError('this aligner has no caption_head, so no decoder: train one with it to caption.')
+        longest = self.qformer.embeddings.positions.num_embeddings
+        if max_length > longest:
+            raise ValueError(f'max_length={max_length}: the Q-Former has positions for {longest}. Lower it.')
+        _, cache = self.qformer.encode_video(self.qformer.project_video(self.extract_tokens(inputs)))
+        tokenizer, keys = self.data_preprocessor.tokenizer, cache[0][0]
+        first = torch.full(keys.shape[:1], tokenizer.dec_id, device=keys.device)
+        options = (num_beams, min_length, max_length, length_penalty)
+        ids, scores = beam_search(
+            self.qformer.decode_next, self.qformer.select_videos, cache, first, tokenizer.sep_id, *options
+        )
+        return list(zip(tokenizer.decode(ids), scores.tolist()))
 
     def loss(self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]) -> dict[str, Tensor]:
         """Computes the objectives of Eq. 21 on a batch of pairs.
