@@ -12,8 +12,8 @@ from stgt_mm.evaluation.rank import Ranking
 from stgt_mm.visualization.panels import GAP, GREY, MARGIN, NORMAL, SMALL, Page
 
 RIGHT, WRONG = '#1a7f37', '#b3261e'
-COLUMN, RANK = 3.55, 0.5  # inches: a model, and the words before its clips
-LETTERS = 58  # in a line of a column
+COLUMN, RANK = 3.55, 0.6  # inches: a model, and the words before its clips
+LETTERS = 50  # in a line of a column, bold ones too
 
 
 class Found(NamedTuple):
@@ -74,11 +74,11 @@ def draw_retrieval(queries: Sequence[Retrieved], models: Sequence[str], path: st
 
 def _hit(page: Page, left: float, top: float, hits: Hits, place: int) -> float:
     item, right = hits.items[place], hits.right[place]
-    style = {'color': RIGHT, 'weight': 'bold'} if right else {}
+    rank, colour = (f'Rank {place + 1} ✓', RIGHT) if right else (f'Rank {place + 1}', 'black')
     if isinstance(item, str):
-        return page.text(left, top, _wrapped(f'Rank {place + 1}: {item}'), **style)
-    end = page.strip(left + RANK, top, COLUMN - RANK, item, 4, RIGHT if right else '')
-    page.text(left, (top + end) / 2, f'Rank {place + 1}', va='center', **style)
+        return page.text(left, top, _wrapped(f'{rank}: {item}'), color=colour)
+    end = page.strip(left + RANK, top, COLUMN - RANK, item, 4, colour if right else '')
+    page.text(left, (top + end) / 2, rank, va='center', color=colour)
     return end
 
 
@@ -106,10 +106,13 @@ def draw_answers(asked: Sequence[Answered], models: Sequence[str], path: str | P
 def _answered(page: Page, left: float, top: float, own: Answered, models: Sequence[str]) -> None:
     top = page.strip(left, top, COLUMN, own.frames, 4) + GAP
     top = page.text(left, top, _wrapped(f'Question: {own.question}'), weight='bold')
-    told = [(f'{name}: {answer}', answer) for name, answer in zip(models, own.answers, strict=True)]
-    for words, answer in told + ([] if own.truth is None else [(f'Truth: {own.truth}', None)]):
-        colour = GREY if answer is None or own.truth is None else RIGHT if answer == own.truth else WRONG
-        top = page.text(left, top, _wrapped(words), color=colour)
+    for name, answer in zip(models, own.answers, strict=True):
+        mark, colour = (' ✓', RIGHT) if answer == own.truth else (' ✗', WRONG)
+        if own.truth is None:
+            mark, colour = '', 'black'
+        top = page.text(left, top, _wrapped(f'{name}: {answer}{mark}'), color=colour)
+    if own.truth is not None:
+        page.text(left, top, _wrapped(f'Truth: {own.truth}'), color=GREY)
 
 
 def _wrapped(text: str, columns: int = 1) -> str:

@@ -51,7 +51,7 @@ def draw_thresholds(
     lefts = [LABELS + sum(spans[:place]) * (size + GAP) + place * 0.1 for place in range(len(spans) + 1)]
     page = Page(lefts[-1] + BAR - 0.1)
     for place, own in enumerate(views):
-        head = 0.03 + place * (2 * line + 0.42)
+        head = 0.06 + place * (2 * line + 0.45)
         top = head + 0.33
         frame, row, column = own[0].token
         page.text(EDGE, head, f'token {place + 1}')

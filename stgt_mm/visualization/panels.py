@@ -25,7 +25,6 @@ class Page:
         self.width, self.bottom = width, 0.0
         self.figure = new_figure(width, TALLEST)
         self.figure.set_layout_engine('none')
-        self.figure.set_dpi(DOTS)
 
     def axes(self, x: float, y: float, width: float, height: float) -> Any:
         """Adds axes whose top left corner is at (x, y)."""
@@ -86,7 +85,7 @@ class Page:
         from matplotlib.transforms import Bbox
 
         used = Bbox([[0, TALLEST - self.bottom - GAP], [self.width, TALLEST]])
-        return save_figure(self.figure, path, bbox_inches=used)
+        return save_figure(self.figure, path, dpi=DOTS, bbox_inches=used)
 
 
 def aspect(frames: Tensor) -> float:
