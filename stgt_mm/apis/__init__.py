@@ -1,0 +1,1 @@
+"""Trained models for use from Python: a model and a video go in, an answer comes out."""
