@@ -174,7 +174,8 @@ def test_config_trains_and_tests_at_reduced_size(path, small_moving_shapes, tmp_
         assert 0 <= metrics['qa/accuracy'] <= 100 and metrics['qa/questions/all'] == PAIRS
         return
     if 'caption/CIDEr' in metrics:
-        assert 0 <= metrics['caption/BLEU-4'] <= metrics['caption/BLEU-1'] <= 100
+        # pycocoevalcap adds a tiny number to counts of zero
+        assert 0 <= metrics['caption/BLEU-4'] <= metrics['caption/BLEU-1'] + 1e-6 <= 100
         return
     assert 0 <= metrics['t2v/R1'] <= metrics['t2v/R10'] == 100, f'of {PAIRS} clips ten are all'
     assert all(math.isfinite(value) for value in metrics.values() if isinstance(value, float))
