@@ -62,6 +62,9 @@ def view_tokens(
         threshold: h of all layers, in place of the model's in evaluation.
         layer: Block of STGT.
 
+    Returns:
+        A view a token.
+
     Raises:
         ValueError: If the neck is another, or there is no such token or layer, or no threshold to change.
     """

@@ -1,6 +1,7 @@
 """The tools that draw what models do, on tiny models with random weights."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -17,12 +18,12 @@ ALIGNER, ANSWERER = (ROOT / f'configs/moving_shapes/{name}.py' for name in ('stg
 def drawn(small_moving_shapes, tmp_path_factory):
     """Runs a tool with a model of random weights, and returns its picture."""
     folder, data = tmp_path_factory.mktemp('pictures'), small_moving_shapes
+    few = folder / 'few.jsonl'
+    few.write_text(''.join((data / 'test.jsonl').read_text().splitlines(keepends=True)[:4]))
     shared = [f'model.data_preprocessor.tokenizer.vocab={data}/vocab.txt']
-    test = [
-        f'test_dataloader.dataset.ann_file={data}/test.jsonl',
-        f'test_dataloader.dataset.video_root={data}/videos',
-    ]
-    test += ['test_dataloader.num_workers=0', 'test_cfg.choices=None', 'test_cfg.rerank_k=3']
+    shared += ['test_dataloader.dataset.pipeline.0.num_frames=3']
+    test = [f'test_dataloader.dataset.ann_file={few}', f'test_dataloader.dataset.video_root={data}/videos']
+    test += ['test_dataloader.num_workers=0', 'test_cfg.choices=None', 'test_cfg.rerank_k=2']
     answers = ['model.checkpoint=None', f'model.answer_head.vocabulary={data}/answers.txt']
     options = {ALIGNER: shared, ANSWERER: shared + answers}
 
@@ -45,44 +46,33 @@ def drawn(small_moving_shapes, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def videos(small_moving_shapes):
-    return [small_moving_shapes / 'videos' / record['video'] for record in records(small_moving_shapes)]
-
-
-def records(data):
-    return [json.loads(line) for line in (data / 'test.jsonl').read_text().splitlines()]
-
-
-def test_a_token_and_the_pooling(drawn, videos, capsys):
-    picture = drawn('graph_links', ALIGNER, videos[0], '--frame', 3, '--point', 0.2, 0.9)
-    assert picture.width > 1500 and 'tokens (frame, row, column) (3, 5, 1)' in capsys.readouterr().out
-    wide = drawn(
-        'graph_links', ALIGNER, videos[0], '--thresholds', 0.1, 0.8, '--point', 0, 0, '--point', 0.5, 0.5
+def video(small_moving_shapes):
+    return (
+        small_moving_shapes
+        / 'videos'
+        / json.loads((small_moving_shapes / 'test.jsonl').open().readline())['video']
     )
-    assert wide.height < picture.height and '(4, 0, 0), (4, 3, 3)' in capsys.readouterr().out
-    assert drawn('pooling', ALIGNER, videos[0]).height < picture.height
-    assert drawn('graph_links', ALIGNER, videos[0], '--point', 0.5, 1) == 2
+
+
+def test_a_token_and_the_pooling(drawn, video, capsys):
+    picture = drawn('graph_links', ALIGNER, video, '--frame', 2, '--point', 0.2, 0.9)
+    assert 'tokens (frame, row, column) (2, 5, 1)' in capsys.readouterr().out
+    at_h = drawn(
+        'graph_links', ALIGNER, video, '--thresholds', 0.1, 0.8, '--point', 0, 0, '--point', 0.5, 0.5
+    )
+    assert at_h.height < picture.height and '(1, 0, 0), (1, 3, 3)' in capsys.readouterr().out
+    assert drawn('pooling', ALIGNER, video).height < picture.height
+    assert drawn('graph_links', ALIGNER, video, '--point', 0.5, 1) == 2
     assert 'below 1' in capsys.readouterr().err
 
 
-def test_retrieval_side_by_side(drawn, small_moving_shapes, capsys):
-    assert drawn('retrieval', ALIGNER, '--queries', 4, against=True).width > 1000
-    assert 'query 4: the right item at rank' in capsys.readouterr().out
-    assert drawn('retrieval', ALIGNER, '--direction', 'v2t', against=True).width > 1000
-    assert drawn('retrieval', ALIGNER, '--queries', 99, against=True) == 2
-    assert f'there are {len(records(small_moving_shapes))}' in capsys.readouterr().err
+def test_retrieval_side_by_side(drawn, capsys):
+    assert drawn('retrieval', ALIGNER, '--direction', 'v2t', '--queries', 3, against=True).width > 1000
+    assert re.search('query 3: the right item at rank [1-4] and [1-4]', capsys.readouterr().out)
 
 
-def test_answers_side_by_side(drawn, videos, capsys):
-    asked = [
-        '--ask',
-        videos[0],
-        'which shape moves left?',
-        'square',
-        '--ask',
-        videos[1],
-        'what colour is it?',
-    ]
+def test_answers_side_by_side(drawn, video, capsys):
+    asked = ['--ask', video, 'which shape moves left?', 'square', '--ask', video, 'what colour is it?']
     assert drawn('answers', ANSWERER, *asked, against=True).width > 1000
     assert drawn('answers', ALIGNER, *asked, against=True) == 2
     assert 'VideoTextAligner, which answers no questions' in capsys.readouterr().err
