@@ -26,6 +26,7 @@ from stgt_mm.search.fingerprint import made_from
 from stgt_mm.search.qdrant_index import SCHEME
 from stgt_mm.search.sources import Source, list_videos
 from stgt_mm.search.windows import check_windows
+from stgt_mm.utils import did_you_mean
 
 GROUPS = ('video', 'moment')
 
@@ -182,7 +183,7 @@ class VideoTextRetriever:
         hits = self.store.nearest(
             texts.embeddings[0], max(k, count), filter, group_by == 'video', approximate
         )
-        similarity = torch.tensor([hit.similarity for hit in hits])
+        similarity = torch.tensor([hit.similarity for hit in hits], dtype=torch.float64)
         tokens = {place: self._tokens_of(hit)[None] for place, hit in enumerate(hits[:count])}
         video = torch.arange(len(tokens))
         ranked = self._rank(similarity, tokens, texts, video, torch.zeros_like(video))
@@ -294,9 +295,8 @@ def find_config(config: str | Path | Config) -> str | Path | Config:
     """Finds a config by its name below ``configs/``: ``'stgt_tiny'``, ``'moving_shapes/stgt_tiny'``."""
     if isinstance(config, Config) or Path(config).suffix == '.py':
         return config
-    found = [path for path in Path('configs').rglob(f'{config}.py') if '_base_' not in path.parts]
-    if len(found) > 1:
-        raise ValueError(
-            f"'{config}' are several configs: {', '.join(map(str, found))}. Give the path of one."
-        )
-    return found[0] if found else config
+    known = {path.stem: path for path in Path('configs').rglob('*.py') if '_base_' not in path.parts}
+    name = Path(config).name
+    if name not in known or not known[name].with_suffix('').match(str(config)):
+        raise FileNotFoundError(f"no config is called '{config}' below configs/. {did_you_mean(name, known)}")
+    return known[name]

@@ -128,14 +128,14 @@ class VideoIndex(ABC):
 def distinct(fetch: Callable[[int], list[Hit]], k: int, most: int, by_video: bool) -> list[Hit]:
     """Takes the best k videos, or moments, of a search that may find one of them more than once.
 
-    ``fetch(n)`` gives the best n or more of ``most``; n is raised until there are k: none is lost.
+    ``fetch(n)`` gives the best n of ``most``; n is raised until there are k, so that none is lost.
     """
-    n = min(k, most)
+    n, before = min(k, most), -1
     while True:
         best: dict[Any, Hit] = {}
         hits = fetch(n)
         for hit in hits:
             best.setdefault(hit.path if by_video else (hit.path, hit.start), hit)
-        if len(best) >= k or len(hits) < n or n >= most:
+        if len(best) >= k or n >= most or len(hits) == before:
             return list(best.values())[:k]
-        n = min(4 * n, most)
+        n, before = min(4 * n, most), len(hits)

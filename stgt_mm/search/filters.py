@@ -32,6 +32,7 @@ def parse_filter(filter: dict[str, Any] | None, own: Collection[str]) -> list[Co
             )
         is_range = isinstance(wanted, tuple)
         values = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
+        values = [str(value) if isinstance(value, os.PathLike) else value for value in values]
         known = (int, float, type(None)) if is_range else (str, int, float)
         if not values or (is_range and len(values) != 2) or not all(isinstance(own, known) for own in values):
             raise ValueError(

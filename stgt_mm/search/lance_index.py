@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from stgt_mm.search.approximate import ApproximateTable
+from stgt_mm.errors import UserError
+from stgt_mm.io.whole_file import whole_file
 from stgt_mm.search.base import Hit, Moment, VideoIndex, distinct
 from stgt_mm.search.filters import Condition, quoted, to_sql
 from stgt_mm.search.fingerprint import check_made_from
@@ -60,7 +62,7 @@ class LanceIndex(VideoIndex):
         folder.mkdir(parents=True, exist_ok=True)
         # what another process writes is seen by the next search
         self._db = lancedb.connect(folder, read_consistency_interval=timedelta(0))
-        self._approximate = ApproximateTable(self._db, folder)
+        self._probes = folder / 'probes.json'  # how many partitions an approximate search looks at
         self._table = self._db.open_table(TABLE) if (folder / f'{TABLE}.lance').exists() else None
         if self._table is not None:
             known = (self._table.schema.metadata or {}).get(b'made_from')
@@ -141,58 +143,73 @@ class LanceIndex(VideoIndex):
         version = self._table.version
         if self._loaded is None or self._loaded[0] != version:
             self._loaded = None  # not both at once
-            rows, parts = [], []
-            for batch in self._table.search().with_row_id(True).to_batches():
-                flat = batch.column('queries').flatten()
-                parts.append(torch.from_numpy(flat.flatten().to_numpy().copy()))
-                rows.append(batch.drop_columns(['queries']))
-            table = pa.Table.from_batches(rows)
-            self._loaded = version, table, torch.cat(parts).view(len(table), -1, flat.type.list_size)
+            self._loaded = version, *_apart(self._table.search().with_row_id(True).to_batches())
         return self._loaded[1:]
 
     def _settings(self) -> Iterator[None]:
-        version = self._table.version
-        self._approximate.build(version, *self._all())
+        from lancedb.index import IvfFlat
+
+        rows, queries = self._all()
+        partitions = round((len(rows) * queries.shape[1]) ** 0.5)
+        self._table.create_index('queries', config=IvfFlat(distance_type='cosine', num_partitions=partitions))
         for probes in (8, 16, 32, 64, 128, 256):
-            self._approximate.tune(version, probes)
+            with whole_file(self._probes) as partial_file:
+                partial_file.write_text(str(probes))
             yield
+
+    def _near(self, text: Tensor, where: str | None, n: int) -> list[Hit]:
+        if not self._probes.is_file():
+            raise UserError('the index has no approximate search yet: call build_approximate.')
+        search = self._table.search(text.numpy(), vector_column_name='queries').distance_type('cosine')
+        search = search.nprobes(int(self._probes.read_text()))
+        found = (search if where is None else search.where(where)).limit(n).to_arrow()
+        if not len(found):
+            return []
+        rows, queries = _apart(found.to_batches())
+        # its own distance is to the embeddings in the partitions that it looked at
+        return _hits(rows, *_similarity(queries, text).sort(descending=True))
 
     def _nearest(
         self, text: Tensor, k: int, conditions: list[Condition], by_video: bool, approximate: bool
     ) -> list[Hit]:
         where = to_sql(conditions)
         if approximate:
-            version = self._table.version
-
-            def near(n: int) -> list[Hit]:
-                rows = self._approximate.search(text, n, where, version)
-                return [_hit(row, 1 - row['_distance']) for row in rows]
-
-            return distinct(near, k, len(self), by_video)
+            return distinct(partial(self._near, text, where), k, len(self), by_video)
         rows, queries = self._all()
-        similarity = (queries.flatten(0, 1) @ text).view(queries.shape[:2]).amax(dim=1)
+        similarity = _similarity(queries, text)
         count = len(similarity)
         if where is not None:
             kept = self._table.search().where(where).select([]).with_row_id(True).to_arrow()
             fits = torch.from_numpy(np.isin(rows['_rowid'], kept['_rowid']))
             similarity, count = similarity.masked_fill(~fits, -torch.inf), int(fits.sum())
-
-        def best(n: int) -> list[Hit]:
-            values, places = similarity.topk(n)
-            return [
-                _hit(row, own) for row, own in zip(rows.take(places.numpy()).to_pylist(), values.tolist())
-            ]
-
-        return distinct(best, k, count, by_video)
+        return distinct(lambda n: _hits(rows, *similarity.topk(n)), k, count, by_video)
 
 
 def _paths(paths: Sequence[str] | set[str]) -> str:
     return f'path IN ({", ".join(map(quoted, paths))})'
 
 
-def _hit(row: dict[str, Any], similarity: float) -> Hit:
-    own = {name: own for name, own in row.items() if not (name in _FIXED or name[0] == '_' or own is None)}
-    place = row['path'], row['start'], row['end']
-    return Hit(
-        *place, score=similarity, similarity=similarity, matching=None, columns=own, tokens=row['tokens']
-    )
+def _apart(batches: Iterable[pa.RecordBatch]) -> tuple[pa.Table, Tensor]:
+    """Copies rows into memory, and apart from them their queries (n, Q, P)."""
+    rows, parts = [], []
+    for batch in batches:
+        flat = batch.column('queries').flatten()
+        parts.append(torch.from_numpy(flat.flatten().to_numpy().copy()))
+        rows.append(batch.drop_columns(['queries']))
+    table = pa.Table.from_batches(rows)
+    return table, torch.cat(parts).view(len(table), -1, flat.type.list_size)
+
+
+def _similarity(queries: Tensor, text: Tensor) -> Tensor:
+    """Cosines (n,) of a text (P,) with the nearest of the queries (n, Q, P) of each moment."""
+    return (queries.flatten(0, 1) @ text).view(queries.shape[:2]).amax(dim=1)
+
+
+def _hits(rows: pa.Table, similarity: Tensor, places: Tensor) -> list[Hit]:
+    """Makes hits of the rows at these places."""
+    hits = []
+    for row, value in zip(rows.take(places.numpy()).to_pylist(), similarity.tolist()):
+        place = [row.pop(name) for name in _FIXED]
+        own = {name: own for name, own in row.items() if own is not None and name[0] != '_'}
+        hits.append(Hit(*place[:3], value, value, None, own, place[-1]))
+    return hits
