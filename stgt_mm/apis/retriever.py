@@ -18,7 +18,8 @@ from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.loops.retrieval_options import FUSION_WEIGHT, autocast_dtype
 from stgt_mm.evaluation.encode import EncodedTexts, encode_texts
-from stgt_mm.evaluation.rank import match_pairs, similarity_matrix, top_candidates
+from stgt_mm.evaluation.match import match_pairs, top_candidates
+from stgt_mm.evaluation.similarity import similarity_matrix
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
 from stgt_mm.search import Hit, LanceIndex, Moment, QdrantIndex, VideoIndex
 from stgt_mm.search.base import Measured

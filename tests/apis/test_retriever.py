@@ -18,7 +18,9 @@ from stgt_mm.config import load_config
 from stgt_mm.datasets import RetrievalDataset, video_text_collate
 from stgt_mm.datasets.readers import write_video
 from stgt_mm.evaluation.encode import encode_split
-from stgt_mm.evaluation.rank import rank_split
+from stgt_mm.evaluation.match import match_candidates
+from stgt_mm.evaluation.rank import fused_rankings, similarity_rankings
+from stgt_mm.evaluation.similarity import similarity_matrix
 from stgt_mm.functional.fusion import fuse_scores
 from stgt_mm.models import VideoFeatures, VideoTextAligner
 from stgt_mm.registry import MODELS
@@ -73,12 +75,12 @@ def split(trained, small_moving_shapes):
         model = trained.model.eval()
         encoded = encode_split(model, data, DataLoader(data, 4, collate_fn=video_text_collate))
         temperature = float(model.contrastive_head.temperature)
-
-        def fuse(cosine, logits):
-            return fuse_scores(cosine, logits, 'calibrated', temperature, WEIGHT)
-
-        rankings, _ = rank_split(model, encoded, [CANDIDATES], fuse)
-    return data, {own.name: own for own in rankings[CANDIDATES]}
+        similarity = similarity_matrix(model, encoded.videos.queries, encoded.texts.embeddings)
+        plain = similarity_rankings(similarity, encoded.relation)
+        best = match_candidates(model, encoded, similarity, CANDIDATES)
+    fused = fuse_scores(best.cosine, best.logits, 'calibrated', temperature, WEIGHT)
+    rankings = {own.name: own for own in fused_rankings(plain, best, fused)}
+    return data, rankings | {f'sim_{own.name}': own for own in plain}
 
 
 @pytest.fixture
