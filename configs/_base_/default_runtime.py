@@ -38,6 +38,8 @@ made_by = {
     r'weights/vicuna-7b': 'hf download lmsys/vicuna-7b-v1.3 --local-dir {path}',
     r'msrvtt_qa/answers\.txt': f'{converters}/msrvtt_qa.py downloads/msrvtt_qa {{folder}} --answers 1500',
     r'msvd_qa/answers\.txt': f'{converters}/msvd_qa.py downloads/msvd_qa {{folder}} --answers 1000',
+    r'custom/words\.txt': f'{converters}/build_vocab.py {{folder}}/qa.jsonl {{path}} --keys question',
+    r'custom/answers\.txt': f'{converters}/build_answers.py {{folder}}/qa.jsonl {{path}}',
     r'moving_shapes/[^/]+': f'{converters}/moving_shapes.py {{folder}}',
 }
 load_from = None

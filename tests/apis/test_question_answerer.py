@@ -150,7 +150,9 @@ def test_demo_prints_a_table_for_each_question(trained, ask):
     status, _, errors = ask('--video', own.videos[0], *model)
     assert status == 2 and 'ask one' in errors
     status, _, errors = ask('--video', ROOT / 'README.md', '--question', 'what?', *model)
-    assert status == 2 and 'README.md' in errors and 'FFmpeg' in errors
+    assert status == 2 and 'FFmpeg can open' in errors and 'repair it: ffmpeg -i' in errors
+    status, _, errors = ask('--video', 'absent.mp4', '--question', 'what?', *model)
+    assert status == 2 and 'absent.mp4: pyav: no such file' in errors and 'repair' not in errors
 
 
 def test_demo_says_how_its_model_is_made(ask, tmp_path, monkeypatch):
