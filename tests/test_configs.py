@@ -22,20 +22,10 @@ from stgt_mm.registry import MODELS
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
 NAMES = [str(path.relative_to(ROOT)) for path in CONFIGS]
-ANSWERERS = [p for p in CONFIGS if p.parent.name == 'video_qa' or p.stem == 'msrvtt_captions_opt2_7b']
-# what the folders that the configs name hold; the size is that of the paper's language model
-LANGUAGE_MODELS = {
-    'opt-2.7b': (
-        2_651_596_800,
-        dict(model_type='opt', hidden_size=2560, word_embed_proj_dim=2560, ffn_dim=10_240, vocab_size=50_272,
-             num_hidden_layers=32, num_attention_heads=32),
-    ),
-    'vicuna-7b': (
-        6_738_415_616,
-        dict(model_type='llama', hidden_size=4096, intermediate_size=11_008, vocab_size=32_000,
-             num_hidden_layers=32, num_attention_heads=32),
-    ),
-}  # fmt: skip
+ANSWERERS = [p for p in CONFIGS if p.parent.name == 'video_qa' and 'custom' not in p.stem]
+ANSWERERS += [p for p in CONFIGS if p.stem == 'msrvtt_captions_opt2_7b']
+# parameters of the published weights in the folders that the configs name
+LANGUAGE_MODELS = {'opt-2.7b': 2_651_596_800, 'vicuna-7b': 6_738_415_616}
 TEST_LENGTHS = {'msrvtt': 36, 'lsmdc': 32, 'msvd': 32, 'didemo': 55}
 
 
@@ -116,17 +106,9 @@ def test_dual_encoders_build_at_full_size_without_memory(name, total):
 @pytest.mark.parametrize('path', ANSWERERS, ids=lambda path: path.stem)
 def test_answerers_build_at_full_size_without_memory(path):
     cfg = loaded(path)
-    model = cfg.model.to_dict()
-    assert model.pop('checkpoint').endswith('stgt_w10m_v7m_256.safetensors')
-    model['backbone']['checkpoint'] = None
-    model['data_preprocessor']['tokenizer']['vocab'] = 'any'
-    total, config = LANGUAGE_MODELS.get(
-        Path((model.get('language_model') or {}).get('pretrained', '')).name, (0, 0)
-    )
-    if total:
-        model['language_model'].update(pretrained=None, config=config, tokenizer='any')
-    with torch.device('meta'):
-        parts = MODELS.build(model)
+    assert cfg.model.checkpoint.endswith('stgt_w10m_v7m_256.safetensors')
+    total = LANGUAGE_MODELS.get(Path(cfg.model.get('language_model', {}).get('pretrained', '')).name, 0)
+    parts = build_on_meta(cfg.model)
     trained = {name.split('.')[0] for name, p in parts.named_parameters() if p.requires_grad}
     assert trained == {'qformer', 'projection' if total else 'answer_head'}
     if total:

@@ -15,12 +15,8 @@ with read_base():
     from .._base_.datasets.msrvtt_captions import *
     from .._base_.default_runtime import *
     from .._base_.models.answerer_vitg import *
+    from .._base_.models.opt_2_7b import *
     from .._base_.schedules.finetune_qa import *
 
-from stgt_mm.models import CausalLanguageModel
-
-model.update(
-    task='caption',
-    language_model=dict(type=CausalLanguageModel, pretrained='weights/opt-2.7b', precision='float16'),
-)
+model.update(task='caption', language_model=language_model)
 default_hooks.checkpoint.save_best = 'caption/CIDEr'

@@ -23,8 +23,8 @@ SMALL = {
     'masked_fill_', 'movedim', 'new_ones', 'numel', 'ones_like', 'permute', 'repeat', 'repeat_interleave',
     'argmax', 'sort', 'stack', 'to', 'tril', 'unflatten', 'upsample_linear1d',
     'abs', 'add', 'add_', 'addcmul', 'amax', 'bitwise_and', '__and__', '__or__', 'bitwise_not', 'clamp_min',
-    'count_nonzero', 'div', 'ge', 'gelu', 'le', 'linalg_vector_norm', 'mean', 'mul', 'mul_', 'neg', 'relu',
-    'sigmoid', 'silu', 'softmax', 'sub', 'sum', 'tanh',
+    'cos', 'count_nonzero', 'cumsum', 'div', 'ge', 'gelu', 'le', 'linalg_vector_norm', 'mean', 'mul', 'mul_',
+    'neg', 'pow', 'relu', 'rsqrt', 'sigmoid', 'silu', 'sin', 'softmax', 'sub', 'sum', 'tanh',
 }  # fmt: skip
 
 
@@ -97,10 +97,11 @@ def count_step(name: str, model: nn.Module, function: Callable[..., Tensor], *in
 
 
 def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
-    """Counts the way of an aligner, on the meta device and in eval mode, from clip and captions to scores.
+    """Counts the way of an aligner or an answerer, on the meta device and in eval mode, from clip to scores.
 
     Parts up to ``Q-Former: queries`` are for one video, ``caption`` for one caption, ``re-rank`` for the k
-    candidates of a video whose keys and values are given. A dual encoder has ``video`` and ``caption``.
+    candidates of a video whose keys and values are given, ``question: ...`` for one question, up to the first
+    token of its answer. A dual encoder has ``video`` and ``caption``.
     """
     parts: list[PartCost] = []
     former = getattr(model, 'qformer', None)
@@ -125,6 +126,8 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
         given = former.project_video(tokens)
         # tracing drops what no result depends on, so all of them are the result
         step('Q-Former: keys and values', lambda x: torch.stack(sum(former.project_video(x), ())), tokens)
+        if hasattr(model, 'answer'):
+            return parts + _count_answer(model, given, ids)
         project = model.contrastive_head.project_queries
         step('Q-Former: queries', lambda _: project(former.encode_video(given)[0]), tokens)
         read()
@@ -138,6 +141,29 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
         with torch.enable_grad():
             parts.append(count_step('re-rank', model, match, texts))
     return parts
+
+
+def _count_answer(model: nn.Module, video: Any, ids: Tensor) -> list[PartCost]:
+    """Counts from keys and values of a video and a question (1, L) to the first token of an answer."""
+    former, head, language_model = model.qformer, model.answer_head, model.language_model
+
+    def read(x: Tensor) -> Tensor:
+        if not model.condition_on_question:
+            return former.encode_video(video)[0]
+        return former.fuse(video, x[:, None], torch.ones_like(x, dtype=torch.bool)[:, None])[:, 0]
+
+    # with gradients every position is computed, as for questions without padding
+    with torch.enable_grad():
+        name = 'question: Q-Former' if model.condition_on_question else 'Q-Former: queries'
+        parts = [count_step(name, model, read, ids)]
+        queries = read(ids)
+    if head is not None:
+        return [*parts, count_step('question: answer head', model, head, queries)]
+    parts.append(count_step('question: projection', model, model.projection, queries))
+    places = torch.ones(1, queries.shape[1] + ids.shape[1], dtype=torch.bool, device='meta')
+    row = torch.empty(*places.shape, language_model.width, dtype=language_model.model.dtype, device='meta')
+    step = count_step('question: language model', model, lambda x: language_model(x, places), row)
+    return [*parts, step]
 
 
 def sizes_of(

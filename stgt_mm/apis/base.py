@@ -1,6 +1,7 @@
 """What uses of a trained model share: it is loaded as the test tool does, a clip is read as the test does."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mmengine.device import get_device
 from torch import nn
 
 from stgt_mm.config import load_config
+from stgt_mm.datasets.readers import VideoReadError
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.checkpoint.weights import load_weights
 from stgt_mm.engine.needed_files import check_needed_files
@@ -82,7 +84,13 @@ def read_clip(
     if start is not None or end is not None:
         results['span'] = (start, end)
     for step in pipeline:
-        results = step(results)
+        try:
+            results = step(results)
+        except VideoReadError as error:
+            if not os.path.isfile(path):
+                raise
+            cure = f'Fetch it again, or repair it: ffmpeg -i {shlex.quote(path)} NEW.mp4'
+            raise VideoReadError(path, f'{error.why}. {cure}') from error
         if 'span' in results:
             raise ValueError(f'{step!r} reads whole files only: leave out start and end of {path}.')
     return results

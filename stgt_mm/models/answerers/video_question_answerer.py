@@ -1,6 +1,6 @@
 """The model that answers questions about a video, in one of three ways."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -152,6 +152,21 @@ class VideoQuestionAnswerer(VideoEncoder):
             module = getattr(self, part)
             if not any(parameter.requires_grad for parameter in module.parameters()):
                 module.frozen, module.checkpoint = True, checkpoint
+
+    def explain_misfit(self, names: Container[str]) -> list[str]:
+        """Says what a checkpoint was made for, where weights of these names have another shape in it."""
+        lines = []
+        if 'answer_head.classifier.bias' in names:
+            lines.append(
+                f'The answer vocabulary, of {len(self.answer_head.answers)} answers here, is another: give '
+                'that of the training as model.answer_head.vocabulary, with its num_answers.'
+            )
+        if 'projection.bias' in names:
+            lines.append(
+                f'The language model, of width {self.language_model.width} here, is another: name that of '
+                'the training as model.language_model.pretrained (or .config).'
+            )
+        return lines
 
     def train(self, mode: bool = True) -> 'VideoQuestionAnswerer':
         """Sets the training mode; what is frozen stays in eval mode."""

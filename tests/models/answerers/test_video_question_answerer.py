@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from tiny_answerer import ANSWERS, QUESTIONS, TRUTHS, build, config, inputs, samples, write_files
 
 from stgt_mm.engine.checkpoint.weights import frozen_parts, is_in, load_weights
+from stgt_mm.engine.errors import CheckpointError
 from stgt_mm.models import VideoQuestionAnswerer
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
@@ -195,6 +196,26 @@ def test_a_start_that_does_not_fit_says_what(files, start, tmp_path):
 def test_options_that_do_not_go_together(files, changes, message):
     with pytest.raises(ValueError, match=message):
         VideoQuestionAnswerer(**{k: v for k, v in config(files, **changes).items() if k != 'type'})
+
+
+@pytest.mark.parametrize(
+    ('mode', 'words'),
+    [
+        ('classify', 'answer vocabulary, of 2 answers here, .*answer_head.vocabulary'),
+        ('generate', 'language model, of width 8 here, .*language_model.pretrained'),
+    ],
+)
+def test_a_checkpoint_made_for_something_else_says_for_what(files, tmp_path, mode, words):
+    state = {'state_dict': build(files, mode=mode).state_dict()}
+    cfg = config(files, mode)
+    if mode == 'classify':
+        (tmp_path / 'two.txt').write_text('red\ndog\n')
+        cfg['answer_head']['vocabulary'] = str(tmp_path / 'two.txt')
+    else:
+        small = dict(hidden_size=8, word_embed_proj_dim=8)
+        cfg['language_model']['config'] = {**cfg['language_model']['config'], **small}
+    with pytest.raises(CheckpointError, match=words):
+        load_weights(MODELS.build(cfg), state, 'a.pth')
 
 
 def test_bad_samples_and_candidates(files, tmp_path):
