@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mmengine.config import Config, DictAction
 from mmengine.utils import import_modules_from_strings
@@ -11,6 +11,20 @@ from mmengine.utils import import_modules_from_strings
 from stgt_mm.config_check import ALWAYS, TOP_LEVEL, Keys, accepted_keys, resolve_type, validate_config
 from stgt_mm.registry import SCOPE, short_repr
 from stgt_mm.utils import did_you_mean
+
+
+class _Config(Config):
+    """A config that formats its text once for each content: it takes seconds, and a run asks for it often."""
+
+    _texts: ClassVar[dict[str, str]] = {}
+
+    @property
+    def pretty_text(self) -> str:
+        """The config as formatted Python."""
+        content = repr(self.to_dict())
+        if content not in self._texts:
+            self._texts[content] = super().pretty_text
+        return self._texts[content]
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -56,7 +70,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     for key in dict.fromkeys([*typed, *overrides]):
         apply_override(cfg, key, overrides[key], overrides)
     validate_config(cfg, overrides)
-    return Config(cfg, filename=str(path))
+    return _Config(cfg, filename=str(path))
 
 
 def _move_data(cfg: dict[str, Any], new: str) -> dict[str, Any]:

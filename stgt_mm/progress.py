@@ -88,3 +88,10 @@ def track(items: Iterable[Item], what: str, total: int | None = None) -> Iterato
         for item in items:
             yield item
             line.advance()
+
+
+def track_on_main(items: Iterable[Item], what: str, total: int) -> Iterable[Item]:
+    """Goes through ``items``, each process its own; the main one shows how far it is."""
+    from mmengine.dist import is_main_process  # imports torch, which not all that shows progress needs
+
+    return track(items, what, total) if is_main_process() else items

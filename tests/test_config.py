@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,19 @@ def lazy(tmp_path):
 
 def load(path, *options):
     return load_config(path, parse_overrides(options))
+
+
+def test_the_text_is_formatted_once_for_each_content(monkeypatch, tmp_path):
+    formatted = []
+    monkeypatch.setattr(
+        'mmengine.config.config.FormatCode', lambda text, **_: (formatted.append(text) or text, True)
+    )
+    cfg = load(CONFIG, f'work_dir={tmp_path}')
+    text = copy.deepcopy(cfg).pretty_text
+    cfg.dump(str(tmp_path / 'dumped.py'))
+    assert (tmp_path / 'dumped.py').read_text() == cfg.pretty_text == text and len(formatted) == 1
+    cfg.train_cfg.max_epochs = 77
+    assert 'max_epochs=77' in cfg.pretty_text and len(formatted) == 2
 
 
 def test_values_are_parsed():

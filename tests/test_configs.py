@@ -16,6 +16,7 @@ from stgt_mm.config_check import check_epochs, validate_config
 from stgt_mm.engine.cli import build_runner
 from stgt_mm.engine.needed_files import needed_files
 from stgt_mm.evaluation import find_paper_row
+from stgt_mm.random_weights import build_on_meta
 from stgt_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +53,15 @@ def test_all_configs_are_found():
     sets = [f'retrieval/{name}_{setting}' for name in TEST_LENGTHS for setting in ('zeroshot', 'finetune')]
     pretrainings = [f'stgt/pretrain_{name}' for name in ('w2m_cc3m', 'w10m', 'w10m_v4m', 'w10m_v7m')]
     wanted = [*sets, *(f'{name}_1024' for name in sets), *pretrainings, 'stgt/pretrain_w10m_v4m_1024']
+    encoders = (
+        'clip4clip_vitb32',
+        'clip4clip_vitb16',
+        'xclip_b32',
+        'siglip2_so400m',
+        'pe_core_b16',
+        'pe_core_l14',
+    )
+    wanted += [f'baselines/{name}_msrvtt' for name in encoders]
     assert {f'configs/{name}.py' for name in [*wanted, 'moving_shapes/stgt_tiny']} <= set(NAMES)
 
 
@@ -71,8 +81,8 @@ def test_all_models_build_at_full_size_without_memory():
     built = {}
     for path in CONFIGS:
         cfg = loaded(path)
-        if cfg.model.qformer.get('vocab_size') is None or path in ANSWERERS:
-            continue  # the vocabulary of a data set decides the size; answerers below
+        if (cfg.model.get('qformer') or {}).get('vocab_size') is None or path in ANSWERERS:
+            continue  # the vocabulary of a data set decides the size; answerers and dual encoders below
         model = cfg.model.to_dict()
         model['backbone']['checkpoint'] = None
         model['data_preprocessor']['tokenizer']['vocab'] = 'any'
@@ -84,8 +94,23 @@ def test_all_models_build_at_full_size_without_memory():
         trained[name] = sum(p.numel() for p in parts.parameters() if p.requires_grad)
     # Table 6: 246.2M learnable; 2 x 768 more columns of projections and biases at P = 1024
     assert trained.pop('table2_cross_frame') > 246_000_000
+    assert (trained.pop('pretrain_pe_core_l14'), trained.pop('pretrain_siglip2_so400m')) == (
+        214_665_022,
+        224_206_014,
+    )
     wide = 246_237_118 + 2 * 768 * 769
     assert set(trained.values()) == {246_237_118, wide}
+
+
+@pytest.mark.parametrize(
+    'name,total',
+    [('clip4clip_vitb32', 151_277_313), ('siglip2_so400m', 1_135_463_601), ('pe_core_l14', 671_138_817)],
+)
+def test_dual_encoders_build_at_full_size_without_memory(name, total):
+    if name.startswith('pe_core'):
+        pytest.importorskip('open_clip')
+    model = build_on_meta(full(f'baselines/{name}_msrvtt.py').model)
+    assert sum(parameter.numel() for parameter in model.parameters()) == total, 'as published'
 
 
 @pytest.mark.parametrize('path', ANSWERERS, ids=lambda path: path.stem)
@@ -149,7 +174,8 @@ def test_config_trains_and_tests_at_reduced_size(path, small_moving_shapes, tmp_
         assert 0 <= metrics['qa/accuracy'] <= 100 and metrics['qa/questions/all'] == PAIRS
         return
     if 'caption/CIDEr' in metrics:
-        assert all(0 <= metrics[f'caption/{name}'] <= 100 for name in ('BLEU-1', 'BLEU-4', 'ROUGE-L'))
+        # pycocoevalcap adds a tiny number to counts of zero
+        assert 0 <= metrics['caption/BLEU-4'] <= metrics['caption/BLEU-1'] + 1e-6 <= 100
         return
     assert 0 <= metrics['t2v/R1'] <= metrics['t2v/R10'] == 100, f'of {PAIRS} clips ten are all'
     assert all(math.isfinite(value) for value in metrics.values() if isinstance(value, float))
@@ -160,17 +186,19 @@ def check_training(runner, cfg):
     runner.train()
     sources = len(cfg.train_dataloader.dataset.get('sources', [0]))
     assert runner.iter == sources * len(cfg.param_scheduler.stages)
-    alphas = [hook['stages'][-1][1] for hook in cfg.custom_hooks if 'stages' in hook]
+    alphas = [hook['stages'][-1][1] for hook in cfg.get('custom_hooks') or [] if 'stages' in hook]
     contrast = 'loss_csal' if alphas and alphas[0] == 0 else 'loss_vtc'
     losses = ('loss', 'loss_vtm', 'loss_vtg', contrast)
     if 'Answerer' in str(cfg.model.type):
         losses = ('loss', 'loss_answer')
+    if 'DualEncoder' in str(cfg.model.type):
+        losses = ('loss', 'loss_vtc')
     assert all(math.isfinite(runner.message_hub.get_scalar(f'train/{key}').current()) for key in losses)
     after = runner.model.state_dict()
-    for name, value in before.items():
-        if name.startswith('backbone.'):
-            assert value.equal(after[name]), f'{name}: a frozen weight changed'
     trained = [name for name, p in runner.model.named_parameters() if p.requires_grad]
+    for name, value in before.items():
+        if name.startswith('backbone.') and name not in trained:
+            assert value.equal(after[name]), f'{name}: a frozen weight changed'
     changed = [name for name in trained if not before[name].equal(after[name])]
     assert len(changed) > 0.9 * len(trained)
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -75,21 +76,17 @@ def main() -> int:
     parser.add_argument('--reduced', action='store_true', help='small sizes: that it runs, not its figures')
     parser.add_argument('--wheels', help='folder of gpu_wheels.sh; gpu_proof.sh installs from it')
     args = parser.parse_args()
-    import torch
-    import torchvision
-    import transformers
-
-    from gpu_proof.common import device_name
+    import torch  # and no more: each part imports for itself
 
     args.out.mkdir(parents=True, exist_ok=True)
-    card = device_name(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
     today = datetime.date.today().isoformat()
     slug = re.sub(r'[^A-Za-z0-9]+', '-', card).strip('-').lower()
     size = 'reduced size, whose figures mean nothing' if args.reduced else 'full size, random weights'
     about = (
         f'`measured` by `bash tools/analysis_tools/gpu_proof.sh OUT` at {size}: {card}, '
         f'{torch.cuda.device_count()} cards, Python {sys.version.split()[0]}, torch {torch.__version__}, '
-        f'torchvision {torchvision.__version__}, transformers {transformers.__version__}.'
+        f'torchvision {version("torchvision")}, transformers {version("transformers")}.'
     )
     chosen = args.part or PARTS
     for part in chosen:

@@ -21,7 +21,7 @@ with warnings.catch_warnings():  # fvcore scripts a loss of its own with what to
 SMALL = {
     'cat', 'diagonal', 'embedding', 'expand', 'expand_as', 'eye', 'flatten', 'fill_', 'index', 'masked_fill',
     'masked_fill_', 'movedim', 'new_ones', 'numel', 'ones_like', 'permute', 'repeat', 'repeat_interleave',
-    'sort', 'stack', 'to', 'tril', 'unflatten', 'upsample_linear1d',
+    'argmax', 'sort', 'stack', 'to', 'tril', 'unflatten', 'upsample_linear1d',
     'abs', 'add', 'add_', 'addcmul', 'amax', 'bitwise_and', '__and__', '__or__', 'bitwise_not', 'clamp_min',
     'count_nonzero', 'div', 'ge', 'gelu', 'le', 'linalg_vector_norm', 'mean', 'mul', 'mul_', 'neg', 'relu',
     'sigmoid', 'silu', 'softmax', 'sub', 'sum', 'tanh',
@@ -81,6 +81,8 @@ def count_step(name: str, model: nn.Module, function: Callable[..., Tensor], *in
     """
     for module in model.modules():
         if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            if module.padding == 'valid':
+                module.padding = (0,) * len(module.kernel_size)
             if isinstance(module.padding, str):
                 raise ValueError(f"a convolution with padding='{module.padding}' cannot be counted here.")
             module.forward = partial(_convolve, module)
@@ -98,10 +100,10 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
     """Counts the way of an aligner, on the meta device and in eval mode, from clip and captions to scores.
 
     Parts up to ``Q-Former: queries`` are for one video, ``caption`` for one caption, ``re-rank`` for the k
-    candidates of a video whose keys and values are given.
+    candidates of a video whose keys and values are given. A dual encoder has ``video`` and ``caption``.
     """
     parts: list[PartCost] = []
-    former = model.qformer
+    former = getattr(model, 'qformer', None)
 
     def step(name: str, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         parts.append(count_step(name, model, function, *inputs))
@@ -109,6 +111,14 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
 
     with torch.no_grad():
         video = torch.empty(1, sizes.frames, 3, *sizes.image, device='meta')
+        ids = torch.zeros(1, sizes.text_tokens, dtype=torch.long, device='meta')
+        read = partial(
+            step, 'caption', lambda x: model.encode_text(x, torch.ones_like(x, dtype=torch.bool)), ids
+        )
+        if former is None:
+            step('video', lambda x: model.encode_video({'video': x}).queries, video)
+            read()
+            return parts
         tokens = step('backbone', model.backbone, video)
         tokens = tokens.flatten(1, 2) if model.neck is None else step('neck', model.neck, tokens)
         tokens = step('vision_norm', model.vision_norm, tokens)
@@ -117,8 +127,7 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
         step('Q-Former: keys and values', lambda x: torch.stack(sum(former.project_video(x), ())), tokens)
         project = model.contrastive_head.project_queries
         step('Q-Former: queries', lambda _: project(former.encode_video(given)[0]), tokens)
-        ids = torch.zeros(1, sizes.text_tokens, dtype=torch.long, device='meta')
-        step('caption', lambda x: model.encode_text(x, torch.ones_like(x, dtype=torch.bool)), ids)
+        read()
     if model.matching_head is not None and sizes.candidates:
         texts = ids[:, None].expand(-1, sizes.candidates, -1)
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from stgt_mm.evaluation.encode import encode_texts, encode_videos
-from stgt_mm.evaluation.rank import match_pairs, similarity_matrix, unique_pairs
+from stgt_mm.evaluation.match import match_pairs, unique_pairs
+from stgt_mm.evaluation.similarity import similarity_matrix
 
 
 def caption_choice(

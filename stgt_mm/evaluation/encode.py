@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object, all_reduce, get_rank, get_world_size, is_main_process
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from stgt_mm.errors import UserError
+from stgt_mm.evaluation.shares import autocast, device_of, merge_disjoint, own_blocks
 from stgt_mm.functional.ranking import Relation
-from stgt_mm.progress import track
+from stgt_mm.progress import track_on_main
 
 TEXT_BLOCK = 256
 
@@ -107,7 +108,7 @@ def encode_videos(
     broken: dict[int, str] = {}
     num_frames = 0
     share = math.ceil(len(dataset) / get_world_size())
-    for index, found in shown(_each_video(model, batches, amp), what, share):
+    for index, found in track_on_main(_each_video(model, batches, amp), what, share):
         if isinstance(found, str):
             broken[index] = found
         else:
@@ -181,41 +182,3 @@ def trimmed(ids: Tensor, mask: Tensor, device: torch.device) -> tuple[Tensor, Te
     """Cuts ids and mask (n, L) to the longest of the n texts, on the device."""
     length = int(mask.any(dim=0).nonzero().max()) + 1
     return ids[:, :length].to(device), mask[:, :length].to(device)
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """Returns the device of the model's parameters."""
-    return next(model.parameters()).device
-
-
-def autocast(model: nn.Module, amp: torch.dtype | None) -> torch.autocast:
-    """Makes the context that the model runs in; None is full precision."""
-    return torch.autocast(device_of(model).type, dtype=amp, enabled=amp is not None)
-
-
-def shown(items: Iterable[Any], what: str, total: int) -> Iterable[Any]:
-    """Goes through ``items``; the main process shows how far it is."""
-    return track(items, what, total) if is_main_process() else items
-
-
-def own_blocks(total: int, size: int) -> Iterator[tuple[int, int]]:
-    """Deals out blocks of fixed size to the processes: yields (start, stop) of this one's."""
-    for start in range(get_rank() * size, total, get_world_size() * size):
-        yield start, min(start + size, total)
-
-
-def merge_disjoint(values: Tensor) -> Tensor:
-    """Adds up, in place, what each process filled in of an array that is zero elsewhere; x + 0 is exact."""
-    all_reduce(values, op='sum')
-    return values
-
-
-def refuse_nan(values: Tensor, what: str) -> Tensor:
-    """Returns ``values``, which are the same on every process, so that all stop alike and none waits."""
-    bad = int(values.isnan().sum())
-    if bad:
-        raise ValueError(
-            f'{bad} of {values.numel()} {what} are NaN: the model gave no number. Evaluate without autocast '
-            'to tell an overflow from a checkpoint that went bad in training.'
-        )
-    return values

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.datasets.records import read_records
-from stgt_mm.evaluation.encode import autocast, device_of, merge_disjoint, own_blocks, refuse_nan
-from stgt_mm.evaluation.rank import Ranking, similarity_block
+from stgt_mm.evaluation.encode import encode_texts
+from stgt_mm.evaluation.rank import Ranking
+from stgt_mm.evaluation.shares import merge_disjoint, refuse_nan
+from stgt_mm.evaluation.similarity import similarity_blocks
 from stgt_mm.functional.post_processing import dual_softmax, hubs, inverted_softmax, log_mass, total_log_mass
 from stgt_mm.registry import POST_PROCESSORS
 
@@ -131,16 +133,12 @@ def bank_statistics(
     Returns the log mass of each video, float64, and whether it is a hub, bool, both (V,), on every process.
     The similarities of the bank are never held at once.
     """
-    device = device_of(model)
+    embeddings = encode_texts(model, texts, amp).embeddings
     mass = torch.zeros(-(-len(texts) // TEXT_BLOCK), len(queries), dtype=torch.float64)
     found = torch.zeros_like(mass)
-    for start, stop in own_blocks(len(texts), TEXT_BLOCK):
-        ids, mask = model.data_preprocessor.tokenize(texts[start:stop])
-        with autocast(model, amp):
-            embeddings = model.encode_text(ids.to(device), mask.to(device)).float()
-        scores = similarity_block(model, queries, embeddings).T
-        mass[start // TEXT_BLOCK] = log_mass(scores, scale)
-        found[start // TEXT_BLOCK] = hubs(scores, top_k).double()
+    for start, block in similarity_blocks(model, queries, embeddings, TEXT_BLOCK):
+        mass[start // TEXT_BLOCK] = log_mass(block.T, scale)
+        found[start // TEXT_BLOCK] = hubs(block.T, top_k).double()
     mass = refuse_nan(merge_disjoint(mass), 'sums over the query bank')
     return total_log_mass(mass), merge_disjoint(found).any(0)
 

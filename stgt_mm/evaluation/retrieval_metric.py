@@ -1,64 +1,19 @@
-"""Last step of measuring: rankings become counts, and counts the retrieval table, here and nowhere else."""
+"""The metric of retrieval: queries become counts, and counts the retrieval table, here and nowhere else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank, get_world_size
-from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from stgt_mm.evaluation.paper_rows import find_paper_row
-from stgt_mm.evaluation.rank import Ranking
 from stgt_mm.evaluation.tables import recall_table
-from stgt_mm.functional.ranking import (
-    CUTOFFS,
-    TIES,
-    RankCounts,
-    Relation,
-    best_of_groups,
-    count_ranks,
-    retrieval_metrics,
-)
+from stgt_mm.functional.ranking import CUTOFFS, TIES, RankCounts, count_ranks, retrieval_metrics
 from stgt_mm.registry import METRICS
 
 GALLERIES = ('captions', 'videos')
-
-
-def count_rankings(evaluator: Evaluator, rankings: Sequence[Ranking]) -> dict[str, float]:
-    """Has the metrics of an evaluator count all queries, each process its share; returns the metrics."""
-    for ranking in rankings:
-        for queries in query_batches(ranking):
-            evaluator.process(data_samples=queries)
-    return evaluator.evaluate(sum(len(own.similarity) * len(own.galleries) for own in rankings))
-
-
-def query_batches(ranking: Ranking) -> Iterator[list[dict[str, Any]]]:
-    """Lays out this process's share of the queries as data samples for metrics, a dict a query, in batches.
-
-    ``ranking``: its name; ``gallery``: what is ranked, ``'videos'`` or ``'captions'``, one a batch;
-    ``query``: its index; ``scores``: float64 (N,); ``relevant``: bool (N,); ``tier``: int8 (N,) or None: a
-    higher tier goes before a lower one, whatever the scores.
-    """
-    for start, scores, relevant, tier in ranking.blocks(get_rank(), get_world_size()):
-        for gallery in ranking.galleries:
-            if (ranking.direction, gallery) == ('v2t', 'videos'):
-                # the best caption of each video stands for it, and the query's own video is the right one
-                videos = torch.arange(len(ranking.similarity))
-                scores, tier = best_of_groups(scores, ranking.relation.transposed(), len(videos), tier)
-                relevant = Relation(videos, videos).mask(start, start + len(scores), len(videos))
-            yield [
-                {
-                    'ranking': ranking.name,
-                    'gallery': gallery,
-                    'query': start + row,
-                    'scores': scores[row],
-                    'tier': None if tier is None else tier[row],
-                    'relevant': relevant[row],
-                }
-                for row in range(len(scores))
-            ]
 
 
 @METRICS.register_module()
@@ -114,7 +69,7 @@ class RetrievalMetric(BaseMetric):
         self.paper_row = None if paper_row is None else find_paper_row(paper_row, paper_tables)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Counts the ranks of queries, dicts as of :func:`query_batches`."""
+        """Counts the ranks of queries, dicts as of :func:`~stgt_mm.evaluation.rank.query_batches`."""
         for key, group in groupby(data_samples, lambda sample: (sample['ranking'], sample['gallery'])):
             queries = list(group)
             scores, relevant = (torch.stack([q[name] for q in queries]) for name in ('scores', 'relevant'))

@@ -34,8 +34,9 @@ class Relation(NamedTuple):
         item = [value for own in items for value in own]
         return cls(torch.tensor(query, dtype=torch.int64), torch.tensor(item, dtype=torch.int64))
 
-    def transposed(self) -> 'Relation':
-        """Returns the relation with queries and items exchanged."""
+    @property
+    def swapped(self) -> 'Relation':
+        """The relation with queries and items exchanged."""
         return Relation(self.item, self.query)
 
     def is_one_to_one(self) -> bool:

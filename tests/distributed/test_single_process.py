@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -13,6 +17,10 @@ from stgt_mm.distributed import (
     row_offset,
     stable_ids,
 )
+from stgt_mm.preparation.wordpiece import train_wordpiece
+
+NAMES = ['video/1', 'vidéo', '']
+CAPTIONS = ['a red circle moves left', 'a blue square moves right and stops', 'the red circle grows']
 
 
 def test_gathers_are_the_identity():
@@ -42,3 +50,16 @@ def test_stable_ids_take_int64_and_refuse_the_rest():
     assert stable_ids(ids) is ids
     with pytest.raises(ValueError, match=r'float32 of shape \(2,\)'):
         stable_ids(ids.float())
+
+
+def test_ids_and_vocabularies_do_not_depend_on_how_a_process_hashes_strings():
+    code = (
+        'from stgt_mm.distributed import stable_ids\n'
+        'from stgt_mm.preparation.wordpiece import train_wordpiece\n'
+        f'print([stable_ids({NAMES}).tolist(), train_wordpiece({CAPTIONS}, 84)])'
+    )
+    seed = '2' if os.environ.get('PYTHONHASHSEED') == '1' else '1'
+    environment = {**os.environ, 'PYTHONHASHSEED': seed}
+    printed = subprocess.check_output([sys.executable, '-c', code], text=True, env=environment)
+    ids = stable_ids(NAMES).tolist()
+    assert printed == f'{[ids, train_wordpiece(CAPTIONS[::-1], 84)]}\n' and len(set(ids)) == 3

@@ -1,30 +1,30 @@
-"""Runs the training tool on the toy config inside the test process, or in a forked one that gets killed."""
+"""Runs the training tool on the toy config inside the test process, or in one that gets killed."""
 
 import os
 import resource
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
-import torch
 from command_line import load_tool
+from tool_processes import run_tool_process
 
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
 
 HERE = Path(__file__).parent
 CONFIG = str(HERE / 'engine_toy_config.py')
+NUMBERS = count()
 
 
 def train(work_dir, *options, cfg=()):
-    # mmengine keeps one message hub a name and second, so each run needs a name of its own
-    train.count += 1
-    name = f'experiment_name=toy{os.getpid()}x{train.count}'
-    load_tool('train.py').main(
-        [CONFIG, '--work-dir', str(work_dir), *options, '--cfg-options', name, 'log_level=ERROR', *cfg]
-    )
+    load_tool('train.py').main(toy(work_dir, *options, cfg=cfg))
     return losses(work_dir)
 
 
-train.count = 0
+def toy(work_dir, *options, cfg=()):
+    # mmengine keeps one message hub a name and second, so each run needs a name of its own
+    name = f'experiment_name=toy{os.getpid()}x{next(NUMBERS)}'
+    return [CONFIG, '--work-dir', str(work_dir), *options, '--cfg-options', name, 'log_level=ERROR', *cfg]
 
 
 def epochs(count):
@@ -40,16 +40,9 @@ def epochs(count):
 
 
 def train_and_kill(work_dir, sample, *options, cfg=()):
-    """Trains in a forked process that kills itself with SIGKILL when the data set serves its n-th sample."""
-    child = os.fork()
-    if child == 0:
-        torch.set_num_threads(1)
-        os.environ['TOY_KILL_AT'] = str(sample)
-        try:
-            train(work_dir, *options, cfg=cfg)
-        finally:
-            os._exit(7)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    """Trains in a process that kills itself with SIGKILL when the data set serves its n-th sample."""
+    options = toy(work_dir, *options, cfg=cfg)
+    return run_tool_process('train.py', *options, paths=[HERE], TOY_KILL_AT=sample).returncode
 
 
 def losses(work_dir):

@@ -1,6 +1,5 @@
 """A retrieval model and set small enough to check every number of the loop by brute force."""
 
-import json
 from hashlib import sha256
 from logging import getLogger
 from types import SimpleNamespace
@@ -141,21 +140,6 @@ def make_loop(dataset=None, batch_size=4, metric=None, choices=(), sampler=None,
     loop = RetrievalLoop(runner, loader, Evaluator(metric or RetrievalMetric()), **options)
     loop._choice_loaders = dict.fromkeys(choices, loader)
     return loop
-
-
-def in_two_processes(work, folder, *args):
-    """Runs ``work(*args)`` in a group of two processes; gives what both return."""
-    # forked: a new interpreter would import torch for seconds
-    torch.multiprocessing.start_processes(_in_group, (work, folder, args), nprocs=2, start_method='fork')
-    return [json.loads((folder / f'{rank}.json').read_text()) for rank in (0, 1)]
-
-
-def _in_group(rank, work, folder, args):
-    torch.set_num_threads(1)
-    store = f'file://{folder}/store'
-    torch.distributed.init_process_group('gloo', init_method=store, rank=rank, world_size=2)
-    (folder / f'{rank}.json').write_text(json.dumps(work(*args)))
-    torch.distributed.destroy_process_group()
 
 
 def digest_of_scores(loop):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from fake_retrieval import StubRunner, in_two_processes
+from fake_retrieval import StubRunner
+from gloo_pair import in_two_processes
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.runner import Runner

@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
 import torch
-from command_line import ROOT, run
+from command_line import run
 from engine_runs import CONFIG, HERE, epochs
+from tool_processes import run_processes
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
@@ -38,15 +38,6 @@ without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a m
 
 def launch(script, *arguments):
     return run(script, *arguments, paths=[HERE])
-
-
-def torchrun(processes, *arguments):
-    """Starts the training as the launch script does once it has checked its arguments."""
-    environment = {**os.environ, 'PYTHONPATH': f'{ROOT}:{HERE}', 'OMP_NUM_THREADS': '1'}
-    words = ['-m', 'stgt_mm.engine.torchrun', '--standalone', '--nproc_per_node', processes]
-    words += [ROOT / 'tools/train.py', CONFIG, '--launcher', 'pytorch', *arguments]
-    command = [sys.executable, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
 @pytest.fixture
@@ -95,11 +86,11 @@ def test_a_killed_process_is_one_line_and_the_resumed_run_equals_that_of_slurm(s
         'error: process 1 was killed (SIGKILL), perhaps for want of memory. --resume'
     )
     assert 'Traceback' not in done.stderr and len(errors) <= 2, done.stderr
-    done = torchrun(2, *options)
-    assert done.returncode == 0, done.stderr
+    for done in run_processes(2, 'train.py', CONFIG, *options, paths=[HERE]):
+        assert done.returncode == 0, done.stderr
     assert read_metrics(tmp_path / 'run/metrics.jsonl') == records
     assert read_checkpoint(tmp_path / 'run/epoch_2.pth')['meta']['fingerprint']['processes'] == '2'
-    fewer = torchrun(1, *options)
+    (fewer,) = run_processes(1, 'train.py', CONFIG, *options, paths=[HERE])
     assert fewer.returncode == 2
     assert 'processes: 2 -> 1' in fewer.stderr and 'Traceback' not in fewer.stderr
 

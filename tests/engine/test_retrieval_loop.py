@@ -42,7 +42,7 @@ def test_progress_counts_every_video_of_the_split_and_of_the_choices(monkeypatch
         counts.setdefault(what, []).append((len(items), total))
         return items
 
-    monkeypatch.setattr('stgt_mm.evaluation.encode.track', track)
+    monkeypatch.setattr('stgt_mm.progress.track', track)
     make_loop(rerank_k=3, choices=['facts']).run()
     assert counts == {
         'encoding, videos': [(23, 23)],

@@ -7,9 +7,9 @@ from fake_retrieval import (
     brute_force,
     digest_of_scores,
     full_matrices,
-    in_two_processes,
     make_loop,
 )
+from gloo_pair import in_two_processes
 from torch.utils.data import DistributedSampler
 
 from stgt_mm.evaluation import BrokenVideosError

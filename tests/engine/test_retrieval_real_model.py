@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import torch
-from fake_retrieval import StubRunner, digest_of_scores, in_two_processes
+from fake_retrieval import StubRunner, digest_of_scores
+from gloo_pair import in_two_processes
 from mmengine.evaluator import Evaluator
 from torch.utils.data import DataLoader, DistributedSampler
 

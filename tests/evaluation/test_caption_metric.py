@@ -1,10 +1,12 @@
-"""Scores of captions: what they are of, what processes collect, no Java, the report."""
+"""Scores of captions: what they are of, several processes, no Java, the report."""
 
 import json
 import sys
 
 import pytest
 import torch
+import torch.distributed as dist
+from gloo_pair import in_two_processes
 from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop
 
@@ -60,15 +62,17 @@ def test_any_of_several_references_counts():
     assert metrics['caption/BLEU-4'] == pytest.approx(100) and 500 < metrics['caption/CIDEr'] < 1000
 
 
-def test_what_processes_collect_gives_the_numbers_of_one():
-    metrics, whole = measure(samples(CAPTIONS[::-1]))
-    given = [sample.to_dict() for sample in samples(CAPTIONS[::-1])]
-    parts = [CaptionMetric(), CaptionMetric()]
-    parts[1].process(None, given[1::2] + given[:1])  # a sampler may hand a video to both
-    parts[0].process(None, given[::2])
-    found = parts[0].compute_metrics(parts[1].results + parts[0].results)
-    assert {f'caption/{name}': value for name, value in found.items()} == metrics
-    assert parts[0].predictions == whole.predictions
+def part_of():
+    evaluator = Evaluator(CaptionMetric())
+    given = samples(CAPTIONS[::-1])
+    evaluator.process(given[dist.get_rank() :: 2] + given[:1])  # the first is seen three times
+    return [evaluator.evaluate(len(given)), [row['video_id'] for row in evaluator.metrics[0].predictions]]
+
+
+def test_two_processes_find_the_numbers_of_one(tmp_path):
+    metrics, _ = measure(samples(CAPTIONS[::-1]))
+    first, second = in_two_processes(part_of, tmp_path)
+    assert first[0] == second[0] == metrics and first[1] == ['v0', 'v1', 'v2', 'v3']
 
 
 def test_table_and_file_have_the_captions_beside_their_references(tmp_path, capsys):

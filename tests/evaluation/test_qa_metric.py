@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from gloo_pair import in_two_processes
 from mmengine.evaluator import Evaluator
 from mmengine.runner import BaseLoop
 
@@ -75,21 +76,15 @@ def test_a_question_that_was_seen_twice_counts_once():
     assert metrics['qa/questions/all'] == 5 and metrics['qa/accuracy'] == 40
 
 
-def part_of(rank, folder):
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
-    )
+def part_of():
     evaluator = Evaluator(VideoQAMetric())
-    evaluator.process(samples()[rank::2])
+    evaluator.process(samples()[torch.distributed.get_rank() :: 2])
     metrics = evaluator.evaluate(len(ROWS))
-    ids = [row['sample_idx'] for row in evaluator.metrics[0].predictions]
-    (folder / f'{rank}.json').write_text(json.dumps([metrics, ids]))
-    torch.distributed.destroy_process_group()
+    return metrics, [row['sample_idx'] for row in evaluator.metrics[0].predictions]
 
 
 def test_two_processes_find_the_numbers_of_one(tmp_path):
-    torch.multiprocessing.spawn(part_of, (tmp_path,), nprocs=2)
-    first, second = (json.loads((tmp_path / f'{rank}.json').read_text()) for rank in (0, 1))
+    first, second = in_two_processes(part_of, tmp_path)
     assert first[0] == second[0] == measure()[0]
     assert first[1] == [0, 1, 2, 3, 4]
 

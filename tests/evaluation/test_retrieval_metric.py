@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from stgt_mm.evaluation import RetrievalMetric
-from stgt_mm.evaluation.rank import similarity_rankings, top_candidates, unique_pairs
-from stgt_mm.evaluation.retrieval_metric import query_batches
+from stgt_mm.evaluation.match import top_candidates, unique_pairs
+from stgt_mm.evaluation.rank import query_batches, similarity_rankings
 from stgt_mm.functional.ranking import Relation
 from stgt_mm.registry import METRICS
 

@@ -113,7 +113,7 @@ def test_relation_round_trip_and_mask():
     dense = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 1]], dtype=torch.bool)
     assert torch.equal(relation.mask(0, 3, 3), dense)
     assert torch.equal(relation.mask(1, 3, 3), dense[1:])
-    assert torch.equal(relation.transposed().mask(0, 3, 3), dense.T)
+    assert torch.equal(relation.swapped.mask(0, 3, 3), dense.T)
     assert not relation.is_one_to_one()
     assert Relation.from_lists([[1], [0]]).is_one_to_one()
 

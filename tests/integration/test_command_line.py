@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import ROOT, run, run_here
+from tool_processes import run_processes, run_tool_process
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
@@ -18,12 +19,12 @@ pytestmark = pytest.mark.integration
 CONFIG = ROOT / 'configs/moving_shapes/stgt_tiny.py'
 HERE = Path(__file__).parent
 NUMBERS = count()
-# 64 clips in batches of 8: 8 steps an epoch, one epoch a stage
+# batches of 8: 4 steps an epoch, one epoch a stage
 SMALL = (
     'train_dataloader.batch_size=8',
     'train_dataloader.num_workers=0',
     'train_dataloader.persistent_workers=False',
-    'train_dataloader.sampler.samples_per_epoch=64',
+    'train_dataloader.sampler.samples_per_epoch=32',
     'train_dataloader.batch_sampler.max_epochs=2',
     'val_dataloader.num_workers=0',
     'test_dataloader.num_workers=0',
@@ -32,7 +33,7 @@ SMALL = (
     'train_cfg.max_epochs=2',
     'param_scheduler.stages=[(1,2e-3),(1,5e-4)]',
     'custom_hooks.1.stages=[(1,1.0),(1,0.0)]',
-    'default_hooks.checkpoint.interval_steps=3',
+    'default_hooks.checkpoint.interval_steps=2',
 )
 ONE_EPOCH = (
     *SMALL,
@@ -93,7 +94,7 @@ def losses(work_dir):
 
 def test_both_stages_train(whole):
     records = losses(whole)
-    assert [record['step'] for record in records] == list(range(1, 17))
+    assert [record['step'] for record in records] == list(range(1, 9))
     assert all(('loss_vtc' in record) == (record['epoch'] == 1) for record in records)
     assert all(('loss_csal' in record) == (record['epoch'] == 2) for record in records)
     assert all(record['loss_vtm'] > 0 and record['loss_vtg'] > 0 for record in records)
@@ -104,14 +105,14 @@ def test_both_stages_train(whole):
 def test_run_killed_in_both_stages_resumes_as_if_never_stopped(whole, place):
     work_dir = place / 'killed'
     options = [CONFIG, '--resume', '--work-dir', work_dir, '--cfg-options', *SMALL]
-    for step in (6, 14):
+    for step in (4, 8):
         kill = f'default_hooks.kill={{"type": "KillAtStep", "step": {step}}}'
         settings = [*options, 'custom_imports.imports=[kill_at_step]', kill]
-        done = run('train.py', *settings, cwd=place, paths=[HERE])
+        done = run_tool_process('train.py', *settings, cwd=place, paths=[HERE])
         assert done.returncode == -signal.SIGKILL, done.stderr
         newest = (work_dir / 'last_checkpoint').read_text().strip()
-        assert Path(newest).name == f'iter_{(step - 1) // 3 * 3}.pth'
-        assert len(losses(work_dir)) < 16
+        assert Path(newest).name == f'iter_{(step - 1) // 2 * 2}.pth'
+        assert len(losses(work_dir)) < 8
     done = run('train.py', *options, cwd=place)
     assert done.returncode == 0, done.stderr
     assert losses(work_dir) == losses(whole)
@@ -129,9 +130,9 @@ def test_two_processes_give_the_numbers_of_one(here, whole, place, capsys):
     one = json.loads((place / 'one.json').read_text())
     assert one['protocol']['videos'] == 20
     assert {'t2v/R1', 'v2t/R1', 't2v/Rmean', 'backwards/accuracy', 'one_fact/accuracy'} <= set(one['metrics'])
-    arguments = [CONFIG, checkpoint, 2, '--out', 'two.json', '--cfg-options', *SMALL]
-    done = run('dist_test.sh', *arguments, cwd=place)
-    assert done.returncode == 0, done.stderr
+    arguments = [CONFIG, checkpoint, '--out', 'two.json', '--cfg-options', *SMALL]
+    for done in run_processes(2, 'test.py', *arguments, cwd=place):
+        assert done.returncode == 0, done.stderr
     two = json.loads((place / 'two.json').read_text())
     assert two['metrics'] == one['metrics']
 
@@ -139,8 +140,8 @@ def test_two_processes_give_the_numbers_of_one(here, whole, place, capsys):
 @pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
 def test_two_processes_train_without_gpu(place):
     options = ['--work-dir', 'two', '--cfg-options', *ONE_STEP, 'train_dataloader.batch_size=4']
-    done = run('dist_train.sh', CONFIG, 2, *options, cwd=place)
-    assert done.returncode == 0, done.stderr
+    for done in run_processes(2, 'train.py', CONFIG, *options, cwd=place):
+        assert done.returncode == 0, done.stderr
     assert [record['step'] for record in losses(place / 'two')] == [1], 'one step of 2 times 4 clips'
 
 

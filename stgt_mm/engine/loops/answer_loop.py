@@ -6,7 +6,9 @@ import torch
 from mmengine.dist import all_gather_object
 
 from stgt_mm.engine.loops.evaluation_loop import EvaluationLoop
-from stgt_mm.evaluation.encode import BrokenVideosError, autocast, shown
+from stgt_mm.evaluation.encode import BrokenVideosError
+from stgt_mm.evaluation.shares import autocast
+from stgt_mm.progress import track_on_main
 from stgt_mm.registry import LOOPS
 from stgt_mm.structures import VideoTextSample
 from stgt_mm.utils import evaluating
@@ -60,7 +62,7 @@ class AnswerLoop(EvaluationLoop):
         model, answered, frames = self.model, 0, 0
         # of each item: id and file of its video, and why it is broken, '' if it is not
         seen: dict[int, tuple[str, str, str]] = {}
-        for batch in shown(self._batches(), f'{self.items}, batches', len(self.dataloader)):
+        for batch in track_on_main(self._batches(), f'{self.items}, batches', len(self.dataloader)):
             samples = batch['data_samples']
             for sample in (*samples, *batch.get('broken', ())):
                 seen[int(sample.sample_idx)] = (sample.video_id, sample.video, sample.get('broken', ''))

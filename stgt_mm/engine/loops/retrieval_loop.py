@@ -1,6 +1,7 @@
 """The loop that validates and tests retrieval: encode, rank, report."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,9 +20,17 @@ from stgt_mm.engine.loops.retrieval_options import (
 )
 from stgt_mm.evaluation.caption_choice import caption_choice
 from stgt_mm.evaluation.encode import EncodedSplit, encode_split
+from stgt_mm.evaluation.match import match_candidates
 from stgt_mm.evaluation.post_processing import PostProcessor, bank_statistics
-from stgt_mm.evaluation.rank import Ranking, rank_split
-from stgt_mm.evaluation.retrieval_metric import RetrievalMetric, count_rankings
+from stgt_mm.evaluation.rank import (
+    Ranking,
+    calibrated_weight,
+    count_rankings,
+    fused_rankings,
+    similarity_rankings,
+)
+from stgt_mm.evaluation.retrieval_metric import RetrievalMetric
+from stgt_mm.evaluation.similarity import similarity_matrix
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
 from stgt_mm.registry import LOOPS, POST_PROCESSORS
 from stgt_mm.utils import evaluating
@@ -38,7 +47,7 @@ class RetrievalLoop(EvaluationLoop):
     device and the number of threads.
 
     The metrics of the evaluator are handed the queries as data samples, see
-    :func:`~stgt_mm.evaluation.retrieval_metric.query_batches`, each process its share, and no data batch.
+    :func:`~stgt_mm.evaluation.rank.query_batches`, each process its share, and no data batch.
 
     Source: BLIP-2's two-stage retrieval, k = 32 in the STGT release.
 
@@ -88,6 +97,7 @@ class RetrievalLoop(EvaluationLoop):
             )
         self.fusion = check_fusion(score_fusion)
         self.rerank_k = 0 if self.fusion == 'itc' else rerank_k
+        self._check_rerank(self.rerank_k)
         self.fusion_weight = fusion_weight
         self.calibrate = calibrate
         self.post_processors: list[PostProcessor] = [POST_PROCESSORS.build(own) for own in post_processors]
@@ -147,8 +157,7 @@ class RetrievalLoop(EvaluationLoop):
 
     def evaluate(self, split: EncodedSplit) -> dict[str, float]:
         """Evaluates an encoded split, without caption choices; ``protocol`` describes the metrics."""
-        rankings = self.rank(split, [self.rerank_k], self.calibrate)[self.rerank_k]
-        return self._count(split, rankings, self.rerank_k)
+        return self._evaluate(split, [self.rerank_k], self.calibrate)[self.rerank_k]
 
     def sweep_rerank_k(self, split: EncodedSplit, values: Sequence[int]) -> dict[int, dict[str, float]]:
         """Evaluates an encoded split at several numbers of candidates; a pair is scored once.
@@ -159,37 +168,64 @@ class RetrievalLoop(EvaluationLoop):
             raise ValueError(f'rerank_k={list(values)}: at least one is needed, and each is at least 0.')
         if max(values) and self.fusion == 'itc':
             raise ValueError("score_fusion='itc' does not re-rank: nothing changes with rerank_k.")
-        return {k: self._count(split, rankings, k) for k, rankings in self.rank(split, values).items()}
+        return self._evaluate(split, values)
+
+    def _evaluate(
+        self, split: EncodedSplit, values: Sequence[int], calibrate: bool = False
+    ) -> dict[int, dict[str, float]]:
+        found = {}
+        for k, rankings in self.rank(split, values, calibrate).items():
+            found[k] = count_rankings(self.evaluator, rankings)
+            self.protocol = self._protocol(split, k)
+            told = ['fusion_weight'] if self.protocol['fusion_weight'] is not None else []
+            told += ['skipped_videos', 'skipped_texts'] if split.videos.broken else []
+            found[k].update({name: self.protocol[name] for name in told})
+        return found
 
     @torch.no_grad()
     def rank(
         self, split: EncodedSplit, values: Sequence[int], calibrate: bool = False
     ) -> dict[int, list[Ranking]]:
-        """Ranks an encoded split with each number of candidates, the same on every process."""
-        score_bank = partial(bank_statistics, self.model, split.videos.queries, amp=self.amp)
-        processors = [partial(own.apply, score_bank=score_bank) for own in self.post_processors]
-        fuse = self.fuse if max(values) else None  # without re-ranking a model needs no temperature
-        with evaluating(self.runner.model):
-            rankings, weight = rank_split(self.model, split, values, fuse, processors, calibrate, self.amp)
-        if weight is not None:
-            self.runner.message_hub.update_info(FUSION_WEIGHT, weight)
-        return rankings
+        """Ranks an encoded split with each number of candidates, the same on every process.
 
-    def _count(self, split: EncodedSplit, rankings: list[Ranking], k: int) -> dict[str, float]:
-        """Counts rankings with k candidates; ``protocol`` then says how."""
-        metrics = count_rankings(self.evaluator, rankings)
-        weight = self.weight if k and self.fusion == 'calibrated' else None
-        if weight is not None:
-            metrics['fusion_weight'] = weight
+        With ``calibrate`` the weight is chosen on the way, and kept for checkpoints.
+        """
+        most = max(values)
+        self._check_rerank(most)
+        with evaluating(self.runner.model):
+            similarity = similarity_matrix(self.model, split.videos.queries, split.texts.embeddings)
+            best = match_candidates(self.model, split, similarity, most, self.amp) if most else None
+            both = similarity_rankings(similarity, split.relation)
+            score_bank = partial(bank_statistics, self.model, split.videos.queries, amp=self.amp)
+            made = [
+                own.apply(ranking, score_bank=score_bank) for own in self.post_processors for ranking in both
+            ]
+        plain = both + [ranking for ranking in made if ranking is not None]
+        if best is None:  # such a model needs no temperature
+            return dict.fromkeys(values, plain)
+        if calibrate:
+            self.runner.message_hub.update_info(FUSION_WEIGHT, calibrated_weight(both, best, self.fuse))
+        fused = self.fuse(best.cosine, best.logits)
+        beside = [replace(ranking, name=f'sim_{ranking.name}') for ranking in plain]
+        return {k: fused_rankings(both, best, fused, k) + beside if k else plain for k in values}
+
+    def _check_rerank(self, k: int) -> None:
+        if k and getattr(self.model, 'matching_head', k) is None:
+            raise ValueError(
+                f'rerank_k={k}: {type(self.model).__name__} has no matching head and does not re-rank. '
+                "Set rerank_k=0 (or score_fusion='itc') for val_cfg and test_cfg."
+            )
+
+    def _protocol(self, split: EncodedSplit, k: int) -> dict[str, Any]:
+        """Says how a split was measured with k candidates."""
         dataset, broken, lost = split.dataset, split.videos.broken, split.lost_texts
         counted = [metric for metric in self.evaluator.metrics if isinstance(metric, RetrievalMetric)]
         skipped: dict[str, Any] = {'skipped_videos': len(broken), 'skipped_texts': len(lost)}
         if broken:
-            metrics.update(skipped)
             skipped['skipped_video_ids'] = [dataset.videos[index]['video_id'] for index in broken]
             skipped['skipped_text_ids'] = [dataset.text_ids[index] for index in lost]
         videos, texts = len(split.videos.queries), len(split.texts.ids)
-        self.protocol = {
+        return {
             'split': self.mode,
             'annotation': str(getattr(dataset, 'ann_file', type(dataset).__name__)),
             'videos': videos,
@@ -198,10 +234,9 @@ class RetrievalLoop(EvaluationLoop):
             **skipped,
             'rerank_k': min(k, max(videos, texts)),
             'score_fusion': self.fusion if k else 'itc',
-            'fusion_weight': weight,
+            'fusion_weight': self.weight if k and self.fusion == 'calibrated' else None,
             'ties': [metric.ties for metric in counted],
             'v2t_gallery': [metric.v2t_gallery for metric in counted],
             'post_processing': {processor.name: processor.note for processor in self.post_processors},
             'precision': str(self.amp or torch.float32).removeprefix('torch.'),
         }
-        return metrics

@@ -1,25 +1,18 @@
 """The model that aligns video with text: a Q-Former and its heads on top of a video encoder."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from stgt_mm.functional.beam_search import beam_search
-from stgt_mm.models.video_encoder import VideoEncoder
+from stgt_mm.models.aligners.base import Aligner, VideoFeatures, captions_of
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 
 
-class VideoFeatures(NamedTuple):
-    """What is kept of a video for retrieval."""
-
-    queries: Tensor  # (V, Q, P), L2-normalised query embeddings
-    tokens: Tensor  # (V, M, C), video tokens after vision_norm; re-ranking reads them
-
-
 @MODELS.register_module()
-class VideoTextAligner(VideoEncoder):
+class VideoTextAligner(Aligner):
     """Aligns video with text: contrast (VTC or CSAL), matching (VTM) and captioning (VTG) over one Q-Former.
 
     ``backbone -> neck -> vision_norm -> qformer -> heads``. A head that is ``None`` takes its objective away.
@@ -67,10 +60,6 @@ class VideoTextAligner(VideoEncoder):
         """Encodes captions, ids and mask (K, L), as L2-normalised embeddings (K, P)."""
         return self.contrastive_head.project_text(self.qformer.encode_text(ids, mask))
 
-    def similarity(self, queries: Tensor, texts: Tensor) -> Tensor:
-        """Cosines (V, K) of videos (V, Q, P) with captions (K, P), not divided by the temperature."""
-        return self.contrastive_head.similarity(queries, texts)
-
     @torch.no_grad()
     def caption(
         self,
@@ -111,21 +100,6 @@ class VideoTextAligner(VideoEncoder):
         )
         return list(zip(tokenizer.decode(ids), scores.tolist()))
 
-    def predict(
-        self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample] | None
-    ) -> list[VideoTextSample]:
-        """Writes ``embedding`` (Q, P), and ``similarity`` to a sample's own caption if it has one."""
-        queries = self.encode_video(inputs).queries
-        samples = data_samples or [VideoTextSample() for _ in range(len(queries))]
-        for sample, embedding in zip(samples, queries):
-            sample.embedding = embedding
-        if 'text_ids' in inputs:
-            texts = self.encode_text(inputs['text_ids'], inputs['text_mask'])
-            own = self.similarity(queries, texts).diagonal()
-            for sample, value in zip(samples, own):
-                sample.set_field(value, 'similarity', field_type='data')
-        return samples
-
     def loss(self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]) -> dict[str, Tensor]:
         """Computes the objectives of Eq. 21 on a batch of pairs.
 
@@ -140,10 +114,7 @@ class VideoTextAligner(VideoEncoder):
         Raises:
             ValueError: If a sample has no caption.
         """
-        if 'text_ids' not in inputs:
-            missing = [sample.video_id for sample in data_samples if 'text' not in sample]
-            raise ValueError(f'training needs a caption for every clip; without one: {missing[:3]}')
-        ids, mask = inputs['text_ids'], inputs['text_mask']
+        ids, mask = captions_of(inputs, data_samples)
         tokens = self.extract_tokens(inputs)
         keys_values = self.qformer.project_video(tokens)  # once: all passes read them
         queries, cache = self.qformer.encode_video(keys_values)
