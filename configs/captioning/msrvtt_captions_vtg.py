@@ -17,5 +17,6 @@ with read_base():
     from .._base_.schedules.finetune_csal import *
 
 model.data_preprocessor.tokenizer.max_length = 36
+model.neck.similarity_threshold = 0.5
 load_from = 'weights/stgt_w10m_v7m_256.safetensors'
 default_hooks.checkpoint.save_best = 'caption/CIDEr'
