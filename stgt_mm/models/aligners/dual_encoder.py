@@ -91,8 +91,8 @@ class DualEncoder(Aligner):
     @property
     def is_complete(self) -> bool:
         """Whether the weights are whole without a checkpoint, as those of a published pair with meanP."""
-        added = [self.neck, self.temporal, *self.vision_norm.parameters()]
-        return self.backbone.pretrained is not None and all(part is None for part in added)
+        beside = {name for name, _ in self.named_parameters() if not name.startswith('backbone.')}
+        return self.backbone.pretrained is not None and beside == {'contrastive_head.temp'}
 
     def encode_video(self, inputs: dict[str, Tensor]) -> VideoFeatures:
         """Encodes V videos, given as for ``extract_tokens``: one query each, (V, 1, P), tokens (V, T, P)."""
