@@ -116,7 +116,7 @@ def test_answerers_build_at_full_size_without_memory(path):
     assert (parts.qformer.embeddings.words is not None) is ('opt' not in path.stem)
     assert cfg.param_scheduler.stages == [(9, 3e-5)] and cfg.train_cfg.max_epochs == 9
     assert cfg.optim_wrapper.optimizer.lr == 3e-5 and cfg.train_dataloader.batch_size == 20
-    if model.get('task') == 'caption':
+    if cfg.model.get('task') == 'caption':
         assert parts.prompt == 'a photo of' and parts.max_new_tokens == 30
     elif total:
         assert find_paper_row(cfg.test_evaluator.paper_row).values['qa']['accuracy'] > 50
