@@ -17,6 +17,7 @@ default_hooks = dict(
     checkpoint=dict(type=VideoTextCheckpointHook, interval=1, save_best='t2v/Rmean'),
 )
 convert = 'python tools/model_converters/convert.py'
+converters = 'python tools/dataset_converters'
 env_cfg = dict(cudnn_benchmark=False, mp_cfg=dict(mp_start_method='fork'), dist_cfg=dict(backend='nccl'))
 randomness = dict(seed=0)
 log_level = 'INFO'
@@ -33,7 +34,11 @@ made_by = {
     r'bert-base-uncased/vocab\.txt': (
         'hf download google-bert/bert-base-uncased vocab.txt --local-dir {folder}'
     ),
-    r'moving_shapes/[^/]+': 'python tools/dataset_converters/moving_shapes.py {folder}',
+    r'weights/opt-2\.7b': 'hf download facebook/opt-2.7b --local-dir {path}',
+    r'weights/vicuna-7b': 'hf download lmsys/vicuna-7b-v1.3 --local-dir {path}',
+    r'msrvtt_qa/answers\.txt': f'{converters}/msrvtt_qa.py downloads/msrvtt_qa {{folder}} --answers 1500',
+    r'msvd_qa/answers\.txt': f'{converters}/msvd_qa.py downloads/msvd_qa {{folder}} --answers 1000',
+    r'moving_shapes/[^/]+': f'{converters}/moving_shapes.py {{folder}}',
 }
 load_from = None
 resume = False
