@@ -33,7 +33,7 @@ CSS = """
 .hits { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 14px }
 .hits article { border: 1px solid var(--border-color-primary); border-radius: 8px; padding: 8px }
 .hits p { margin: 4px 0; font-size: 13px; overflow-wrap: anywhere }
-.hits button { border: 1px solid var(--border-color-primary); border-radius: 6px; padding: 1px 8px }
+.hits button { border-radius: 6px; padding: 2px 10px; font-weight: normal }
 .hits video, .player video { width: 100%; aspect-ratio: 4 / 3; object-fit: contain; background: #000 }
 """
 # a click on the button of a hit tells the page its clip
@@ -102,7 +102,7 @@ class Page:
         with self.lock:
             ranked = self.retriever.captions(self.library.find(clip), texts)
         return [
-            [place, own.text, *(None if score is None else round(score, 3) for score in own[1:])]
+            [place, own.text, *('-' if score is None else f'{score:.3f}' for score in own[1:])]
             for place, own in enumerate(ranked, 1)
         ]
 
@@ -110,7 +110,7 @@ class Page:
         """Answers a question about a clip."""
         with self.lock:
             found = self.answerer(self.library.find(clip), question)['predictions'][0]
-        return [[own['answer'], round(own['score'], 4)] for own in found['answers']]
+        return [[own['answer'], f'{own["score"]:.4f}'] for own in found['answers']]
 
     def attention(self, clip: str, time: float, x: float, y: float) -> Any:
         """Draws what the token at a place of the clip, in shares of it, is linked with and attends to."""
@@ -163,7 +163,6 @@ def layout(page: Page, no_answers: str) -> Any:
             with gr.Column(scale=1, min_width=260):
                 clip = gr.Dropdown(clips, value=first, label='Clip', allow_custom_value=True, elem_id='clip')
                 shown = gr.HTML(page.show(first), elem_classes='player')
-                folder = gr.Dropdown(folders, value='', label='Search in folder (empty: all clips)')
                 upload = gr.File(
                     label=f'Upload clips, each at most {page.library.max_bytes / 2**20:g} MB',
                     file_count='multiple',
@@ -172,27 +171,29 @@ def layout(page: Page, no_answers: str) -> Any:
                     elem_id='upload',
                 )
             with gr.Column(scale=3), gr.Tabs():
-                _search_tab(page, clip, folder)
+                folder = _search_tab(page, clip, folders)
                 _clip_tabs(page, clip, no_answers)
         clip.change(told(page.show), clip, shown)
         upload.upload(take, upload, [clip, folder, upload])
     return blocks
 
 
-def _search_tab(page: Page, clip: Any, folder: Any) -> None:
+def _search_tab(page: Page, clip: Any, folders: list[str]) -> Any:
     import gradio as gr
 
     def pick(event: gr.EventData) -> Any:
         return event.clip if 'clip' in event._data else gr.skip()
 
     with gr.Tab('Search'):
-        with gr.Row(equal_height=True):
-            text = gr.Textbox(label='Sentence', lines=1, scale=5, elem_id='sentence')
+        with gr.Row():
+            text = gr.Textbox(label='Sentence', lines=1, scale=4, elem_id='sentence')
+            folder = gr.Dropdown(folders, value='', label='In folder (empty: all clips)', scale=2)
             k = gr.Slider(1, 50, 6, step=1, label='Hits', scale=2)
-            button = gr.Button('Search', variant='primary', min_width=90, elem_id='search')
+        button = gr.Button('Search', variant='primary', elem_id='search')
         hits = gr.HTML(js_on_load=PICK)
         gr.on([button.click, text.submit], told(page.search), [text, folder, k], hits)
         hits.click(pick, None, clip)
+    return folder
 
 
 def _clip_tabs(page: Page, clip: Any, no_answers: str) -> None:
@@ -216,10 +217,11 @@ def _clip_tabs(page: Page, clip: Any, no_answers: str) -> None:
         question = gr.Textbox(label='Question about the clip', lines=1, elem_id='question', render=False)
         tab('Questions', question, 'Ask', page.ask, ['answer', SCORES[page.answerer.mode]])
     with gr.Tab('Attention'):
+        gr.Markdown(
+            'What a token of the clip is linked with and attends to; where it is, in shares of the clip:'
+        )
         with gr.Row():
-            place = [
-                gr.Slider(0, 1, 0.5, step=0.01, label=f'Token: {what}') for what in ('time', 'across', 'down')
-            ]
+            place = [gr.Slider(0, 1, 0.5, step=0.01, label=what) for what in ('time', 'across', 'down')]
         button = gr.Button('Draw', variant='primary', elem_id='draw')
         picture = gr.Image(
             label='What the token is linked with and attends to', format='png', elem_id='links'
@@ -310,6 +312,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             print(f'left out, a link to another place: {name}')
         if library.files:
             print(retriever.index(list(library.files.values())))
+        retriever.num_workers = 0  # uploads are few, and a server with threads should not fork
         app = web_app(Page(retriever, library, answerer), no_answers, LOCAL if args.host in LOCAL else ['*'])
         print(f'open http://{args.host}:{args.port} in a browser; Ctrl-C ends it', flush=True)
         uvicorn.run(app, host=args.host, port=args.port, log_level='warning')

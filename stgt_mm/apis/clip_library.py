@@ -84,8 +84,7 @@ class ClipLibrary:
             return [str(place) for place in (self.root, self.uploads) if place is not None]
         if folder not in self.folders:
             raise RefusedClipError(f"there is no folder '{folder}' with clips.")
-        own = [] if self.root is None else [str(self.root / folder)]
-        return [*own, *([str(self.uploads)] if folder == UPLOADED else [])]
+        return [str(self.uploads if folder == UPLOADED else self.root / folder)]
 
     def name_of(self, path: str) -> str:
         """Returns the name of a file that :meth:`below` covers."""
