@@ -13,8 +13,8 @@ from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.readers import VideoReadError, open_video
 from stgt_mm.datasets.transforms import LoadVideo
 from stgt_mm.evaluation.encode import autocast
-from stgt_mm.search.base import Moment
-from stgt_mm.search.windows import cut, duration
+from stgt_mm.search import Moment
+from stgt_mm.search.windows import Windows, cut, duration
 
 
 class MomentStream(IterableDataset):
@@ -22,16 +22,10 @@ class MomentStream(IterableDataset):
 
     A sample is that of ``read_clip``; its ``sample_idx`` is the number of the file, its ``span`` where the
     clip is, ``last`` whether the file ends with it. A file that cannot be read ends with a broken sample.
-
-    Args:
-        pipeline: Of ``clip_pipeline``.
-        paths: The files.
-        windows: (window, stride) in seconds, None for whole files.
+    ``pipeline`` is that of ``clip_pipeline``.
     """
 
-    def __init__(
-        self, pipeline: Pipeline, paths: Sequence[str], windows: tuple[float, float] | None = None
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, paths: Sequence[str], windows: Windows | None = None) -> None:
         self.pipeline = pipeline
         self.paths = list(paths)
         self.windows = windows
@@ -48,21 +42,20 @@ class MomentStream(IterableDataset):
                 yield broken_sample({'video': path, 'video_id': path}, number, error)
 
     def _read(self, number: int, path: str) -> Iterator[dict[str, Any]]:
-        spans = [(None, None)] if self.windows is None else cut(self._duration(path), *self.windows)
+        spans = [None] if self.windows is None else cut(self._duration(path), self.windows)
         for place, span in enumerate(spans):
-            sample = read_clip(self.pipeline, path, *(span if len(spans) > 1 else (None, None)))
-            # asked for last: the reader knows by now, and need not decode the file for it
-            span = span if self.windows else (0.0, self._duration(path))
-            about = {'sample_idx': number, 'span': span, 'last': place == len(spans) - 1}
-            sample['data_samples'].set_metainfo(about)
+            sample = read_clip(self.pipeline, path, *(span if len(spans) > 1 else ()))
+            # asked for after reading: by then the length is known, and the file not decoded for it
+            about = {'span': span or (0.0, self._duration(path)), 'last': place == len(spans) - 1}
+            sample['data_samples'].set_metainfo({'sample_idx': number, **about})
             yield sample
 
     def _duration(self, path: str) -> float | None:
-        if self._loader is None:
-            return None
-        with open_video(path, self._loader.reader, self._loader.exact) as reader:
-            if reader.times is not None:
-                return duration(reader.times)
+        """Seconds of a file; a whole one need not say."""
+        if self._loader is not None:
+            with open_video(path, self._loader.reader, self._loader.exact) as reader:
+                if reader.times is not None:
+                    return duration(reader.times)
         if self.windows is not None:
             raise VideoReadError(path, 'it does not say when its frames are shown, and cannot be cut')
         return None
@@ -70,31 +63,33 @@ class MomentStream(IterableDataset):
 
 @torch.no_grad()
 def encode_files(
-    model: nn.Module, stream: MomentStream, batch_size: int, num_workers: int, amp: torch.dtype | None = None
+    model: nn.Module, stream: MomentStream, batch_size: int, num_workers: int, amp: torch.dtype | None
 ) -> Iterator[tuple[int, list[Moment] | str]]:
     """Encodes files; yields the number of each when it is done, and its moments or why it cannot be read."""
     pending: dict[int, list[Moment]] = {}
     workers = min(num_workers, len(stream.paths))
     for batch in DataLoader(stream, batch_size, num_workers=workers, collate_fn=video_text_collate):
         broken = batch.pop('broken', [])
-        if batch['data_samples']:
-            samples = batch['data_samples']
-            for sample, moment in zip(samples, encode_batch(model, batch, amp)):
-                number = sample.sample_idx
-                pending.setdefault(number, []).append(moment)
-                if sample.last:
-                    yield number, pending.pop(number)
+        for sample, moment in zip(batch['data_samples'], encode_batch(model, batch, amp)):
+            pending.setdefault(sample.sample_idx, []).append(moment)
+            if sample.last:
+                yield sample.sample_idx, pending.pop(sample.sample_idx)
         for sample in broken:
             pending.pop(sample.sample_idx, None)
             yield sample.sample_idx, sample.broken
 
 
 @torch.no_grad()
-def encode_batch(model: nn.Module, batch: dict[str, Any], amp: torch.dtype | None = None) -> Iterator[Moment]:
-    """Encodes a collated batch; where a clip is, is its sample's ``span``. The moments have no stamp yet."""
+def encode_batch(model: nn.Module, batch: dict[str, Any], amp: torch.dtype | None) -> list[Moment]:
+    """Encodes a collated batch; where a clip is, is its sample's ``span``."""
     samples = batch['data_samples']
+    if not samples:
+        return []
     with autocast(model, amp):
         features = model.encode_video(model.data_preprocessor(batch, False)['inputs'])
     tokens = [None] * len(samples) if features.tokens is None else features.tokens.cpu()
-    for sample, queries, own in zip(samples, features.queries.float().cpu(), tokens):
-        yield Moment(sample.video, *sample.get('span', (0.0, None)), stamp='', queries=queries, tokens=own)
+    queries = features.queries.float().cpu()
+    return [
+        Moment(sample.video, *sample.get('span', (0.0, None)), *own)
+        for sample, *own in zip(samples, queries, tokens)
+    ]

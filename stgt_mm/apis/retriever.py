@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from torch import Tensor
 
 from stgt_mm.apis.base import clip_pipeline, load_model, read_clip
@@ -20,28 +20,18 @@ from stgt_mm.engine.loops.retrieval_options import FUSION_WEIGHT, autocast_dtype
 from stgt_mm.evaluation.encode import EncodedTexts, encode_texts
 from stgt_mm.evaluation.rank import match_pairs, similarity_matrix, top_candidates
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
-from stgt_mm.search import Moment, VideoIndex, open_index
+from stgt_mm.search import Hit, LanceIndex, Moment, QdrantIndex, VideoIndex
+from stgt_mm.search.base import Measured
 from stgt_mm.search.fingerprint import made_from
-from stgt_mm.search.sources import Source
+from stgt_mm.search.qdrant_index import SCHEME
+from stgt_mm.search.sources import Source, list_videos
 from stgt_mm.search.windows import check_windows
 
 GROUPS = ('video', 'moment')
 
 
-class Hit(NamedTuple):
-    """A moment that was found, and what both stages say of it."""
-
-    path: str
-    start: float  # seconds
-    end: float | None  # None where the file does not say how long it is
-    score: float  # what hits are ranked by: fused, or the similarity of those that were not re-ranked
-    similarity: float  # cosine of the nearest query embedding
-    matching: float | None  # probability of a match, None where it was not asked for
-    columns: dict[str, Any]  # the user's own
-
-
 class RankedText(NamedTuple):
-    """A text and what both stages say of it and a video."""
+    """A text, and what both stages say of it and a video; see :class:`~stgt_mm.search.Hit`."""
 
     text: str
     score: float
@@ -50,11 +40,10 @@ class RankedText(NamedTuple):
 
 
 class VideoTextRetriever:
-    """Finds moments of videos by a sentence, and the sentence that fits a video.
+    """Finds moments of videos by a sentence, and the sentences that fit a video.
 
-    For every model with ``encode_video``, ``encode_text`` and ``similarity``; one with a matching head
-    re-ranks the best candidates with it, as ``tools/test.py`` does: by the fusion, its weight and the number
-    of candidates of the config's ``test_cfg``.
+    For every model with ``encode_video``, ``encode_text`` and ``similarity``. One with a matching head
+    re-ranks the best candidates, as many and by the same fusion as ``tools/test.py`` with the same config.
 
     Args:
         config: A config file, the name of one below ``configs/``, or what ``load_config`` returns. Clips are
@@ -64,21 +53,24 @@ class VideoTextRetriever:
         index: Where the index is or will be: a folder, or ``qdrant://host:port/collection``. None makes one
             that ends with the process.
         window_s: Cuts videos into moments of so many seconds; None leaves them whole.
-        stride_s: Seconds from one moment to the next, ``window_s`` if not given.
-        keep_tokens: Whether video tokens are kept beside an index in a folder. Re-ranking reads them;
-            without them it reads and encodes its candidates once more.
+        stride_s: Seconds from one moment to the next, by default ``window_s``.
+        keep_tokens: Whether video tokens are kept, in an index in a folder. Re-ranking reads them; without
+            them it reads and encodes its candidates once more.
         batch_size: Clips that are encoded together, by default that of the config's ``test_dataloader``.
         num_workers: Processes that read files, by default those of the same.
 
+    Attributes:
+        store: The index.
+
     Raises:
-        ValueError: If the model is none that can search, or an option is impossible.
+        ValueError: If the model cannot search, or an option is impossible.
         IndexMismatchError: If the index was made by another model.
 
     Example:
         >>> retriever = VideoTextRetriever('stgt_tiny', 'best.pth', index='my_index')  # doctest: +SKIP
         >>> print(retriever.index('videos'))  # doctest: +SKIP
         >>> retriever.search('a person opens a door', k=3)[0].path  # doctest: +SKIP
-        'videos/door.mp4'
+        '/data/videos/door.mp4'
     """
 
     def __init__(
@@ -95,60 +87,48 @@ class VideoTextRetriever:
     ) -> None:
         self.windows = check_windows(window_s, stride_s)
         self.model, self.cfg = load_model(find_config(config), checkpoint, device)
-        lacking = [name for name in ('encode_text', 'similarity') if not hasattr(self.model, name)]
-        if lacking:
+        if not hasattr(self.model, 'encode_text'):
             raise ValueError(
-                f'a {type(self.model).__name__} has no {" and no ".join(lacking)}: it cannot search. Give the '
-                'config of a VideoTextAligner, configs/moving_shapes/stgt_tiny.py for example.'
+                f'a {type(self.model).__name__} does not encode texts and cannot search: give the config of '
+                'a VideoTextAligner, configs/moving_shapes/stgt_tiny.py for example.'
             )
+        self.reranks: bool = getattr(self.model, 'matching_head', None) is not None
         self.pipeline = clip_pipeline(self.cfg)
         loader = self.cfg.test_dataloader
-        self.batch_size = loader.get('batch_size', 1) if batch_size is None else batch_size
+        self.batch_size = batch_size or loader.get('batch_size', 1)
         self.num_workers = loader.get('num_workers', 0) if num_workers is None else num_workers
-        checkpoint = checkpoint or self.cfg.load_from
-        self._read_protocol(checkpoint)
-        name = f'{Path(self.cfg.filename or "a config").name} and {Path(checkpoint).name}'
+        self._take_protocol(checkpoint or self.cfg.load_from)
+        made = made_from(self.model, self.cfg.model, self.pipeline, str(self.amp or torch.float32))
         self._temporary = TemporaryDirectory(prefix='stgt_mm_index_') if index is None else None
-        self.store: VideoIndex = open_index(
-            self._temporary.name if index is None else index,
-            made_from(self.model, self.cfg.model, self.pipeline, str(self.amp or torch.float32), name),
-            keep_tokens=keep_tokens and self.reranks,
+        where = self._temporary.name if self._temporary else str(index)
+        self.store: VideoIndex = (
+            QdrantIndex(where, made)
+            if where.startswith(SCHEME)
+            else LanceIndex(where, made, keep_tokens and self.rerank_k > 0)
         )
 
-    def _read_protocol(self, checkpoint: str | Path) -> None:
-        """Takes from the config's test how to rank."""
-        test = dict(self.cfg.get('test_cfg') or {})
+    def _take_protocol(self, checkpoint: str | Path) -> None:
+        """Takes from the config's test how to rank, and from the checkpoint the calibrated weight."""
+        test = self.cfg.get('test_cfg') or {}
         self.amp = autocast_dtype(test.get('amp', False))
         self.fusion = check_fusion(test.get('score_fusion', 'itm+itc'))
-        self.rerank_k = test.get('rerank_k', 32) if self.reranks and self.fusion != 'itc' else 0
+        self.rerank_k: int = test.get('rerank_k', 32) if self.reranks and self.fusion != 'itc' else 0
         weight = test.get('fusion_weight')
-        if self.rerank_k and self.fusion == 'calibrated' and weight is None:
+        if weight is None and self.rerank_k and self.fusion == 'calibrated':
             weight = read_checkpoint(checkpoint).get('meta', {}).get(FUSION_WEIGHT)
         self.fusion_weight = DEFAULT_WEIGHT if weight is None else float(weight)
 
-    @property
-    def reranks(self) -> bool:
-        """Whether the model has a matching head."""
-        return getattr(self.model, 'matching_head', None) is not None
-
     def index(self, source: Source, video_root: str | os.PathLike | None = None) -> IndexReport:
-        """Has the index hold these videos and no others.
+        """Has the index hold the videos of a source and no others; returns what was done.
 
-        What is in it and has not changed, by path, size, time and windows, is not encoded again. A file that
-        cannot be read stands in the report, and stops nothing.
-
-        Args:
-            source: A folder, a file, a JSON-lines file or a list, see
-                :func:`~stgt_mm.search.sources.list_videos`.
-            video_root: What the ``video`` of a JSON-lines file is relative to; by default its folder.
-
-        Returns:
-            What was done.
+        What is in it and has not changed, by path, size, time, windows and own columns, is not encoded again.
+        A file that cannot be read stands in the report and stops nothing. ``source`` is a folder, a file, a
+        JSON-lines file or a list, see :func:`~stgt_mm.search.sources.list_videos`.
         """
         return self._update(source, video_root, only=True)
 
     def add(self, source: Source, video_root: str | os.PathLike | None = None) -> IndexReport:
-        """Adds videos, or takes them up again if they have changed; arguments of :meth:`index`."""
+        """Adds videos, or encodes them again if they have changed, as :meth:`index`."""
         return self._update(source, video_root, only=False)
 
     def _update(self, source: Source, video_root: str | os.PathLike | None, only: bool) -> IndexReport:
@@ -156,13 +136,15 @@ class VideoTextRetriever:
             stream = MomentStream(self.pipeline, paths, self.windows)
             return encode_files(self.model, stream, self.batch_size, self.num_workers, self.amp)
 
-        return update_index(self.store, source, video_root, self.windows, encode, only)
+        return update_index(self.store, list_videos(source, video_root), self.windows, encode, only)
 
     def remove(self, source: Source) -> int:
         """Takes files, or all files below folders, out of the index; returns how many these were."""
         sources = [source] if isinstance(source, (str, os.PathLike)) else source
-        wanted = [Path(os.path.abspath(os.path.expanduser(own))) for own in sources]
-        paths = [path for path in self.store.files() if any(Path(path).is_relative_to(own) for own in wanted)]
+        wanted = [os.path.abspath(os.path.expanduser(own)) for own in sources]
+        paths = [
+            path for path in self.store.stamps() if any(Path(path).is_relative_to(own) for own in wanted)
+        ]
         self.store.remove(paths)
         return len(paths)
 
@@ -183,9 +165,9 @@ class VideoTextRetriever:
             k: Hits wanted.
             filter: What hits must be, see :func:`~stgt_mm.search.filters.parse_filter`.
             group_by: ``'video'`` gives the best moment of each video, ``'moment'`` any moments.
-            rerank_k: Candidates of the matching head; they go before all others. By default those of the
+            rerank_k: Candidates of the matching head, which go before all others: by default those of the
                 config, or k if that is more; 0 turns it off.
-            approximate: Whether to ask the approximate index, which the index must have.
+            approximate: Whether to ask the approximate index, see :meth:`build_approximate`.
 
         Returns:
             At most k hits, best first.
@@ -193,23 +175,18 @@ class VideoTextRetriever:
         Raises:
             ValueError: If an option is impossible.
         """
-        if group_by not in GROUPS:
-            raise ValueError(f"group_by='{group_by}' is unknown. Use one of {', '.join(GROUPS)}.")
-        if k < 1:
-            raise ValueError(f'k={k} must be at least 1.')
+        if group_by not in GROUPS or k < 1:
+            raise ValueError(f"group_by='{group_by}', k={k}: group_by is one of {GROUPS}, k at least 1.")
         count = self._candidates(rerank_k, k)
         texts = self._encode_texts([text])
-        by_video = group_by == 'video'
-        found = self.store.nearest(texts.embeddings[0], max(k, count), filter, by_video, approximate)
-        moments = [moment for moment, _ in found]
-        similarity = torch.tensor([similarity for _, similarity in found])
-        tokens = self._tokens_of(moments[:count])
+        hits = self.store.nearest(
+            texts.embeddings[0], max(k, count), filter, group_by == 'video', approximate
+        )
+        similarity = torch.tensor([hit.similarity for hit in hits])
+        tokens = {place: self._tokens_of(hit)[None] for place, hit in enumerate(hits[:count])}
         video = torch.arange(len(tokens))
         ranked = self._rank(similarity, tokens, texts, video, torch.zeros_like(video))
-        return [
-            Hit(moments[i].path, moments[i].start, moments[i].end, *scores, moments[i].columns)
-            for i, scores in ranked[:k]
-        ]
+        return [hits[place]._replace(score=score, matching=matching) for place, score, matching in ranked[:k]]
 
     @torch.no_grad()
     def captions(
@@ -222,27 +199,52 @@ class VideoTextRetriever:
     ) -> list[RankedText]:
         """Ranks texts by how well they fit a video, or what is shown from ``start`` to ``end`` seconds.
 
-        ``rerank_k`` is that of :meth:`search`, by default all texts.
+        ``rerank_k`` is that of :meth:`search`, by default all.
         """
-        moment = self._encode(video, start, end)
+        moment = self._encode(read_clip(self.pipeline, video, start, end))
         encoded = self._encode_texts(texts)
-        similarity = similarity_matrix(self.model, moment.queries[None], encoded.embeddings)[0]
-        order = top_candidates(similarity[None], len(texts))[0]
+        similarity = similarity_matrix(self.model, moment.queries[None], encoded.embeddings)
+        order = top_candidates(similarity, len(texts))[0]
         chosen = order[: self._candidates(rerank_k, len(texts))]
-        tokens = [moment.tokens] if len(chosen) else []
-        ranked = self._rank(similarity[order], tokens, encoded, torch.zeros_like(chosen), chosen)
-        return [RankedText(texts[order[i]], *scores) for i, scores in ranked]
+        tokens = {0: moment.tokens[None]} if len(chosen) else {}
+        ranked = self._rank(similarity[0, order], tokens, encoded, torch.zeros_like(chosen), chosen)
+        return [
+            RankedText(texts[order[place]], score, float(similarity[0, order[place]]), matching)
+            for place, score, matching in ranked
+        ]
+
+    def build_approximate(self, texts: Sequence[str], k: int = 10, recall: float = 0.99) -> Measured:
+        """Prepares approximate search for the index as it is now, and prints its recall against exact.
+
+        ``texts`` are like those that will be asked: it is made thorough enough to find ``recall`` of their k
+        best videos. After a change of the index it is built again.
+        """
+        measured = self.store.build_approximate(self._encode_texts(texts).embeddings, k, recall)
+        print_log(str(measured), logger='current')
+        return measured
 
     def embed_video(
         self, video: str | os.PathLike, start: float | None = None, end: float | None = None
     ) -> Tensor:
-        """Returns the query embeddings (Q, P) of a video or a moment of it, on the CPU."""
-        return self._encode(video, start, end).queries
+        """Returns the query embeddings (Q, P) of a video, or of a moment of it, on the CPU."""
+        return self._encode(read_clip(self.pipeline, video, start, end)).queries
 
     def embed_text(self, texts: str | Sequence[str]) -> Tensor:
         """Returns the embedding (P,) of a text, or those (K, P) of several, on the CPU."""
         embeddings = self._encode_texts([texts] if isinstance(texts, str) else texts).embeddings
         return embeddings[0] if isinstance(texts, str) else embeddings
+
+    def frames(self, hit: Hit) -> Tensor:
+        """Returns the frames of a hit as the model gets them, uint8 (T, 3, H, W)."""
+        return self._read(hit)['inputs']
+
+    def _read(self, hit: Hit) -> dict[str, Any]:
+        # where no end is known, nothing was cut
+        span = () if hit.end is None else (hit.start, hit.end)
+        return read_clip(self.pipeline, hit.path, *span)
+
+    def _encode(self, sample: dict[str, Any]) -> Moment:
+        return encode_batch(self.model, video_text_collate([sample]), self.amp)[0]
 
     @torch.no_grad()
     def _encode_texts(self, texts: Sequence[str]) -> EncodedTexts:
@@ -250,9 +252,9 @@ class VideoTextRetriever:
             raise ValueError(f'{list(texts)!r}: give at least one text, and none that is empty.')
         return encode_texts(self.model, list(texts), self.amp)
 
-    def _encode(self, path: str | os.PathLike, start: float | None, end: float | None) -> Moment:
-        batch = video_text_collate([read_clip(self.pipeline, path, start, end)])
-        return next(encode_batch(self.model, batch, self.amp))
+    def _tokens_of(self, hit: Hit) -> Tensor:
+        tokens = self.store.tokens_of(hit)
+        return self._encode(self._read(hit)).tokens if tokens is None else tokens
 
     def _candidates(self, rerank_k: int | None, k: int) -> int:
         if rerank_k is None:
@@ -264,44 +266,35 @@ class VideoTextRetriever:
             )
         return rerank_k
 
-    def _tokens_of(self, moments: Sequence[Moment]) -> list[Tensor]:
-        kept = self.store.tokens_of(moments)
-        whole = self.windows is None
-        return [
-            self._encode(own.path, *((None, None) if whole else (own.start, own.end))).tokens
-            if tokens is None
-            else tokens
-            for own, tokens in zip(moments, kept)
-        ]
-
-    @torch.no_grad()
     def _rank(
-        self, similarity: Tensor, tokens: Sequence[Tensor], texts: EncodedTexts, video: Tensor, text: Tensor
-    ) -> list[tuple[int, tuple[float, float, float | None]]]:
-        """Ranks pairs that stand in the order of their similarity (n,), the first of them re-ranked.
+        self,
+        similarity: Tensor,
+        tokens: dict[int, Tensor],
+        texts: EncodedTexts,
+        video: Tensor,
+        text: Tensor,
+    ) -> list[tuple[int, float, float | None]]:
+        """Ranks pairs, given in the order of their similarity (n,), the first of them by both stages.
 
-        ``video`` and ``text`` say which of the ``tokens`` and ``texts`` these first ones are. Returned are
-        the places of the pairs, best first, and their score, similarity and probability of a match.
+        ``video`` and ``text`` say which these are. Returned are place, score and probability of a match.
         """
         count = len(video)
-        scores, matching = similarity.double(), [None] * len(similarity)
-        order = list(range(len(similarity)))
-        if count:
-            numbered = {number: own[None] for number, own in enumerate(tokens)}
-            logits = match_pairs(self.model, numbered, texts, video, text, self.amp)
-            fuse = partial(fuse_scores, fusion=self.fusion, weight=self.fusion_weight)
-            temperature = float(self.model.contrastive_head.temperature)
-            scores[:count] = fuse(similarity[:count], logits, temperature=temperature)
-            matching[:count] = logits.softmax(dim=-1)[:, 1].tolist()
-            order[:count] = scores[:count].argsort(descending=True, stable=True).tolist()
-        return [(i, (float(scores[i]), float(similarity[i]), matching[i])) for i in order]
+        if not count:
+            return [(place, float(score), None) for place, score in enumerate(similarity)]
+        logits = match_pairs(self.model, tokens, texts, video, text, self.amp)
+        temperature = float(self.model.contrastive_head.temperature)
+        scores = fuse_scores(similarity[:count], logits, self.fusion, temperature, self.fusion_weight)
+        matching = logits.softmax(dim=-1)[:, 1]
+        order = scores.argsort(descending=True, stable=True).tolist()
+        best = [(place, float(scores[place]), float(matching[place])) for place in order]
+        return best + [(place, float(similarity[place]), None) for place in range(count, len(similarity))]
 
 
 def find_config(config: str | Path | Config) -> str | Path | Config:
     """Finds a config by its name below ``configs/``: ``'stgt_tiny'``, ``'moving_shapes/stgt_tiny'``."""
     if isinstance(config, Config) or Path(config).suffix == '.py':
         return config
-    found = sorted(Path('configs').rglob(f'{config}.py'))
+    found = [path for path in Path('configs').rglob(f'{config}.py') if '_base_' not in path.parts]
     if len(found) > 1:
         raise ValueError(
             f"'{config}' are several configs: {', '.join(map(str, found))}. Give the path of one."

@@ -1,5 +1,6 @@
 """What an index was made from: embeddings of two models cannot be compared, and nothing would show it."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,17 +9,11 @@ from torch import nn
 
 from stgt_mm.errors import UserError
 from stgt_mm.io.hashing import config_sha256, state_sha256
+from stgt_mm.search.windows import Windows
 
 VERSION = 1
 # where weights come from and what reads text say nothing of how a video is encoded
-_NOT_OF_VIDEOS = ('checkpoint', 'pretrained', 'tokenizer', 'vocab')
-_COMPARED = {
-    'weights': 'weights',
-    'options': 'options of the model',
-    'preprocessing': 'preprocessing of the frames',
-    'precision': 'precision',
-    'version': 'form of the index',
-}
+_NOT_OF_VIDEOS = ('checkpoint', 'pretrained', 'tokenizer')
 
 
 class IndexMismatchError(UserError):
@@ -26,18 +21,14 @@ class IndexMismatchError(UserError):
 
 
 def made_from(
-    model: nn.Module, options: Mapping[str, Any], pipeline: Sequence[Any], precision: str, name: str
-) -> dict[str, Any]:
-    """Describes what embeddings of videos depend on, as plain values.
-
-    ``options`` is the model's config, ``pipeline`` the transforms; ``name`` is for people and not compared.
-    """
+    model: nn.Module, options: Mapping[str, Any], pipeline: Sequence[Any], precision: str
+) -> dict[str, str | int]:
+    """Describes what embeddings of videos depend on; ``options`` is the config of the model."""
     on_frames = [repr(step) for step in pipeline if getattr(step, 'on_frames', True)]
     return {
-        'version': VERSION,
-        'name': name,
-        'weights': state_sha256(model),
-        'options': config_sha256(_of_videos(options)),
+        'version of the index': VERSION,
+        'weights': state_sha256(model)[:16],
+        'options of the model': config_sha256(_of_videos(options))[:16],
         'preprocessing': ' '.join(on_frames),
         'precision': precision,
     }
@@ -52,29 +43,20 @@ def _of_videos(node: Any) -> Any:
 def check_made_from(
     known: Mapping[str, Any] | None, mine: Mapping[str, Any], where: str, remedy: str
 ) -> None:
-    """Stops if an index was not made from the same."""
+    """Stops, with the reason and a remedy, if an index was not made from the same."""
     if known is None:
-        raise IndexMismatchError(f"'{where}' does not say what made it: not an index of stgt_mm. {remedy}")
+        raise IndexMismatchError(f"'{where}' was not made by a retriever of stgt_mm. {remedy}")
     differ = [
-        f'{words}: {_short(known.get(key))} there, {_short(mine[key])} here'
-        for key, words in _COMPARED.items()
-        if known.get(key) != mine[key]
+        f'  {key}: {known.get(key)} there, {mine[key]} here' for key in mine if known.get(key) != mine[key]
     ]
     if differ:
         raise IndexMismatchError(
-            f"the index '{where}' was made with {known.get('name')}, which is not {mine['name']}:\n  "
-            + '\n  '.join(differ)
-            + f'\nIts embeddings cannot be compared with those of this model. {remedy}'
+            f"the index '{where}' was made by another model, and embeddings of two cannot be compared:\n"
+            + '\n'.join([*differ, remedy])
         )
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return text[:16] if len(text) == 64 and ' ' not in text else text
-
-
-def file_stamp(path: str, windows: tuple[float, float] | None) -> str:
-    """Says what a file is, by size and time, and how it is cut; an OSError if it is not there."""
+def file_stamp(path: str, columns: Mapping[str, Any], windows: Windows | None) -> str:
+    """Says what a file is, by size and time, what is said of it, and how it is cut; OSError if it is gone."""
     facts = os.stat(path)
-    how = 'whole' if windows is None else f'{windows[0]:g}/{windows[1]:g} s'
-    return f'{facts.st_size} {facts.st_mtime_ns} {how}'
+    return json.dumps([facts.st_size, facts.st_mtime_ns, windows, columns])

@@ -1,7 +1,8 @@
-"""An index in a folder, by LanceDB: no server, and every write is whole or has not happened."""
+"""An index in a folder, by LanceDB: no server, and a write is whole or has not happened."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,126 +13,110 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from stgt_mm.search.base import Found, Known, Moment, VideoIndex, best_of_videos
+from stgt_mm.search.approximate import ApproximateTable
+from stgt_mm.search.base import Hit, Moment, VideoIndex, distinct
 from stgt_mm.search.filters import Condition, quoted, to_sql
 from stgt_mm.search.fingerprint import check_made_from
 from stgt_mm.search.token_files import TokenFiles
 
 TABLE = 'moments'
-_FIXED = {
-    'path': pa.string(),
-    'start': pa.float64(),
-    'end': pa.float64(),
-    'stamp': pa.string(),
-    'kept': pa.string(),
-}
-_KINDS = {str: pa.string(), bool: pa.bool_(), float: pa.float64()}
-_SQL_KINDS = {pa.string(): 'string', pa.bool_(): 'boolean', pa.float64(): 'double'}
+_TEXT, _NUMBER = pa.string(), pa.float64()
+_FIXED = {'path': _TEXT, 'start': _NUMBER, 'end': _NUMBER, 'stamp': _TEXT, 'tokens': _TEXT}
+_KINDS = {str: _TEXT, bool: pa.bool_(), float: _NUMBER}
 _KEEP_OLD = timedelta(minutes=10)  # another process may be reading what was there before
 
 
 class LanceIndex(VideoIndex):
     """A Lance table of moments, and beside it files of video tokens.
 
-    An exact search is a scan of all query embeddings, which are read into memory the first time: Lance's own
-    exact search takes five to twenty times as long (docs/search.md). LanceDB keeps the rows, their versions,
-    the filters and the approximate index.
+    An exact search scans all query embeddings, which are read into memory the first time: Lance's own takes
+    five to twenty times as long (docs/search.md). LanceDB keeps the rows, their versions and the filters.
 
     Args:
         folder: Where the index is or will be.
         made_from: Of :func:`~stgt_mm.search.fingerprint.made_from`.
-        keep_tokens: Whether the tokens that moments bring are kept.
+        keep_tokens: Whether the tokens of moments are kept.
 
     Raises:
         IndexMismatchError: If the index was made from something else.
         ImportError: If LanceDB is not installed.
     """
 
-    def __init__(self, folder: str | Path, made_from: dict[str, Any], keep_tokens: bool = True) -> None:
+    def __init__(
+        self, folder: str | os.PathLike, made_from: dict[str, Any], keep_tokens: bool = True
+    ) -> None:
         try:
             import lancedb
         except ImportError as error:
             raise ImportError(
                 'an index in a folder needs the package lancedb: pip install lancedb'
             ) from error
-        self.where = str(folder)
+        folder = Path(folder).expanduser()
         self.made_from = made_from
         self.keep_tokens = keep_tokens
-        self._tokens = TokenFiles(Path(folder) / 'tokens')
-        self._lock = FileLock(Path(folder) / 'writing.lock')
+        self._tokens = TokenFiles(folder / 'tokens')
+        self._lock = FileLock(folder / 'writing.lock')
         self._loaded: tuple[int, pa.Table, Tensor] | None = None
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        # a version that another process writes is seen by the next search
+        folder.mkdir(parents=True, exist_ok=True)
+        # what another process writes is seen by the next search
         self._db = lancedb.connect(folder, read_consistency_interval=timedelta(0))
-        self._table = self._db.open_table(TABLE) if TABLE in self._db.table_names() else None
+        self._approximate = ApproximateTable(self._db, folder)
+        self._table = self._db.open_table(TABLE) if (folder / f'{TABLE}.lance').exists() else None
         if self._table is not None:
             known = (self._table.schema.metadata or {}).get(b'made_from')
             remedy = f'Choose another folder for the index, or remove this one: rm -r {folder}'
-            check_made_from(known and json.loads(known), made_from, self.where, remedy)
+            check_made_from(known and json.loads(known), made_from, str(folder), remedy)
 
     def __len__(self) -> int:
         return 0 if self._table is None else self._table.count_rows()
 
-    def files(self) -> dict[str, Known]:
-        """Returns what is known of each file."""
+    def stamps(self) -> dict[str, str]:
+        """Returns the stamp of each file."""
         if self._table is None:
             return {}
-        names = ['path', 'stamp', *sorted(self.columns())]
-        known = {}
-        for batch in self._table.search().select(names).to_batches():
-            for row in batch.to_pylist():
-                known.setdefault(row.pop('path'), Known(row.pop('stamp'), _given(row)))
-        return known
+        rows = self._table.search().select(['path', 'stamp']).to_arrow()
+        return dict(zip(rows['path'].to_pylist(), rows['stamp'].to_pylist()))
 
     def columns(self) -> set[str]:
         """Returns the names of the user's own columns."""
-        return set() if self._table is None else set(self._table.schema.names) - {*_FIXED, 'vectors'}
+        return set() if self._table is None else set(self._table.schema.names) - {*_FIXED, 'queries'}
 
     def write(self, moments: Sequence[Moment]) -> None:
         """Puts in all moments of some files, in one commit; their tokens are on disk before it."""
         with self._lock:
-            fresh = [moment for moment in moments if moment.tokens is not None]
-            if fresh and self.keep_tokens:
-                for moment, name in zip(fresh, self._tokens.write([moment.tokens for moment in fresh])):
-                    moment.kept = name
-            rows = self._rows(moments)
+            names: Sequence[str | None] = [None] * len(moments)
+            if self.keep_tokens and moments[0].tokens is not None:
+                names = self._tokens.write([moment.tokens for moment in moments])
+            rows = self._rows(moments, names)
             if self._table is None:
                 self._table = self._db.create_table(TABLE, rows)
                 return
-            for name in set(rows.schema.names) - set(self._table.schema.names):
-                self._table.add_columns({name: f'cast(NULL as {_SQL_KINDS[rows.schema.field(name).type]})'})
+            missing = [own for own in rows.schema if own.name not in self._table.schema.names]
+            if missing:
+                self._table.add_columns(missing)
             merge = self._table.merge_insert(['path', 'start'])
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             merge.when_not_matched_by_source_delete(_paths({own.path for own in moments})).execute(rows)
 
-    def _rows(self, moments: Sequence[Moment]) -> pa.Table:
+    def _rows(self, moments: Sequence[Moment], tokens: Sequence[str | None]) -> pa.Table:
         """Lays out moments with the columns of the table, and those that it does not have yet."""
-        known = {} if self._table is None else {own.name: own.type for own in self._table.schema}
-        types = {name: known[name] for name in self.columns()}
+        types = {name: self._table.schema.field(name).type for name in sorted(self.columns())}
         for moment in moments:
             for name, value in moment.columns.items():
-                kind = _KINDS[type(value)]
-                if types.setdefault(name, kind) != kind:
+                if types.setdefault(name, _KINDS[type(value)]) != _KINDS[type(value)]:
                     raise ValueError(
-                        f"column '{name}' of {moment.path} is {value!r}, and {types[name]} elsewhere in "
-                        f"'{self.where}': give all one kind."
+                        f"column '{name}' of {moment.path} is {value!r}, and it is {types[name]} elsewhere "
+                        'in the index: give all one kind.'
                     )
-        vectors = torch.stack([moment.queries for moment in moments]).float().contiguous().numpy()
-        count, queries, width = vectors.shape
-        flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), width)
-        ends = pa.array(np.arange(count + 1, dtype=np.int32) * queries)
-        rows = [{**vars(own), **own.columns} for own in moments]
-        types = {**_FIXED, **dict(sorted(types.items()))}
-        arrays = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in types.items()}
-        arrays['vectors'] = pa.ListArray.from_arrays(ends, flat)
+        rows = [{**vars(own), 'tokens': name, **own.columns} for own, name in zip(moments, tokens)]
+        arrays = {
+            name: pa.array([row.get(name) for row in rows], own) for name, own in (_FIXED | types).items()
+        }
+        queries = torch.stack([moment.queries for moment in moments]).float()
+        flat = pa.FixedSizeListArray.from_arrays(queries.flatten().numpy(), queries.shape[2])
+        ends = np.arange(len(moments) + 1, dtype=np.int32) * queries.shape[1]
+        arrays['queries'] = pa.ListArray.from_arrays(ends, flat)
         return pa.table(arrays, metadata={'made_from': json.dumps(self.made_from)})
-
-    def read(self, paths: Sequence[str]) -> list[Moment]:
-        """Returns the moments of files as they can be written again."""
-        if self._table is None:
-            return []
-        rows, vectors = self._read(self._table.search().where(_paths(paths)))
-        return [_moment(row, queries) for row, queries in zip(rows.to_pylist(), vectors)]
 
     def remove(self, paths: Sequence[str]) -> None:
         """Takes files out in one commit."""
@@ -141,65 +126,73 @@ class LanceIndex(VideoIndex):
 
     def tidy(self) -> None:
         """Joins what many small writes have left, and removes tokens that no moment needs."""
-        if self._table is None:
-            return
-        with self._lock:
-            self._table.optimize(cleanup_older_than=_KEEP_OLD)
-            kept = self._table.search().select(['kept']).to_arrow()['kept'].drop_null()
-            self._tokens.keep_only(kept.to_pylist())
+        if self._table is not None:
+            with self._lock:
+                self._table.optimize(cleanup_older_than=_KEEP_OLD)
+                kept = self._table.search().select(['tokens']).to_arrow()['tokens']
+                self._tokens.keep_only(kept.drop_null().to_pylist())
 
-    def tokens_of(self, moments: Sequence[Moment]) -> list[Tensor | None]:
-        """Returns the video tokens (M, C) of moments; None where they are not kept."""
-        return [None if moment.kept is None else self._tokens.read(moment.kept) for moment in moments]
-
-    def _read(self, query: Any) -> tuple[pa.Table, Tensor]:
-        """Reads rows, and apart from them their vectors (n, Q, P)."""
-        names = [name for name in self._table.schema.names if name != 'vectors']
-        rows, vectors = [], []
-        for batch in query.select([*names, 'vectors']).with_row_id(True).to_batches():
-            if len(batch):
-                flat = batch.column('vectors').flatten()
-                values = torch.from_numpy(flat.flatten().to_numpy().copy())
-                vectors.append(values.view(len(batch), -1, flat.type.list_size))
-                rows.append(batch.drop_columns(['vectors']))
-        return pa.Table.from_batches(rows), torch.cat(vectors)
+    def tokens_of(self, hit: Hit) -> Tensor | None:
+        """Returns the video tokens (M, C) of a hit; None where they are not kept."""
+        return None if hit.tokens is None else self._tokens.read(hit.tokens)
 
     def _all(self) -> tuple[pa.Table, Tensor]:
-        """Returns all rows and vectors from memory, read anew when another version is there."""
+        """Returns all rows and apart from them their queries (n, Q, P), from memory if nothing is newer."""
         version = self._table.version
         if self._loaded is None or self._loaded[0] != version:
             self._loaded = None  # not both at once
-            self._loaded = (version, *self._read(self._table.search()))
+            rows, parts = [], []
+            for batch in self._table.search().with_row_id(True).to_batches():
+                flat = batch.column('queries').flatten()
+                parts.append(torch.from_numpy(flat.flatten().to_numpy().copy()))
+                rows.append(batch.drop_columns(['queries']))
+            table = pa.Table.from_batches(rows)
+            self._loaded = version, table, torch.cat(parts).view(len(table), -1, flat.type.list_size)
         return self._loaded[1:]
+
+    def _settings(self) -> Iterator[None]:
+        version = self._table.version
+        self._approximate.build(version, *self._all())
+        for probes in (8, 16, 32, 64, 128, 256):
+            self._approximate.tune(version, probes)
+            yield
 
     def _nearest(
         self, text: Tensor, k: int, conditions: list[Condition], by_video: bool, approximate: bool
-    ) -> list[Found]:
-        rows, vectors = self._all()
-        similarity = (vectors.flatten(0, 1) @ text.float()).view(vectors.shape[:2]).amax(dim=1)
-        count = len(similarity)
+    ) -> list[Hit]:
         where = to_sql(conditions)
+        if approximate:
+            version = self._table.version
+
+            def near(n: int) -> list[Hit]:
+                rows = self._approximate.search(text, n, where, version)
+                return [_hit(row, 1 - row['_distance']) for row in rows]
+
+            return distinct(near, k, len(self), by_video)
+        rows, queries = self._all()
+        similarity = (queries.flatten(0, 1) @ text).view(queries.shape[:2]).amax(dim=1)
+        count = len(similarity)
         if where is not None:
-            kept = self._table.search().where(where).select([]).with_row_id(True).to_arrow()['_rowid']
-            fits = torch.from_numpy(np.isin(rows['_rowid'].to_numpy(), kept.to_numpy()))
+            kept = self._table.search().where(where).select([]).with_row_id(True).to_arrow()
+            fits = torch.from_numpy(np.isin(rows['_rowid'], kept['_rowid']))
             similarity, count = similarity.masked_fill(~fits, -torch.inf), int(fits.sum())
 
-        def best(n: int) -> list[Found]:
+        def best(n: int) -> list[Hit]:
             values, places = similarity.topk(n)
-            found = rows.take(places.numpy()).to_pylist()
-            return [Found(_moment(row), value) for row, value in zip(found, values.tolist())]
+            return [
+                _hit(row, own) for row, own in zip(rows.take(places.numpy()).to_pylist(), values.tolist())
+            ]
 
-        return best_of_videos(best, k, count) if by_video else best(min(k, count))
+        return distinct(best, k, count, by_video)
 
 
 def _paths(paths: Sequence[str] | set[str]) -> str:
     return f'path IN ({", ".join(map(quoted, paths))})'
 
 
-def _given(columns: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in columns.items() if value is not None and name != '_rowid'}
-
-
-def _moment(row: dict[str, Any], queries: Tensor | None = None) -> Moment:
-    fixed = {name: row.pop(name) for name in _FIXED}
-    return Moment(**fixed, columns=_given(row), queries=queries)
+def _hit(row: dict[str, Any], similarity: float) -> Hit:
+    own = {name: own for name, own in row.items() if not (name in _FIXED or name[0] == '_' or own is None)}
+    place = row['path'], row['start'], row['end']
+    return Hit(
+        *place, score=similarity, similarity=similarity, matching=None, columns=own, tokens=row['tokens']
+    )

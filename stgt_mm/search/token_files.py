@@ -1,4 +1,4 @@
-"""Video tokens beside an index: files that are written once and mapped into memory."""
+"""Video tokens beside an index: arrays that are written once and mapped into memory."""
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -13,34 +13,32 @@ from stgt_mm.io.whole_file import remove_partial_files, whole_file
 
 
 class TokenFiles:
-    """Arrays (n, M, C) in a folder, each written whole; a token is named ``file:row``.
+    """Files of arrays (n, M, C) in a folder; the tokens of one moment are named ``file:row``.
 
-    The index speaks of a file only after it is written, so that a crash leaves at most one that nobody needs.
+    An index names a file only after it is written: a crash leaves at most one that nobody needs.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._open = lru_cache(maxsize=64)(self._map)
+        self._opened = lru_cache(maxsize=64)(self._open)
 
     def write(self, tokens: Sequence[Tensor]) -> list[str]:
-        """Writes tokens, (M, C) each and all of one type, to a new file; returns their names."""
+        """Writes tokens, (M, C) each, to a new file; returns their names."""
         name = f'{token_hex(8)}.npy'
         with whole_file(self.folder / name) as partial:
             np.save(partial, torch.stack(list(tokens)).numpy())
         return [f'{name}:{row}' for row in range(len(tokens))]
 
     def read(self, name: str) -> Tensor:
-        """Returns a copy of the tokens (M, C) of this name, as float32."""
+        """Returns a copy of the tokens (M, C) of this name."""
         file, _, row = name.rpartition(':')
-        return torch.from_numpy(self._open(file)[int(row)].astype(np.float32))
+        return torch.from_numpy(np.array(self._opened(file)[int(row)]))
 
-    def _map(self, file: str) -> np.ndarray:
+    def _open(self, file: str) -> np.ndarray:
         return np.load(self.folder / file, mmap_mode='r', allow_pickle=False)
 
     def keep_only(self, names: Collection[str]) -> None:
-        """Removes the files that none of these is in."""
-        if not self.folder.is_dir():
-            return
+        """Removes the files that hold none of these."""
         needed = {name.rpartition(':')[0] for name in names}
         for path in self.folder.glob('*.npy'):
             if path.name not in needed:
