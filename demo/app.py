@@ -21,12 +21,11 @@ from urllib.parse import quote
 
 from ask import CONFIG as QA_CONFIG
 from ask import SCORES, checkpoint_of
+from search import CHECKPOINT, CONFIG, clock
 
 from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.errors import UserError
 
-CONFIG = 'configs/moving_shapes/stgt_tiny.py'
-CHECKPOINT = 'work_dirs/quickstart/best_t2v_Rmean.pth'
 LOCAL = ('127.0.0.1', 'localhost')
 LISTED = 1000  # names in a list to choose from; others are typed
 CSS = """
@@ -66,11 +65,10 @@ def player(name: str, start: float = 0.0, end: float | None = None) -> str:
 
 def card(place: int, name: str, hit: Any) -> str:
     """Writes a hit: its video, name, time and scores."""
-    end = '' if hit.end is None else f' to {hit.end:.1f}'
     matching = '' if hit.matching is None else f', match {hit.matching:.3f}'
     return (
         f'<article>{player(name, hit.start, hit.end)}<p><b>{place}. {escape(name)}</b></p>'
-        f'<p>{hit.start:.1f}{end} s</p>'
+        f'<p>{clock(hit.start)} to {clock(hit.end)}</p>'
         f'<p>score {hit.score:.3f} (similarity {hit.similarity:.3f}{matching})</p>'
         f'<button data-clip="{escape(name)}">use this clip</button></article>'
     )
@@ -87,11 +85,12 @@ class Page:
         """Plays a clip."""
         return player(clip) if clip and self.library.find(clip) else ''
 
-    def search(self, text: str, folder: str, k: float) -> str:
-        """Finds moments in a folder."""
+    def search(self, text: str, folder: str, k: float, each: bool) -> str:
+        """Finds moments in a folder; ``each`` gives the best of each video."""
         places = self.library.below(folder)
         with self.lock:
-            hits = self.retriever.search(text, k=int(k), group_by='moment', filter={'path': places})
+            group_by = 'video' if each else 'moment'
+            hits = self.retriever.search(text, k=int(k), group_by=group_by, filter={'path': places})
         found = [(self.library.name_of(hit.path), hit) for hit in hits]
         cards = [card(place, name, hit) for place, (name, hit) in enumerate(found, 1)]
         return f'<div class="hits">{"".join(cards)}</div>' if cards else '<p>there is no clip yet</p>'
@@ -189,9 +188,10 @@ def _search_tab(page: Page, clip: Any, folders: list[str]) -> Any:
             text = gr.Textbox(label='Sentence', lines=1, scale=4, elem_id='sentence')
             folder = gr.Dropdown(folders, value='', label='In folder (empty: all clips)', scale=2)
             k = gr.Slider(1, 50, 6, step=1, label='Hits', scale=2)
+            each = gr.Checkbox(True, label='one moment a video', min_width=120, elem_id='each')
         button = gr.Button('Search', variant='primary', elem_id='search')
         hits = gr.HTML(js_on_load=PICK)
-        gr.on([button.click, text.submit], told(page.search), [text, folder, k], hits)
+        gr.on([button.click, text.submit], told(page.search), [text, folder, k, each], hits)
         hits.click(pick, None, clip)
     return folder
 
@@ -229,38 +229,43 @@ def _clip_tabs(page: Page, clip: Any, no_answers: str) -> None:
         button.click(told(page.attention), [clip, *place], picture)
 
 
-def web_app(page: Page, no_answers: str = '', hosts: Sequence[str] = LOCAL) -> Any:
-    """Makes the application: the page, and below ``/clips/`` the files of the library and nothing else.
+def serve(page: Page, no_answers: str = '', host: str = LOCAL[0], port: int | None = None) -> Any:
+    """Starts the page, with the clips of the library below ``/clips/``, and returns Gradio's blocks.
 
-    ``hosts`` are the names under which it answers: another site's name that leads here is refused.
+    By ``launch``: with ``mount_gradio_app`` Gradio takes any path of this machine for an upload.
     """
     import gradio as gr
-    from fastapi import FastAPI, HTTPException
-    from fastapi.middleware.trustedhost import TrustedHostMiddleware
-    from fastapi.responses import FileResponse
+    from starlette.exceptions import HTTPException
+    from starlette.middleware import Middleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
+    from starlette.responses import FileResponse
+    from starlette.routing import Route
 
-    app = FastAPI(openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-
-    @app.get('/clips/{name:path}')
-    def clip(name: str) -> FileResponse:
+    def clip(request: Any) -> FileResponse:
         try:
-            return FileResponse(page.library.find(name), headers={'X-Content-Type-Options': 'nosniff'})
+            path = page.library.find(request.path_params['name'])
         except UserError as error:
             raise HTTPException(404, str(error)) from error
+        return FileResponse(path, headers={'X-Content-Type-Options': 'nosniff'})
 
-    fonts = {'font': ['system-ui', 'sans-serif'], 'font_mono': ['monospace']}  # none from elsewhere
-    return gr.mount_gradio_app(
-        app,
-        layout(page, no_answers),
-        path='',
-        theme=gr.themes.Default(**fonts),
+    # a site whose name leads to this machine is not this page
+    known = Middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL) if host in LOCAL else ['*'])
+    blocks = layout(page, no_answers)
+    blocks.launch(
+        server_name=host,
+        server_port=port,
+        app_kwargs={'routes': [Route('/clips/{name:path}', clip)], 'middleware': [known]},
+        theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']),  # none is fetched
         css=CSS,
         max_file_size=page.library.max_bytes,
         footer_links=[],
         run_history=False,
         ssr_mode=False,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
     )
+    return blocks
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -291,12 +296,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.environ['GRADIO_TEMP_DIR'] = f'{folder}/received'
         try:
             import gradio  # noqa: F401
-            import uvicorn
         except ImportError as error:
             raise ImportError(f'the page needs Gradio ({error}): pip install gradio') from error
-        from stgt_mm.apis import VideoQuestionAnswererInferencer
+        from stgt_mm.apis import VideoQuestionAnswererInferencer, VideoTextRetriever
         from stgt_mm.apis.clip_library import ClipLibrary
-        from stgt_mm.apis.retriever import VideoTextRetriever
 
         library = ClipLibrary(args.videos, f'{folder}/uploaded', args.max_upload * 2**20)
         windows = {'window_s': args.window_s, 'stride_s': args.stride_s}
@@ -313,9 +316,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         if library.files:
             print(retriever.index(list(library.files.values())))
         retriever.num_workers = 0  # uploads are few, and a server with threads should not fork
-        app = web_app(Page(retriever, library, answerer), no_answers, LOCAL if args.host in LOCAL else ['*'])
-        print(f'open http://{args.host}:{args.port} in a browser; Ctrl-C ends it', flush=True)
-        uvicorn.run(app, host=args.host, port=args.port, log_level='warning')
+        blocks = serve(Page(retriever, library, answerer), no_answers, args.host, args.port)
+        print(f'open {blocks.local_url} in a browser; Ctrl-C ends it', flush=True)
+        try:
+            blocks.server.thread.join()
+        finally:
+            blocks.close()
 
 
 if __name__ == '__main__':
