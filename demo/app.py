@@ -148,11 +148,15 @@ def layout(page: Page, no_answers: str) -> Any:
     def choices() -> tuple[list[str], list[str]]:
         return page.library.names[:LISTED], ['', *page.library.folders[:LISTED]]
 
-    @told
     def take(files: list[str]) -> tuple:
-        name = page.take(files)
+        new = {}
+        try:
+            new = {'value': page.take(files)}
+        except (UserError, OSError) as error:
+            gr.Warning(escape(str(error)), title='Not taken')
         clips, folders = choices()
-        return gr.update(choices=clips, value=name), gr.update(choices=folders), None
+        # emptied in any case: a file that is refused would come again with the next
+        return gr.update(choices=clips, **new), gr.update(choices=folders), None
 
     clips, folders = choices()
     first = clips[0] if clips else None

@@ -161,6 +161,7 @@ def trained(name, data, folder):
     return cfg, folder / 'trained.pth'
 
 
+@pytest.mark.integration
 @needs_gradio
 @needs_browser
 def test_the_page_is_used_in_a_browser(places, small_moving_shapes, tmp_path, monkeypatch):
@@ -184,15 +185,15 @@ def test_the_page_is_used_in_a_browser(places, small_moving_shapes, tmp_path, mo
             page.set_default_timeout(60_000)
             expect.set_options(timeout=60_000)
             page.goto(blocks.local_url)
-            use(page, expect, retriever, answerer, folder, tmp_path)
+            use(page, expect, retriever, answerer, library, tmp_path)
             browser.close()
     finally:
         blocks.close()
 
 
-def use(page, expect, retriever, answerer, folder, tmp_path):
+def use(page, expect, retriever, answerer, library, tmp_path):
     """Searches, picks a hit, ranks captions, asks, draws and uploads."""
-    text = 'a red circle'
+    folder, text = library.root, 'a red circle'
     page.locator('#sentence').get_by_role('textbox').fill(text)
     page.locator('#each input').uncheck()
     page.locator('#search').click()
@@ -230,7 +231,8 @@ def use(page, expect, retriever, answerer, folder, tmp_path):
     (tmp_path / 'fake.mp4').write_text('no video')
     page.locator('#upload input[type=file]').set_input_files(tmp_path / 'fake.mp4')
     expect(page.get_by_text("'fake.mp4' is not taken")).to_be_visible()
-    assert len(retriever.store.files()) == 2
+    assert len(library.names) == 2
     page.locator('#upload input[type=file]').set_input_files(write_clip(tmp_path / 'mine.mp4', 5))
     expect(page.locator('#clip input')).to_have_value('uploaded/mine.mp4')
-    assert len(retriever.store.files()) == 3
+    own = [hit.path for hit in retriever.search(text, k=9)]
+    assert len(own) == 3 and library.find('uploaded/mine.mp4') in own
