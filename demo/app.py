@@ -188,11 +188,11 @@ def _search_tab(page: Page, clip: Any, folders: list[str]) -> Any:
         return event.clip if 'clip' in event._data else gr.skip()
 
     with gr.Tab('Search'):
+        text = gr.Textbox(label='Sentence', lines=1, elem_id='sentence')
         with gr.Row():
-            text = gr.Textbox(label='Sentence', lines=1, scale=4, elem_id='sentence')
-            folder = gr.Dropdown(folders, value='', label='In folder (empty: all clips)', scale=2)
-            k = gr.Slider(1, 50, 6, step=1, label='Hits', scale=2)
-            each = gr.Checkbox(True, label='one moment a video', min_width=120, elem_id='each')
+            folder = gr.Dropdown(folders, value='', label='In folder (empty: all clips)')
+            k = gr.Slider(1, 50, 6, step=1, label='Hits')
+            each = gr.Checkbox(True, label='one moment a video', elem_id='each')
         button = gr.Button('Search', variant='primary', elem_id='search')
         hits = gr.HTML(js_on_load=PICK)
         gr.on([button.click, text.submit], told(page.search), [text, folder, k, each], hits)
@@ -227,9 +227,7 @@ def _clip_tabs(page: Page, clip: Any, no_answers: str) -> None:
         with gr.Row():
             place = [gr.Slider(0, 1, 0.5, step=0.01, label=what) for what in ('time', 'across', 'down')]
         button = gr.Button('Draw', variant='primary', elem_id='draw')
-        picture = gr.Image(
-            label='What the token is linked with and attends to', format='png', elem_id='links'
-        )
+        picture = gr.Image(show_label=False, format='png', buttons=['fullscreen'], elem_id='links')
         button.click(told(page.attention), [clip, *place], picture)
 
 
