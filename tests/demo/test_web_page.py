@@ -182,11 +182,15 @@ def test_the_page_is_used_in_a_browser(places, small_moving_shapes, tmp_path, mo
             # Chromium's own sandbox does not start for root, as in containers
             browser = play.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=os.geteuid() != 0)
             page = browser.new_page()
+            asked = []
+            page.on('request', lambda own: asked.append(own.url))
             page.set_default_timeout(60_000)
             expect.set_options(timeout=60_000)
             page.goto(blocks.local_url)
             use(page, expect, retriever, answerer, library, tmp_path)
             browser.close()
+        own = (blocks.local_url, 'data:', 'blob:')
+        assert not [url for url in asked if not url.startswith(own)], 'all comes from this machine'
     finally:
         blocks.close()
 
