@@ -1,4 +1,4 @@
-"""Trained models for use from Python: a model and a video go in, an answer comes out."""
+"""Trained models for use from Python: videos and words go in, answers, hits and scores come out."""
 
 from stgt_mm.apis.question_answerer import VideoQuestionAnswererInferencer
 from stgt_mm.apis.retriever import Hit, RankedText, VideoTextRetriever
