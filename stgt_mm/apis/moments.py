@@ -76,7 +76,7 @@ def encode_files(
                 yield sample.sample_idx, pending.pop(sample.sample_idx)
         for sample in broken:
             pending.pop(sample.sample_idx, None)
-            yield sample.sample_idx, sample.broken
+            yield sample.sample_idx, sample.broken.removeprefix(f'cannot read video {sample.video}: ')
 
 
 @torch.no_grad()

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor
 
-from stgt_mm.apis.base import clip_pipeline, load_model, read_clip
+from stgt_mm.apis.aligners import PRETRAINED, load_aligner
+from stgt_mm.apis.base import clip_pipeline, read_clip
 from stgt_mm.apis.indexing import IndexReport, update_index
 from stgt_mm.apis.moments import MomentStream, encode_batch, encode_files
 from stgt_mm.datasets.collate import video_text_collate
@@ -27,7 +28,6 @@ from stgt_mm.search.fingerprint import made_from
 from stgt_mm.search.qdrant_index import SCHEME
 from stgt_mm.search.sources import Source, list_videos
 from stgt_mm.search.windows import check_windows
-from stgt_mm.utils import did_you_mean
 
 GROUPS = ('video', 'moment')
 
@@ -50,7 +50,8 @@ class VideoTextRetriever:
     Args:
         config: A config file, the name of one below ``configs/``, or what ``load_config`` returns. Clips are
             read by the pipeline of its test data set.
-        checkpoint: Of a training of this config; None takes ``load_from`` of the config.
+        checkpoint: Of a training of this config; None takes ``load_from`` of the config, ``'pretrained'`` the
+            published weights of a dual encoder.
         device: By default a GPU if there is one.
         index: Where the index is or will be: a folder, or ``qdrant://host:port/collection``. None makes one
             that ends with the process.
@@ -88,12 +89,7 @@ class VideoTextRetriever:
         num_workers: int | None = None,
     ) -> None:
         self.windows = check_windows(window_s, stride_s)
-        self.model, self.cfg = load_model(find_config(config), checkpoint, device)
-        if not hasattr(self.model, 'encode_text'):
-            raise ValueError(
-                f'a {type(self.model).__name__} does not encode texts and cannot search: give the config of '
-                'a VideoTextAligner, configs/moving_shapes/stgt_tiny.py for example.'
-            )
+        self.model, self.cfg = load_aligner(config, checkpoint, device)
         self.reranks: bool = getattr(self.model, 'matching_head', None) is not None
         self.pipeline = clip_pipeline(self.cfg)
         loader = self.cfg.test_dataloader
@@ -116,7 +112,7 @@ class VideoTextRetriever:
         self.fusion = check_fusion(test.get('score_fusion', 'itm+itc'))
         self.rerank_k: int = test.get('rerank_k', 32) if self.reranks and self.fusion != 'itc' else 0
         weight = test.get('fusion_weight')
-        if weight is None and self.rerank_k and self.fusion == 'calibrated':
+        if weight is None and self.rerank_k and self.fusion == 'calibrated' and checkpoint != PRETRAINED:
             weight = read_checkpoint(checkpoint).get('meta', {}).get(FUSION_WEIGHT)
         self.fusion_weight = DEFAULT_WEIGHT if weight is None else float(weight)
 
@@ -290,14 +286,3 @@ class VideoTextRetriever:
         order = scores.argsort(descending=True, stable=True).tolist()
         best = [(place, float(scores[place]), float(matching[place])) for place in order]
         return best + [(place, float(similarity[place]), None) for place in range(count, len(similarity))]
-
-
-def find_config(config: str | Path | Config) -> str | Path | Config:
-    """Finds a config by its name below ``configs/``: ``'stgt_tiny'``, ``'moving_shapes/stgt_tiny'``."""
-    if isinstance(config, Config) or Path(config).suffix == '.py':
-        return config
-    known = {path.stem: path for path in Path('configs').rglob('*.py') if '_base_' not in path.parts}
-    name = Path(config).name
-    if name not in known or not known[name].with_suffix('').match(str(config)):
-        raise FileNotFoundError(f"no config is called '{config}' below configs/. {did_you_mean(name, known)}")
-    return known[name]

@@ -25,11 +25,12 @@ def made_from(
 ) -> dict[str, str | int]:
     """Describes what embeddings of videos depend on; ``options`` is the config of the model."""
     on_frames = [repr(step) for step in pipeline if getattr(step, 'on_frames', True)]
+    colours = [getattr(model.data_preprocessor, name).flatten().tolist() for name in ('mean', 'std')]
     return {
         'version of the index': VERSION,
         'weights': state_sha256(model)[:16],
         'options of the model': config_sha256(_of_videos(options))[:16],
-        'preprocessing': ' '.join(on_frames),
+        'preprocessing': ' '.join([*on_frames, *map(str, colours)]),
         'precision': precision,
     }
 

@@ -143,7 +143,10 @@ class LanceIndex(VideoIndex):
         version = self._table.version
         if self._loaded is None or self._loaded[0] != version:
             self._loaded = None  # not both at once
-            self._loaded = version, *_apart(self._table.search().with_row_id(True).to_batches())
+            snapshot = self._db.open_table(TABLE)  # another process may be writing
+            snapshot.checkout(version)
+            batches = snapshot.search().with_row_id(True).to_batches()
+            self._loaded = version, *_apart(batches, snapshot.count_rows())
         return self._loaded[1:]
 
     def _settings(self) -> Iterator[None]:
@@ -165,7 +168,7 @@ class LanceIndex(VideoIndex):
         found = (search if where is None else search.where(where)).limit(n).to_arrow()
         if not len(found):
             return []
-        rows, queries = _apart(found.to_batches())
+        rows, queries = _apart(found.to_batches(), len(found))
         # its own distance is to the embeddings in the partitions that it looked at
         return _hits(rows, *_similarity(queries, text).sort(descending=True))
 
@@ -189,15 +192,18 @@ def _paths(paths: Sequence[str] | set[str]) -> str:
     return f'path IN ({", ".join(map(quoted, paths))})'
 
 
-def _apart(batches: Iterable[pa.RecordBatch]) -> tuple[pa.Table, Tensor]:
-    """Copies rows into memory, and apart from them their queries (n, Q, P)."""
-    rows, parts = [], []
+def _apart(batches: Iterable[pa.RecordBatch], count: int) -> tuple[pa.Table, Tensor]:
+    """Copies n rows into memory, and apart from them their queries (n, Q, P)."""
+    rows, queries, place = [], np.empty(0), 0
     for batch in batches:
         flat = batch.column('queries').flatten()
-        parts.append(torch.from_numpy(flat.flatten().to_numpy().copy()))
-        rows.append(batch.drop_columns(['queries']))
-    table = pa.Table.from_batches(rows)
-    return table, torch.cat(parts).view(len(table), -1, flat.type.list_size)
+        values = flat.flatten().to_numpy().reshape(len(batch), -1, flat.type.list_size)
+        queries = queries if len(rows) else np.empty((count, *values.shape[1:]), np.float32)
+        queries[place : place + len(batch)] = values
+        place += len(batch)
+        # copied: what is left of a batch would keep all of it in memory
+        rows.append(batch.drop_columns(['queries']).take(np.arange(len(batch))))
+    return pa.Table.from_batches(rows), torch.from_numpy(queries)
 
 
 def _similarity(queries: Tensor, text: Tensor) -> Tensor:

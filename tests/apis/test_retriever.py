@@ -13,7 +13,7 @@ from reduced import reduce_config
 from torch.utils.data import DataLoader
 
 from stgt_mm.apis import VideoTextRetriever
-from stgt_mm.apis.retriever import find_config
+from stgt_mm.apis.aligners import find_config
 from stgt_mm.config import load_config
 from stgt_mm.datasets import RetrievalDataset, video_text_collate
 from stgt_mm.datasets.readers import write_video
@@ -33,6 +33,8 @@ WEIGHT, CANDIDATES = 2.0, 4
 @MODELS.register_module()
 class DualStandIn(VideoTextAligner):
     """What a dual encoder is to a retriever: one embedding a video, no tokens, no matching head."""
+
+    is_complete = True
 
     def encode_video(self, inputs):
         return VideoFeatures(super().encode_video(inputs).queries[:, :1], None)
@@ -204,7 +206,7 @@ def test_moments_of_a_long_video(trained, tmp_path, engine):
 
 def test_a_dual_encoder_does_not_re_rank(small_moving_shapes, clips, tmp_path):
     trained = Trained(small_moving_shapes, tmp_path, type='DualStandIn', matching_head=None)
-    retriever = trained.retriever()
+    retriever = VideoTextRetriever(trained.config, 'pretrained', 'cpu')
     retriever.index(clips)
     hits = retriever.search('a red circle', k=2)
     assert [hit.matching for hit in hits] == [None, None] and hits[0].score >= hits[1].score
@@ -240,6 +242,8 @@ def test_what_cannot_be_asked(trained, clips, monkeypatch):
     assert find_config('moving_shapes/stgt_tiny') == find_config('stgt_tiny')
     with pytest.raises(FileNotFoundError, match="Did you mean 'stgt_tiny'"):
         VideoTextRetriever('stgt_tinny', trained.checkpoint)
+    with pytest.raises(ValueError, match='VideoTextAligner is not whole as published'):
+        VideoTextRetriever(trained.config, 'pretrained')
 
 
 def test_the_demo_prints_hits_and_draws_them(trained, clips, tmp_path, capsys):
