@@ -68,7 +68,7 @@ def _reduce_data(node, data, work_dir):
             questions = 'VideoQADataset' in str(node['type'])
             stem = Path(node['ann_file']).stem.removesuffix('_qa') + '_qa' * questions
             source = data / f'{stem}.jsonl'
-            source = source if source.is_file() else data / 'train.jsonl'
+            source = source if source.is_file() else data / f'train{"_qa" * questions}.jsonl'
             node['ann_file'], node['video_root'] = _pairs(source, data, work_dir, images)
             node.pop('feature_cache', None)
         if 'size' in node and node['size'] == 224:
