@@ -18,7 +18,7 @@ CONFIG = 'configs/moving_shapes/qa_classify.py'
 SCORES = {
     'classify': 'probability',
     'rank': 'log-likelihood',
-    'generate': 'log-likelihood by length',
+    'generate': 'log-likelihood weighted by length',
 }
 
 

@@ -10,7 +10,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'stgt_mm'
 MODULES = sorted(PACKAGE.rglob('*.py'))
 SOURCES = MODULES + [
-    path for folder in ('tools', 'benchmarks', 'configs') for path in sorted((ROOT / folder).rglob('*.py'))
+    path
+    for folder in ('tools', 'demo', 'benchmarks', 'configs')
+    for path in sorted((ROOT / folder).rglob('*.py'))
 ]
 TESTS = sorted((ROOT / 'tests').rglob('*.py'))
 MAX_FILE_LINES = 300

@@ -12,7 +12,7 @@ import torch
 from reduced import PAIRS, reduce_config
 
 from stgt_mm.config import load_config
-from stgt_mm.config_check import check_epochs, validate_config
+from stgt_mm.config_check import TOP_LEVEL, check_epochs, validate_config
 from stgt_mm.engine.cli import build_runner
 from stgt_mm.engine.needed_files import needed_files
 from stgt_mm.evaluation import find_paper_row
@@ -131,7 +131,7 @@ def runs():
 
 
 def what_runs(cfg):
-    plain = {key: value for key, value in cfg.to_dict().items() if key not in ('made_by', 'data_root')}
+    plain = {key: value for key, value in cfg.to_dict().items() if key in TOP_LEVEL and key != 'made_by'}
     if cfg.get('train_cfg') is not None:
         plain['param_scheduler']['stages'] = len(cfg.param_scheduler.stages)
     text = json.dumps(plain, sort_keys=True, default=str).replace(cfg.work_dir, '')

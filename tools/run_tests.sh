@@ -34,6 +34,6 @@ fi
 if [ $# -eq 0 ]; then
     ruff check .
     ruff format --check .
-    pydoclint --quiet stgt_mm tools
+    pydoclint --quiet stgt_mm tools demo
 fi
 python -m pytest -q "$@"
