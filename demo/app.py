@@ -17,29 +17,16 @@ from html import escape
 from tempfile import TemporaryDirectory
 from threading import RLock
 from typing import Any
-from urllib.parse import quote
 
-from ask import CONFIG as QA_CONFIG
-from ask import SCORES, checkpoint_of
-from search import CHECKPOINT, CONFIG, clock
+import ask
+from hit_cards import CSS, PICK, card, player
+from search import CHECKPOINT, CONFIG
 
 from stgt_mm.engine.cli import described_parser, run_tool
 from stgt_mm.errors import UserError
 
 LOCAL = ('127.0.0.1', 'localhost')
 LISTED = 1000  # names in a list to choose from; others are typed
-CSS = """
-.hits { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 14px }
-.hits article { border: 1px solid var(--border-color-primary); border-radius: 8px; padding: 8px }
-.hits p { margin: 4px 0; font-size: 13px; overflow-wrap: anywhere }
-.hits button { border-radius: 6px; padding: 2px 10px; font-weight: normal }
-.hits video, .player video { width: 100%; aspect-ratio: 4 / 3; object-fit: contain; background: #000 }
-"""
-# a click on the button of a hit tells the page its clip
-PICK = """element.addEventListener('click', event => {
-  const button = event.target.closest('[data-clip]');
-  if (button) trigger('click', {clip: button.dataset.clip});
-});"""
 
 
 def told(function: Callable) -> Callable:
@@ -55,23 +42,6 @@ def told(function: Callable) -> Callable:
             raise gr.Error(escape(str(error)), print_exception=False) from error
 
     return wrapped
-
-
-def player(name: str, start: float = 0.0, end: float | None = None) -> str:
-    """Writes a video that plays from a moment, to its end if that is known."""
-    moment = f'#t={start:.3f}' + ('' if end is None else f',{end:.3f}')
-    return f'<video controls muted preload="auto" src="/clips/{quote(name)}{moment}"></video>'
-
-
-def card(place: int, name: str, hit: Any) -> str:
-    """Writes a hit: its video, name, time and scores."""
-    matching = '' if hit.matching is None else f', match {hit.matching:.3f}'
-    return (
-        f'<article>{player(name, hit.start, hit.end)}<p><b>{place}. {escape(name)}</b></p>'
-        f'<p>{clock(hit.start)} to {clock(hit.end)}</p>'
-        f'<p>score {hit.score:.3f} (similarity {hit.similarity:.3f}{matching})</p>'
-        f'<button data-clip="{escape(name)}">use this clip</button></article>'
-    )
 
 
 class Page:
@@ -219,7 +189,7 @@ def _clip_tabs(page: Page, clip: Any, no_answers: str) -> None:
             gr.Code(no_answers, label='no model that answers questions', language=None, interactive=False)
     else:
         question = gr.Textbox(label='Question about the clip', lines=1, elem_id='question', render=False)
-        tab('Questions', question, 'Ask', page.ask, ['answer', SCORES[page.answerer.mode]])
+        tab('Questions', question, 'Ask', page.ask, ['answer', ask.SCORES[page.answerer.mode]])
     with gr.Tab('Attention'):
         gr.Markdown(
             'What a token of the clip is linked with and attends to; where it is, in shares of the clip:'
@@ -277,7 +247,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--index', help='folder that keeps the index, which then holds these videos only')
     parser.add_argument('--config', default=CONFIG, help=f'default {CONFIG}')
     parser.add_argument('--checkpoint', default=CHECKPOINT, help=f'default {CHECKPOINT}')
-    parser.add_argument('--qa-config', default=QA_CONFIG, help=f'default {QA_CONFIG}')
+    parser.add_argument('--qa-config', default=ask.CONFIG, help=f'default {ask.CONFIG}')
     parser.add_argument('--qa-checkpoint', help='default work_dirs/<config name>/best_qa_accuracy.pth')
     parser.add_argument('--window-s', type=float, help='seconds of a moment, default whole videos')
     parser.add_argument('--stride-s', type=float, help='from one moment to the next, default --window-s')
@@ -308,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         retriever = VideoTextRetriever(args.config, args.checkpoint, args.device, index=args.index, **windows)
         answerer, no_answers = None, ''
         try:
-            checkpoint = args.qa_checkpoint or checkpoint_of(args.qa_config)
+            checkpoint = args.qa_checkpoint or ask.checkpoint_of(args.qa_config)
         except FileNotFoundError as error:
             no_answers = str(error)
         else:

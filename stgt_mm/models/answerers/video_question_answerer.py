@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from stgt_mm.io.answer_list import read_answers
 from stgt_mm.io.state import compare
 from stgt_mm.io.weight_files import read_state
+from stgt_mm.models.answerers.modes import MODES, best_answers, check_mode
 from stgt_mm.models.backbones.weights import resolve_weights
 from stgt_mm.models.video_encoder import VideoEncoder
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 from stgt_mm.utils import did_you_mean
 
-MODES = ('generate', 'rank', 'classify')
 TASKS: dict[str, dict[str, Any]] = {
     'answer': dict(prompt='Question: {question} Short answer:', max_new_tokens=10, length_penalty=-1.0),
     'caption': dict(prompt='a photo of', max_new_tokens=30, length_penalty=1.0),
@@ -91,7 +91,7 @@ class VideoQuestionAnswerer(VideoEncoder):
             raise ValueError(f"mode='{mode}'. {did_you_mean(mode, MODES)}")
         for part in set(trainable) - set(PARTS):
             raise ValueError(f"trainable: there is no part '{part}'. {did_you_mean(part, PARTS)}")
-        _check_mode(mode, language_model, answer_head, condition_on_question, candidates)
+        check_mode(mode, language_model, answer_head, condition_on_question, candidates)
         given = {'prompt': prompt, 'max_new_tokens': max_new_tokens, 'length_penalty': length_penalty}
         chosen = {**TASKS[task], **{name: value for name, value in given.items() if value is not None}}
         if task == 'caption' and (
@@ -272,35 +272,15 @@ class VideoQuestionAnswerer(VideoEncoder):
             raise ValueError("task='caption' reads no question: build the model with task='answer' to ask.")
         queries = self.read(inputs, questions)
         if self.mode == 'classify':
-            return _best(self.answer_head(queries).float().softmax(dim=1), self.answer_head.answers, k)
+            return best_answers(self.answer_head(queries).float().softmax(dim=1), self.answer_head.answers, k)
         prefix, prompts = self.projection(queries), self._encode_prompts(questions)
         if self.mode == 'rank':
-            return _best(self.language_model.rank(prefix, prompts, self._candidate_ids), self.candidates, k)
+            return best_answers(
+                self.language_model.rank(prefix, prompts, self._candidate_ids), self.candidates, k
+            )
         options = {**self.generation, 'max_new_tokens': self.max_new_tokens}
         options['num_beams'] = max(options['num_beams'], k)
         return self.language_model.generate(prefix, prompts, best=k, **options)
-
-
-def _check_mode(
-    mode: str, language_model: Any, answer_head: Any, reads: bool, candidates: str | None
-) -> None:
-    """Raises a ValueError for options that do not go with the mode."""
-    if mode == 'classify' and (answer_head is None or language_model is not None):
-        raise ValueError("mode='classify' needs answer_head, and language_model=None.")
-    if mode != 'classify' and (language_model is None or answer_head is not None):
-        raise ValueError(f"mode='{mode}' needs language_model, and answer_head=None.")
-    if mode == 'classify' and not reads:
-        raise ValueError("mode='classify' needs condition_on_question=True: nothing else reads the question.")
-    if mode == 'rank' and candidates is None:
-        raise ValueError("mode='rank' needs candidates=FILE, a text file with an answer a line.")
-
-
-def _best(scores: Tensor, answers: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
-    values, indices = scores.topk(min(k, len(answers)), dim=1)
-    return [
-        [(answers[index], value) for index, value in zip(*row)]
-        for row in zip(indices.tolist(), values.tolist())
-    ]
 
 
 def _texts(samples: Sequence[VideoTextSample], field: str) -> list[str]:
