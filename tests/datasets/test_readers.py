@@ -285,6 +285,6 @@ def test_a_moment_is_a_clip_of_its_own(tmp_path, reader):
         for start, end in ((1.0, 1.0), (-0.1, None)):
             with pytest.raises(ValueError, match='0 <= start < end'):
                 video.between(start, end)
-        with pytest.raises(VideoReadError, match=r'last frame is at 1\.900 s, before 2.0 s'):
+        with pytest.raises(VideoReadError, match=r'it ends at 2\.000 s, before 2.0 s'):
             video.between(2.0)
     assert numbers(read_frames(path, 3, reader, span=(1.0, 1.9))) == [10, 13, 16]

@@ -73,8 +73,10 @@ class BaseReader(ABC):
             raise ValueError(f'from {start} to {end} s of {self.path}: write 0 <= start < end.')
         if times is None:
             raise VideoReadError(self.path, 'it does not say when its frames are shown')
-        if start > times[-1]:
-            raise VideoReadError(self.path, f'its last frame is at {times[-1]:.3f} s, before {start} s')
+        # the last frame is taken to stay as long as the others
+        length = times[-1] * self.num_frames / max(self.num_frames - 1, 1)
+        if 0 < start >= length:
+            raise VideoReadError(self.path, f'it ends at {length:.3f} s, before {start} s')
         first = bisect_right(times, start) - 1
         return range(first, self.num_frames if end is None else max(bisect_left(times, end), first + 1))
 

@@ -37,7 +37,8 @@ class VideoFacts:
     def times(self) -> list[float] | None:
         """Seconds from the first frame to each; by the header's rate where stamps are no help, else None."""
         if self.tick and self._ascends:
-            return [(stamp - self.pts[0]) * self.tick for stamp in self.pts]
+            # rounded: frame 19 of 10 a second is at 1.9 s, as people write it
+            return [round((stamp - self.pts[0]) * self.tick, 9) for stamp in self.pts]
         return [index / self.rate for index in range(self.num_frames)] if self.rate else None
 
     def keyframe_before(self, index: int) -> int:
