@@ -14,7 +14,7 @@ from stgt_mm.utils import did_you_mean
 
 
 class _Config(Config):
-    """A config that formats its text once for each content: that takes seconds, and a run asks for it often."""
+    """A config that formats its text once for each content: it takes seconds, and a run asks for it often."""
 
     _texts: ClassVar[dict[str, str]] = {}
 
