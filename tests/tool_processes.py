@@ -24,14 +24,18 @@ def run_tool_process(tool, *arguments, cwd=None, paths=(), **variables):
     return _start([ROOT / 'tools' / tool, *arguments], cwd, paths, variables)()
 
 
-def run_processes(count, tool, *arguments, cwd=None, paths=(), **variables):
-    """Runs a tool in so many processes at once, with what torchrun gives each; the finished ones by rank."""
+def run_together(ranks, tool, *arguments, cwd=None, paths=()):
+    """Runs a tool in processes that begin together, with the variables of each; the finished ones by rank."""
+    words = [ROOT / 'tools' / tool, *arguments]
+    return [wait() for wait in [_start(words, cwd, paths, variables) for variables in ranks]]
+
+
+def torchrun(count):
+    """The variables that torchrun gives each process of a machine; the tool gets ``--launcher pytorch``."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         address = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': free.getsockname()[1], 'WORLD_SIZE': count}
-    words = [ROOT / 'tools' / tool, *arguments, '--launcher', 'pytorch']
-    ranks = [{**variables, **address, 'RANK': rank, 'LOCAL_RANK': rank} for rank in range(count)]
-    return [wait() for wait in [_start(words, cwd, paths, own) for own in ranks]]
+    return [{**address, 'RANK': rank, 'LOCAL_RANK': rank} for rank in range(count)]
 
 
 def _start(words, cwd, paths, variables):

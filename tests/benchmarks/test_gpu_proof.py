@@ -20,6 +20,7 @@ def test_all_parts_run_at_reduced_size(small_moving_shapes, tmp_path, monkeypatc
     command += [word for part in in_processes for word in ('--part', part)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    monkeypatch.setenv('PYTHONPATH', f'{ROOT}:{ROOT / "benchmarks"}')
     monkeypatch.setattr('gpu_proof.losses.make_moving_shapes', partial(link, small_moving_shapes))
     files = {part: tmp_path / f'{part}.json' for part in proof.PARTS}
     for part in set(proof.PARTS) - set(in_processes):

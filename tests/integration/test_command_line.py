@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import ROOT, run, run_here
-from tool_processes import run_processes, run_tool_process
+from tool_processes import run_together, run_tool_process, torchrun
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
@@ -130,8 +130,8 @@ def test_two_processes_give_the_numbers_of_one(here, whole, place, capsys):
     one = json.loads((place / 'one.json').read_text())
     assert one['protocol']['videos'] == 20
     assert {'t2v/R1', 'v2t/R1', 't2v/Rmean', 'backwards/accuracy', 'one_fact/accuracy'} <= set(one['metrics'])
-    arguments = [CONFIG, checkpoint, '--out', 'two.json', '--cfg-options', *SMALL]
-    for done in run_processes(2, 'test.py', *arguments, cwd=place):
+    arguments = [CONFIG, checkpoint, '--out', 'two.json', '--launcher', 'pytorch', '--cfg-options', *SMALL]
+    for done in run_together(torchrun(2), 'test.py', *arguments, cwd=place):
         assert done.returncode == 0, done.stderr
     two = json.loads((place / 'two.json').read_text())
     assert two['metrics'] == one['metrics']
@@ -139,8 +139,9 @@ def test_two_processes_give_the_numbers_of_one(here, whole, place, capsys):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='asks for a machine without GPU')
 def test_two_processes_train_without_gpu(place):
-    options = ['--work-dir', 'two', '--cfg-options', *ONE_STEP, 'train_dataloader.batch_size=4']
-    for done in run_processes(2, 'train.py', CONFIG, *options, cwd=place):
+    options = ['--work-dir', 'two', '--launcher', 'pytorch', '--cfg-options', *ONE_STEP]
+    options.append('train_dataloader.batch_size=4')
+    for done in run_together(torchrun(2), 'train.py', CONFIG, *options, cwd=place):
         assert done.returncode == 0, done.stderr
     assert [record['step'] for record in losses(place / 'two')] == [1], 'one step of 2 times 4 clips'
 

@@ -18,20 +18,6 @@ if ! [[ "$gpus" =~ ^[1-9][0-9]{0,8}$ ]]; then
     echo "error: GPUS is a positive number, not '$gpus'" >&2
     exit 2
 fi
-available="$("$python" -c 'import torch; print(torch.cuda.device_count())')"
-if ((available > 0 && gpus > available)); then
-    echo "error: GPUS=$gpus, but this machine has $available. Use at most $available." >&2
-    exit 2
-fi
-if ((available == 0)); then
-    most=$((4 * $(nproc)))
-    if ((gpus > most && gpus > 8)); then
-        echo "error: GPUS=$gpus, but this machine has no GPU and $(nproc) CPU cores. Use at most $((most > 8 ? most : 8))." >&2
-        exit 2
-    fi
-    echo "no GPU: $gpus processes on the CPU, joined by gloo" >&2
-    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
-fi
 if ((${NNODES:-1} > 1)); then
     if [[ -z "${NODE_RANK:-}" || -z "${MASTER_ADDR:-}" ]]; then
         echo "error: NNODES=$NNODES: set NODE_RANK (0 to $((NNODES - 1))) and MASTER_ADDR (address of node 0) too" >&2
@@ -44,7 +30,5 @@ else
     meeting=(--standalone)
 fi
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
-# A mistake in the config or a missing file is told by one process: a launcher buries the message in its own.
-"$python" "$root/tools/$tool" "${arguments[@]}" --check-only ${options[@]+"${options[@]}"} >/dev/null
 exec "$python" -m stgt_mm.engine.torchrun "${meeting[@]}" --nproc_per_node "$gpus" \
     "$root/tools/$tool" "${arguments[@]}" --launcher pytorch ${options[@]+"${options[@]}"}
