@@ -6,6 +6,7 @@ Example:
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -43,7 +44,8 @@ def rank(config: str, checkpoint: str, args: argparse.Namespace) -> tuple[Any, A
     cfg = load_config(config, parse_overrides(args.cfg_options))
     cfg.resume, cfg.load_from, cfg.load_strict, cfg.launcher = False, checkpoint, True, 'none'
     with tempfile.TemporaryDirectory() as folder:
-        cfg.work_dir = folder
+        # the name too: mmengine names runs by the second, and gives one of the same name the former's folder
+        cfg.work_dir, cfg.experiment_name = folder, os.path.basename(folder)
         runner = build_runner(cfg, ['test_dataloader'])
         loop = runner.test_loop
         if not hasattr(loop, 'rerank_k'):
