@@ -105,7 +105,7 @@ def test_approximate_search_says_its_recall(index):
     for by_video in (True, False):
         hits = found(index.nearest(texts(1)[0], 500, {'Camera': 'left'}, by_video, approximate=True))
         own = brute_force(known[:15], texts(1)[0], 500, False)
-        # of 5 videos and 15 moments; which moments are near enough depends on clusters that are drawn by chance
+        # of 5 videos and 15 moments; which moments are near enough depends on how clusters begin
         assert sum(hit in own for hit in hits) == len(hits) >= (5 if by_video else 8)
     assert index.nearest(texts(1)[0], 5, {'year': 99}, approximate=True) == []
     index.write(known[-3:])  # new rows are found as well
