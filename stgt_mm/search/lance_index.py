@@ -25,6 +25,7 @@ TABLE = 'moments'
 _TEXT, _NUMBER = pa.string(), pa.float64()
 _FIXED = {'path': _TEXT, 'start': _NUMBER, 'end': _NUMBER, 'stamp': _TEXT, 'tokens': _TEXT}
 _KINDS = {str: _TEXT, bool: pa.bool_(), float: _NUMBER}
+_SCATTERED = 32  # files of rows, beyond which they are joined
 _KEEP_OLD = timedelta(minutes=10)  # another process may be reading what was there before
 
 
@@ -63,7 +64,9 @@ class LanceIndex(VideoIndex):
         # what another process writes is seen by the next search
         self._db = lancedb.connect(folder, read_consistency_interval=timedelta(0))
         self._probes = folder / 'probes.json'  # how many partitions an approximate search looks at
-        self._table = self._db.open_table(TABLE) if (folder / f'{TABLE}.lance').exists() else None
+        # without a version it is what a crash in the first write has left
+        exists = any(folder.glob(f'{TABLE}.lance/_versions/*.manifest'))
+        self._table = self._db.open_table(TABLE) if exists else None
         if self._table is not None:
             known = (self._table.schema.metadata or {}).get(b'made_from')
             remedy = f'Choose another folder for the index, or remove this one: rm -r {folder}'
@@ -130,7 +133,8 @@ class LanceIndex(VideoIndex):
         """Joins what many small writes have left, and removes tokens that no moment needs."""
         if self._table is not None:
             with self._lock:
-                self._table.optimize(cleanup_older_than=_KEEP_OLD)
+                if self._table.stats()['fragment_stats']['num_fragments'] > _SCATTERED:
+                    self._table.optimize(cleanup_older_than=_KEEP_OLD)  # writes all rows anew
                 kept = self._table.search().select(['tokens']).to_arrow()['tokens']
                 self._tokens.keep_only(kept.drop_null().to_pylist())
 
@@ -140,14 +144,14 @@ class LanceIndex(VideoIndex):
 
     def _all(self) -> tuple[pa.Table, Tensor]:
         """Returns all rows and apart from them their queries (n, Q, P), from memory if nothing is newer."""
-        version = self._table.version
-        if self._loaded is None or self._loaded[0] != version:
-            self._loaded = None  # not both at once
+        loaded, version = self._loaded, self._table.version
+        if loaded is None or loaded[0] != version:
+            self._loaded = loaded = None  # not both at once
             snapshot = self._db.open_table(TABLE)  # another process may be writing
             snapshot.checkout(version)
             batches = snapshot.search().with_row_id(True).to_batches()
-            self._loaded = version, *_apart(batches, snapshot.count_rows())
-        return self._loaded[1:]
+            self._loaded = loaded = version, *_apart(batches, snapshot.count_rows())
+        return loaded[1:]
 
     def _settings(self) -> Iterator[None]:
         from lancedb.index import IvfFlat
