@@ -1,5 +1,6 @@
 """The moments of video files, read by workers and encoded in batches."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -68,7 +69,12 @@ def encode_files(
     """Encodes files; yields the number of each when it is done, and its moments or why it cannot be read."""
     pending: dict[int, list[Moment]] = {}
     workers = min(num_workers, len(stream.paths))
-    for batch in DataLoader(stream, batch_size, num_workers=workers, collate_fn=video_text_collate):
+    loader = DataLoader(stream, batch_size, num_workers=workers, collate_fn=video_text_collate)
+    with warnings.catch_warnings():
+        # it warns of children that would use an index that was open before: workers read videos only
+        warnings.filterwarnings('ignore', message='lancedb fork')
+        batches = iter(loader)
+    for batch in batches:
         broken = batch.pop('broken', [])
         for sample, moment in zip(batch['data_samples'], encode_batch(model, batch, amp)):
             pending.setdefault(sample.sample_idx, []).append(moment)
