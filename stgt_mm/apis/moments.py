@@ -13,7 +13,7 @@ from stgt_mm.datasets.clip_dataset import broken_sample
 from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.readers import VideoReadError, open_video
 from stgt_mm.datasets.transforms import LoadVideo
-from stgt_mm.evaluation.encode import autocast
+from stgt_mm.evaluation.encode import autocast, refuse_nan
 from stgt_mm.search import Moment
 from stgt_mm.search.windows import Windows, cut, duration
 
@@ -94,7 +94,7 @@ def encode_batch(model: nn.Module, batch: dict[str, Any], amp: torch.dtype | Non
     with autocast(model, amp):
         features = model.encode_video(model.data_preprocessor(batch, False)['inputs'])
     tokens = [None] * len(samples) if features.tokens is None else features.tokens.cpu()
-    queries = features.queries.float().cpu()
+    queries = refuse_nan(features.queries.float().cpu(), 'query embeddings')
     return [
         Moment(sample.video, *sample.get('span', (0.0, None)), *own)
         for sample, *own in zip(samples, queries, tokens)
