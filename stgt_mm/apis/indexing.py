@@ -72,7 +72,11 @@ def update_index(
     known, stamps = store.stamps(), {}
     for path, columns in videos.items():
         try:
+            path.encode()
             stamps[path] = file_stamp(path, columns, windows)
+        except UnicodeEncodeError:
+            name = path.encode(errors='backslashreplace').decode()
+            report.broken[name] = 'its name is not UTF-8: rename it'
         except OSError as error:
             report.broken[path] = error.strerror or str(error)
     todo = [path for path, stamp in stamps.items() if known.get(path) != stamp]

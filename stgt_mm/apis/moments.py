@@ -1,5 +1,6 @@
 """The moments of video files, read by workers and encoded in batches."""
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from stgt_mm.datasets.clip_dataset import broken_sample
 from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.readers import VideoReadError, open_video
 from stgt_mm.datasets.transforms import LoadVideo
+from stgt_mm.evaluation.encode import refuse_nan
 from stgt_mm.evaluation.shares import autocast
 from stgt_mm.search import Moment
 from stgt_mm.search.windows import Windows, cut, duration
@@ -68,7 +70,12 @@ def encode_files(
     """Encodes files; yields the number of each when it is done, and its moments or why it cannot be read."""
     pending: dict[int, list[Moment]] = {}
     workers = min(num_workers, len(stream.paths))
-    for batch in DataLoader(stream, batch_size, num_workers=workers, collate_fn=video_text_collate):
+    loader = DataLoader(stream, batch_size, num_workers=workers, collate_fn=video_text_collate)
+    with warnings.catch_warnings():
+        # it warns of children that would use an index that was open before: workers read videos only
+        warnings.filterwarnings('ignore', message='lancedb fork')
+        batches = iter(loader)
+    for batch in batches:
         broken = batch.pop('broken', [])
         for sample, moment in zip(batch['data_samples'], encode_batch(model, batch, amp)):
             pending.setdefault(sample.sample_idx, []).append(moment)
@@ -88,7 +95,7 @@ def encode_batch(model: nn.Module, batch: dict[str, Any], amp: torch.dtype | Non
     with autocast(model, amp):
         features = model.encode_video(model.data_preprocessor(batch, False)['inputs'])
     tokens = [None] * len(samples) if features.tokens is None else features.tokens.cpu()
-    queries = features.queries.float().cpu()
+    queries = refuse_nan(features.queries.float().cpu(), 'query embeddings')
     return [
         Moment(sample.video, *sample.get('span', (0.0, None)), *own)
         for sample, *own in zip(samples, queries, tokens)

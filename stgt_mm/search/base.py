@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from stgt_mm.errors import UserError
 from stgt_mm.search.filters import Condition, parse_filter
 
 
@@ -92,11 +93,13 @@ class VideoIndex(ABC):
         A moment is as near as the nearest of its Q query embeddings. For ``filter`` see
         :func:`~stgt_mm.search.filters.parse_filter`.
         """
-        conditions = parse_filter(filter, self.columns())
+        conditions = parse_filter(filter, self.columns()) if filter else []
         return self._nearest(text, k, conditions, by_video, approximate) if len(self) else []
 
     def build_approximate(self, texts: Tensor, k: int = 10, recall: float = 0.99) -> Measured:
         """Prepares approximate search, as fast as it is with a recall of texts (K, P); returns what it is."""
+        if not len(self):
+            raise UserError('the index is empty: there is nothing to search approximately.')
         exact, exact_seconds = self._timed(texts, k, approximate=False)
         for _ in self._settings():
             found, seconds = self._timed(texts, k, approximate=True)

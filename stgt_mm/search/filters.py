@@ -18,14 +18,14 @@ class Condition(NamedTuple):
     high: float | None = None
 
 
-def parse_filter(filter: dict[str, Any] | None, own: Collection[str]) -> list[Condition]:
+def parse_filter(filter: dict[str, Any], own: Collection[str]) -> list[Condition]:
     """Reads a filter: column to a value, a list of values, or a range (low, high) of numbers or None.
 
     Columns are ``path``, a file or a folder, ``start`` and ``end`` in seconds, and the user's ``own``:
     ``{'camera': ['left', 'right'], 'start': (60, None)}``. What cannot be used is a ValueError.
     """
     conditions = []
-    for column, wanted in (filter or {}).items():
+    for column, wanted in filter.items():
         if column not in BUILT_IN and column not in own:
             raise ValueError(
                 f"filter: no column '{column}' in the index. {did_you_mean(column, [*BUILT_IN, *own])}"

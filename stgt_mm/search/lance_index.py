@@ -54,23 +54,30 @@ class LanceIndex(VideoIndex):
             raise ImportError(
                 'an index in a folder needs the package lancedb: pip install lancedb'
             ) from error
-        folder = Path(folder).expanduser()
+        self.folder = Path(folder).expanduser()
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.made_from = made_from
         self.keep_tokens = keep_tokens
-        self._tokens = TokenFiles(folder / 'tokens')
-        self._lock = FileLock(folder / 'writing.lock')
-        self._loaded: tuple[int, pa.Table, Tensor] | None = None
-        folder.mkdir(parents=True, exist_ok=True)
+        self._tokens = TokenFiles(self.folder / 'tokens')
+        self._lock = FileLock(self.folder / 'writing.lock')
+        self._probes = self.folder / 'probes.json'  # how many partitions an approximate search looks at
         # what another process writes is seen by the next search
-        self._db = lancedb.connect(folder, read_consistency_interval=timedelta(0))
-        self._probes = folder / 'probes.json'  # how many partitions an approximate search looks at
+        self._db = lancedb.connect(self.folder, read_consistency_interval=timedelta(0))
+        self._opened: Any = None
+        self._loaded: tuple[int, pa.Table, Tensor] | None = None
+        self._table  # noqa: B018
+
+    @property
+    def _table(self) -> Any:
+        """The table of moments, None before the first write of any process."""
         # without a version it is what a crash in the first write has left
-        exists = any(folder.glob(f'{TABLE}.lance/_versions/*.manifest'))
-        self._table = self._db.open_table(TABLE) if exists else None
-        if self._table is not None:
-            known = (self._table.schema.metadata or {}).get(b'made_from')
-            remedy = f'Choose another folder for the index, or remove this one: rm -r {folder}'
-            check_made_from(known and json.loads(known), made_from, str(folder), remedy)
+        if self._opened is None and any(self.folder.glob(f'{TABLE}.lance/_versions/*.manifest')):
+            table = self._db.open_table(TABLE)
+            known = (table.schema.metadata or {}).get(b'made_from')
+            remedy = f'Choose another folder for the index, or remove this one: rm -r {self.folder}'
+            check_made_from(known and json.loads(known), self.made_from, str(self.folder), remedy)
+            self._opened = table
+        return self._opened
 
     def __len__(self) -> int:
         return 0 if self._table is None else self._table.count_rows()
@@ -94,7 +101,7 @@ class LanceIndex(VideoIndex):
                 names = self._tokens.write([moment.tokens for moment in moments])
             rows = self._rows(moments, names)
             if self._table is None:
-                self._table = self._db.create_table(TABLE, rows)
+                self._db.create_table(TABLE, rows)
                 return
             missing = [own for own in rows.schema if own.name not in self._table.schema.names]
             if missing:

@@ -54,6 +54,7 @@ def list_videos(source: Source, video_root: str | os.PathLike | None = None) -> 
 
 def _from_jsonl(path: Path, root: Path) -> Videos:
     videos: Videos = {}
+    kinds: dict[str, type] = {}
     for number, row in read_jsonl(path):
         video = row.get('video')
         if not isinstance(video, str) or row.get('reverse'):
@@ -69,5 +70,11 @@ def _from_jsonl(path: Path, root: Path) -> Videos:
             )
         # whole numbers and others are one kind: a column of both must not fail in the middle
         own |= {name: float(value) for name, value in own.items() if type(value) is int}
+        for name, value in own.items():
+            if kinds.setdefault(name, type(value)) is not type(value):
+                raise AnnotationError(
+                    f"{path}:{number}: '{name}' is {value!r}, which is no {kinds[name].__name__} as in a "
+                    'line before. Give all one kind.'
+                )
         videos.setdefault(os.path.abspath(root / video), own)
     return videos

@@ -95,6 +95,7 @@ def clips(small_moving_shapes, tmp_path):
         shutil.copy(small_moving_shapes / 'videos' / name, folder / ('sub' if place > 2 else '') / name)
     (folder / 'broken.mp4').write_bytes(b'no video')
     (folder / 'notes.txt').write_text('no video either')
+    shutil.copy(small_moving_shapes / 'videos' / names[0], os.fsencode(folder) + b'/\xff.mp4')
     return folder
 
 
@@ -131,8 +132,9 @@ def test_the_index_follows_the_files(trained, clips, tmp_path, capsys):
     first = trained.retriever(tmp_path / 'index')
     report = first.index(clips)
     assert (report.encoded, report.unchanged, report.removed) == (5, 0, 0)
-    assert [os.path.basename(path) for path in report.broken] == ['broken.mp4']
-    assert '1 files cannot be read' in str(report) and 'not a video' in str(report)
+    assert sorted(os.path.basename(path) for path in report.broken) == ['\\udcff.mp4', 'broken.mp4']
+    assert '2 files cannot be read' in str(report) and 'not a video' in str(report)
+    assert str(report).count('broken.mp4') == 1 and str(report).encode()
     retriever = trained.retriever(tmp_path / 'index')
     kept = sorted(path for path in retriever.store.stamps())
     assert retriever.index(clips).unchanged == 5
@@ -143,7 +145,7 @@ def test_the_index_follows_the_files(trained, clips, tmp_path, capsys):
     shutil.copy(kept[3], clips / 'sub/new.mp4')
     report = retriever.index(clips)
     assert (report.encoded, report.unchanged, report.removed) == (2, 2, 2)
-    assert set(report.broken) == {kept[1], str(clips / 'broken.mp4')}
+    assert set(report.broken) == {kept[1], str(clips / 'broken.mp4'), f'{clips}/\\udcff.mp4'}
     assert set(retriever.store.stamps()) == {*kept[2:], str(clips / 'sub/new.mp4')}
     hits = {hit.path: hit.similarity for hit in retriever.search('a red circle', k=9, rerank_k=0)}
     assert len(hits) == 4 and hits[kept[2]] == pytest.approx(hits[kept[3]])
@@ -168,8 +170,12 @@ def test_own_columns_of_json_lines(trained, clips, tmp_path):
     (clips / 'a.jsonl').write_text('\n'.join(map(json.dumps, rows)))
     assert retriever.index(clips / 'a.jsonl').encoded == 1
     assert [hit.path for hit in retriever.search('x', filter={'camera': 'right'})] == [str(clips / names[0])]
-    for wrong, message in (({'end': 1}, "'end' cannot be a column"), ({'reverse': True}, 'played backwards')):
-        (clips / 'b.jsonl').write_text(json.dumps({**rows[0], **wrong}))
+    for wrong, message in (
+        ({'end': 1}, "'end' cannot be a column"),
+        ({'reverse': True}, 'played backwards'),
+        ({'take': 'one'}, r"b.jsonl:2: 'take' is 'one', which is no float"),
+    ):
+        (clips / 'b.jsonl').write_text('\n'.join(map(json.dumps, (rows[0], {**rows[0], **wrong}))))
         with pytest.raises(ValueError, match=message):
             retriever.index(clips / 'b.jsonl')
 

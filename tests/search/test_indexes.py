@@ -157,10 +157,11 @@ def test_one_column_has_one_kind(tmp_path):
 
 
 def test_another_process_sees_the_index_and_what_is_tidied(tmp_path, monkeypatch):
-    index, reader = LanceIndex(tmp_path, MADE), None
+    index, reader = LanceIndex(tmp_path, MADE), LanceIndex(tmp_path, MADE)
+    with pytest.raises(UserError, match='the index is empty'):
+        index.build_approximate(texts(1))
     for start in range(0, 6, 2):
         index.write(moments(range(start, start + 2), seed=start, tokens=True))
-        reader = reader or LanceIndex(tmp_path, MADE)
         assert len(reader.nearest(texts(1)[0], 50, by_video=False)) == 3 * (start + 2)
     known = {(own.path, own.start): own.tokens for own in moments([4, 5], seed=4, tokens=True)}
     index.remove([path for path in index.stamps() if (path, 0.0) not in known])
