@@ -35,6 +35,7 @@ class Throughput(NamedTuple):
     """Median seconds a video by part, of the wall clock and of the CPU; what all captions took once.
 
     ``candidates`` captions were matched with each video; ``logits`` of the last batch have shape (B, k, 2).
+    Of a model that does not re-rank they are cosines with all K captions, (B, K), and ``candidates`` is 0.
     """
 
     wall: dict[str, float]
@@ -57,7 +58,7 @@ def measure_throughput(
     """Scores every clip of a data set against its best captions.
 
     Args:
-        model: A ``VideoTextAligner`` in eval mode.
+        model: An aligner in eval mode.
         dataset: Its samples are clips.
         texts: The captions that are searched.
         candidates: Captions of a video that the matching head scores; at most all.
@@ -93,7 +94,8 @@ def measure_throughput(
         {part: seconds / batch_size for part, seconds in watch.medians(clock).items()}
         for clock in ('wall', 'cpu')
     )
-    return Throughput(wall, cpu, captions, logits.shape[1], logits.float().cpu())
+    matched = 0 if model.matching_head is None else logits.shape[1]
+    return Throughput(wall, cpu, captions, matched, logits.float().cpu())
 
 
 def _score(
@@ -111,6 +113,9 @@ def _score(
         video = model.data_preprocessor({**batch, 'data_samples': []})['inputs']['video']
     with watch.part('backbone'):
         tokens = model.backbone(video)
+    if model.matching_head is None:
+        with watch.part('similarity'):
+            return model.similarity(model.encode_video({'tokens': tokens}).queries, embeddings)
     with watch.part('neck'):
         tokens = tokens.flatten(1, 2) if model.neck is None else model.neck(tokens)
         tokens = model.vision_norm(tokens)

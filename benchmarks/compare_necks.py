@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from comparison import CSAL, Comparison, Row, run_comparison
+from comparison import Comparison, run_comparison
+from rows import CSAL, Row
 
 from stgt_mm.analysis.logs import step_times
 from stgt_mm.analysis.tables import markdown_table
@@ -55,11 +56,17 @@ GRAPH_ROWS = (
     Row('band 2', ('model.neck.band=2',)),
     Row('band 7', ('model.neck.band=7',)),
 )
-ROW_SETS = {'paper': PAPER_ROWS, 'graph': GRAPH_ROWS}
+# One clip encoder beside the other, and a dual encoder that averages frames.
+ENCODER_ROWS = (
+    Row('small CLIPModel', ('configs/moving_shapes/clip_tiny.py',)),
+    *PAPER_ROWS[:2],
+    Row('STGT'),
+)
+ROW_SETS = {'paper': PAPER_ROWS, 'graph': GRAPH_ROWS, 'encoders': ENCODER_ROWS}
 
 
 def parse_row(text: str) -> Row:
-    """Parses ``NAME:KEY=VALUE KEY=VALUE ...``, with ``+csal`` among the settings or not."""
+    """Parses ``NAME:KEY=VALUE KEY=VALUE ...``; ``+csal`` and a config's path may be among the settings."""
     name, colon, options = text.partition(':')
     if not colon or not name.strip() or not options.strip():
         raise ValueError(f"--row '{text}': write NAME:KEY=VALUE, such as '2 layers:model.neck.num_layers=2'.")
@@ -138,7 +145,8 @@ def comparison_text(content: dict[str, Any]) -> str:
             else f'{content["plan"]["steps"]} steps each'
         )
         parts.append(f'**{title.capitalize()}: {amount}**')
-        known = next(iter(rows.values()))['metrics']
+        # similarity alone is what a model without re-ranking ranks by
+        known = {key: None for own in rows.values() for key in own['metrics']}
         parts.append(_table(rows, {key: label for key, label in RETRIEVAL.items() if key in known}, True))
         kinds = {key: key.removeprefix(_CHOICE) for key in known if key.startswith(_CHOICE)}
         kinds.pop(f'{_CHOICE}skipped', None)
@@ -147,12 +155,17 @@ def comparison_text(content: dict[str, Any]) -> str:
     return '\n\n'.join(parts)
 
 
+def _cell(metrics: dict[str, list[float]], key: str) -> str:
+    values = metrics.get(key, metrics.get(key.removeprefix('sim_')))
+    return '-' if values is None else mean_and_spread(values)
+
+
 def _table(rows: dict[str, Any], columns: dict[str, str], with_cost: bool) -> str:
     lines = []
     for name, own in rows.items():
         seconds = [value for value in own['seconds'] if value is not None]
         cost = [own['steps'], mean_and_spread([value / 60 for value in seconds]) if seconds else None]
-        cells = [mean_and_spread(own['metrics'][key]) for key in columns]
+        cells = [_cell(own['metrics'], key) for key in columns]
         lines.append([name, *(cost if with_cost else []), *cells])
     return markdown_table(['', *(['steps', 'min'] if with_cost else []), *columns.values()], lines)
 
@@ -198,14 +211,17 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = described_parser(__doc__)
     parser.add_argument('--config', default='configs/moving_shapes/stgt_tiny.py', help='default %(default)s')
     parser.add_argument(
-        '--rows', help="'paper' (necks and CSAL), 'graph' (layers, h, band) or 'none'; default paper"
+        '--rows',
+        help="'paper' (necks and CSAL), 'graph' (layers, h, band), 'encoders' (two necks, STGT and a small "
+        "CLIPModel) or 'none'; default paper",
     )
     parser.add_argument(
         '--row',
         action='append',
         default=[],
         metavar='NAME:SETTINGS',
-        help="one more row, such as '2 layers:model.neck.num_layers=2'; +csal among the settings keeps CSAL",
+        help="one more row, such as '2 layers:model.neck.num_layers=2'; +csal among the settings keeps CSAL, "
+        'a config among them takes the place of --config',
     )
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1], help='default 0 1')
     parser.add_argument(

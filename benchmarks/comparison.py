@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import Job, ProgressLine, final_checkpoint, free_cores, python_tool, run_chains, write_json
+from rows import CSAL, Row
 
 from stgt_mm.analysis.logs import step_times
 from stgt_mm.config import load_config, parse_overrides
@@ -21,24 +22,6 @@ from stgt_mm.io.hashing import config_sha256
 
 # The first steps of a process allocate memory: they say nothing about the others.
 WARM_UP_STEPS = 3
-CSAL = '+csal'
-
-
-@dataclass(frozen=True)
-class Row:
-    """A variant: its name in the table, and ``KEY=VALUE`` settings.
-
-    ``+csal`` among them keeps the objectives of the config's stages; without it all stages train VTC.
-    """
-
-    name: str
-    options: tuple[str, ...] = ()
-
-    @property
-    def slug(self) -> str:
-        """The name as a folder."""
-        return '_'.join(''.join(c if c.isalnum() or c in '.-' else ' ' for c in self.name).split())
-
 
 # Two steps whose times differ by less cannot be told apart on a machine that does other things too.
 SAME = 0.05
@@ -128,7 +111,9 @@ class Comparison:
         if self.probe_steps is not None and self.probe_steps < least:
             raise UserError(f'--probe-steps {self.probe_steps}: at least {least}, two an epoch.')
         for row in self.rows:
-            _load(self.config, tuple(self.settings(row, self.seeds[0], self.epochs)))
+            own = _load(row.config or self.config, tuple(self.settings(row, self.seeds[0], self.epochs)))
+            if own.train_cfg.max_epochs != self.epochs:
+                raise UserError(f'{row.config} has {own.train_cfg.max_epochs} epochs, not {self.epochs}.')
 
     @cached_property
     def base(self) -> Any:
@@ -147,7 +132,7 @@ class Comparison:
 
     def settings(self, row: Row, seed: int, steps: int) -> list[str]:
         """Lists the ``KEY=VALUE`` settings of a run; ``steps`` is a multiple of ``epochs``."""
-        base = self.base
+        base = _load(row.config or self.config, self.options)
         samples = steps // self.epochs * int(base.train_dataloader.batch_size)
         settings = [
             *self.options,
@@ -158,7 +143,7 @@ class Comparison:
         ]
         if CSAL not in row.options:
             settings += _only_vtc(base)
-        return settings + [option for option in row.options if option != CSAL]
+        return settings + [option for option in row.options if option not in (CSAL, row.config)]
 
     def run_folder(self, row: Row, seed: int, steps: int) -> Path:
         """Says where a run is."""
@@ -166,16 +151,16 @@ class Comparison:
 
     def chains(self, row: Row, steps: int) -> list[list[Job]]:
         """Makes training and test of each seed."""
-        chains = []
+        chains, config = [], row.config or self.config
         for seed in self.seeds:
             folder, settings = self.run_folder(row, seed, steps), self.settings(row, seed, steps)
-            cfg = _load(self.config, tuple(settings))
+            cfg = _load(config, tuple(settings))
             identity = config_sha256(cfg, ())
             options = ['--work-dir', folder, '--cfg-options', *settings]
             name = f'{row.name}, seed {seed}, {steps} steps'
-            train = python_tool(self.tools / 'train.py', self.config, '--resume', *options)
+            train = python_tool(self.tools / 'train.py', config, '--resume', *options)
             given = [final_checkpoint(folder, cfg), '--out', folder / 'results.json', *options]
-            test = python_tool(self.tools / 'test.py', self.config, *given)
+            test = python_tool(self.tools / 'test.py', config, *given)
             jobs = [('training', train, 'train.json'), ('test', test, 'test.json')]
             chains.append([Job(f'{kind} of {name}', run, folder / end, identity) for kind, run, end in jobs])
         return chains
@@ -248,7 +233,8 @@ def _measure(comparison: Comparison) -> dict[str, Cost]:
     """Runs every variant for a few steps, all seeds at once as later, after one that fills the caches."""
     rows, epochs = comparison.rows, comparison.epochs
     steps = (comparison.probe_steps or 3 * max(epochs, WARM_UP_STEPS)) // epochs * epochs
-    filling = comparison.chains(rows[-1], epochs)[:1]
+    # by a row of the comparison's config: another model may cache nothing
+    filling = comparison.chains(max(rows, key=lambda row: row.config is None), epochs)[:1]
     run_chains(filling, free_cores()[:1], ProgressLine('filling the caches').tick)
     costs = {}
     for place, row in enumerate(rows):

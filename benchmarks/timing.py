@@ -103,19 +103,22 @@ def take_turns(runs: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, 
 
 
 def model_parts(model: Any) -> list[tuple[str, Any, str]]:
-    """Lists the parts of a ``VideoTextAligner`` for ``watching``; the norm counts with the neck."""
-    return [
+    """Lists the parts of an aligner for ``watching``, those that it has; the norm counts with the neck."""
+    former, matching = (getattr(model, name, None) for name in ('qformer', 'matching_head'))
+    parts = [
         ('prepare', model.data_preprocessor, 'forward'),
         ('backbone', model.backbone, 'forward'),
         ('neck', model.neck, 'forward'),
         ('neck', model.vision_norm, 'forward'),
-        ('Q-Former: video', model.qformer, 'project_video'),
-        ('Q-Former: video', model.qformer, 'encode_video'),
-        ('Q-Former: text', model.qformer, 'encode_text'),
-        ('re-rank', model.qformer, 'fuse'),
-        ('re-rank', model.matching_head, 'forward'),
-        ('Q-Former: captioning', model.qformer, 'decode'),
+        ('text', model.backbone, 'encode_text'),
+        ('Q-Former: video', former, 'project_video'),
+        ('Q-Former: video', former, 'encode_video'),
+        ('Q-Former: text', former, 'encode_text'),
+        ('re-rank', former, 'fuse'),
+        ('re-rank', matching, 'forward'),
+        ('Q-Former: captioning', former, 'decode'),
     ]
+    return [part for part in parts if hasattr(part[1], part[2])]
 
 
 def peak_memory_gib(device: torch.device | str = 'cpu') -> float:

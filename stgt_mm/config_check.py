@@ -22,11 +22,11 @@ TOP_LEVEL = {
     'activation_checkpointing', 'load_strict', 'made_by',
 } | set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}  # fmt: skip
 _REGISTRIES = [value for value in vars(own).values() if isinstance(value, Registry)]
-_REGISTRIES += [root.OPTIMIZERS, root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS]
+_REGISTRIES += [root.VISUALIZERS, root.VISBACKENDS, root.LOG_PROCESSORS, root.MODEL_WRAPPERS]
 # where a word in the path of a component says which registry is asked first
 _HINTS = {
     'pipeline': own.TRANSFORMS, 'transforms': own.TRANSFORMS, 'dataset': own.DATASETS,
-    'optimizer': root.OPTIMIZERS,
+    'optimizer': own.OPTIMIZERS,
     'sampler': own.DATA_SAMPLERS, 'batch_sampler': own.DATA_SAMPLERS, 'collate_fn': own.FUNCTIONS,
     'worker_init_fn': own.FUNCTIONS, 'tokenizer': own.TOKENIZERS, 'model': own.MODELS,
     'custom_hooks': own.HOOKS, 'default_hooks': own.HOOKS,

@@ -14,9 +14,10 @@ class VideoTextSample(BaseDataElement):
     - ``text_id``: id of the caption, str
     - ``question``, ``question_id``, str; ``answer``, the one to learn, str; ``answers``, all that count as
       right, list of str; ``question_type``, str (the last two where the data have them)
+    - ``references``: all captions of the clip, list of str (where captions are evaluated)
     - ``sample_idx``: index in the data set, int: results are merged by it
     - ``num_frames``: true number of frames of the file, int (after decoding)
     - ``frame_indices``: the frames that were taken, tuple of int (after decoding)
 
-    A model that answers writes ``prediction``, ``score`` and ``mode``.
+    A model that answers writes ``prediction``, ``score`` and ``mode``, one that captions the first two.
     """

@@ -3,14 +3,13 @@
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-
-# A new interpreter imports torch for seconds; but autograd with a GPU's threads cannot be forked.
-START = 'spawn' if torch.cuda.is_available() else 'fork'
+from tool_processes import SERVER
 
 
 def in_two_processes(work, folder, *args):
     """What ``work(*args)`` returns in each of the two processes of a group."""
-    mp.start_processes(_in_group, (work, str(folder), args), nprocs=2, start_method=START)
+    method = SERVER.get_start_method()
+    mp.start_processes(_in_group, (work, str(folder), args), nprocs=2, start_method=method)
     return [torch.load(f'{folder}/rank{rank}.pth', weights_only=True) for rank in range(2)]
 
 

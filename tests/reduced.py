@@ -5,6 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 from safetensors.torch import save_file
+from small_encoders import FRAMES, publish, publish_open_clip
 
 from stgt_mm.engine.checkpoint.weights import is_in
 from stgt_mm.registry import MODELS
@@ -30,7 +31,7 @@ SMALL_LANGUAGE_MODEL = {
     'model_type': 'opt', 'hidden_size': WIDTH, 'word_embed_proj_dim': WIDTH, 'ffn_dim': WIDTH,
     'num_hidden_layers': 1, 'num_attention_heads': 2, 'max_position_embeddings': 256, 'dropout': 0.0,
 }  # fmt: skip
-ALWAYS_SET = {'backbone': {'patch_size', 'embed_dim', 'num_heads'}}
+ALWAYS_SET = {'backbone': {'img_size', 'patch_size', 'embed_dim', 'depth', 'num_heads'}}
 
 
 def reduce_config(cfg, data: Path, work_dir: Path):
@@ -54,6 +55,8 @@ def reduce_config(cfg, data: Path, work_dir: Path):
         if (cfg.get(name) or {}).get('vocabulary') is not None:
             cfg[name].vocabulary = str(data / 'answers.txt')
     _reduce_model(cfg.model, data)
+    if cfg.model.backbone.get('pretrained'):
+        _publish_towers(cfg, work_dir / 'published')
     if cfg.get('train_cfg') is not None:
         _reduce_schedule(cfg)
     if cfg.model.backbone.get('img_size') == SIDE or cfg.model.get('checkpoint'):
@@ -68,10 +71,10 @@ def _reduce_data(node, data, work_dir):
             questions = 'VideoQADataset' in str(node['type'])
             stem = Path(node['ann_file']).stem.removesuffix('_qa') + '_qa' * questions
             source = data / f'{stem}.jsonl'
-            source = source if source.is_file() else data / 'train.jsonl'
+            source = source if source.is_file() else data / f'train{"_qa" * questions}.jsonl'
             node['ann_file'], node['video_root'] = _pairs(source, data, work_dir, images)
             node.pop('feature_cache', None)
-        if 'size' in node and node['size'] == 224:
+        if 'size' in node and node['size'] in (224, 336):
             node['size'] = SIDE
         for value in node.values():
             _reduce_data(value, data, work_dir)
@@ -97,7 +100,8 @@ def _pairs(source, data, work_dir, images):
 
 
 def _reduce_model(model, data):
-    model.data_preprocessor.tokenizer.vocab = str(data / 'vocab.txt')
+    if 'vocab' in model.data_preprocessor.tokenizer:
+        model.data_preprocessor.tokenizer.vocab = str(data / 'vocab.txt')
     if model.get('answer_head') is not None:
         model.answer_head.vocabulary = str(data / 'answers.txt')
     if model.get('candidates') is not None:
@@ -105,7 +109,7 @@ def _reduce_model(model, data):
     if model.get('language_model') is not None:
         own = {'config': SMALL_LANGUAGE_MODEL, 'tokenizer': str(data / 'qa_vocab.txt')}
         model.language_model.update(own, pretrained=None, precision='float32')
-    if model.backbone.get('img_size') != 224:
+    if 'TimmViT' not in str(model.backbone.type) or model.backbone.get('img_size') == 48:
         return
     for part, values in SMALL_MODEL.items():
         if part not in model:
@@ -116,11 +120,29 @@ def _reduce_model(model, data):
         model.contrastive_head.embed_dim //= 16
 
 
+def _publish_towers(cfg, folder):
+    """Writes a small dual encoder as it is published and has the config read it."""
+    backbone = cfg.model.backbone
+    kind = backbone.pop('config', {}).get('model_type')
+    publish(kind, folder) if kind else publish_open_clip(folder)
+    nodes = [backbone, cfg.model.data_preprocessor.tokenizer]
+    for loader in filter(None, map(cfg.get, LOADERS)):
+        load, resize = loader.dataset.pipeline[:2]
+        load.num_frames = FRAMES
+        nodes.append(resize)
+    for node in nodes:
+        node.update(pretrained=str(folder))
+        node.pop('max_length', None)
+    keys = ((cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}).get('custom_keys', {})
+    for key in [key for key in keys if any(f'.layers.{n}.' in key for n in range(2, 12))]:
+        del keys[key]
+
+
 def _reduce_schedule(cfg):
     stages = [(1, rate) for _, rate in cfg.param_scheduler.stages]
     cfg.param_scheduler.update(stages=stages, warmup_iters=0, warmup_ratio=0.0)
     cfg.train_cfg.update(max_epochs=len(stages), val_interval=len(stages))
-    for hook in cfg.custom_hooks:
+    for hook in cfg.get('custom_hooks') or []:
         if 'stages' in hook:
             hook['stages'] = [(1, alpha) for _, alpha in hook['stages']]
     loader = cfg.train_dataloader
@@ -147,6 +169,11 @@ def _write_weights(cfg, work_dir):
         save_file({key: state[key] for key in parts}, cfg.model.checkpoint)
     if cfg.get('load_from'):
         fresh = cfg.get('load_strict', True)
+        if fresh is not True:
+            # the small Q-Former lacks layers
+            fresh = cfg.load_strict = [
+                own for own in fresh if any(is_in(key, [own]) for key in model.state_dict())
+            ]
         absent = ['backbone', *([] if fresh is True else fresh)]
         state = {key: value for key, value in model.state_dict().items() if not is_in(key, absent)}
         cfg.load_from = str(work_dir / 'start.safetensors')

@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 # a path of the repository; not the middle of another path, of a URL or of package://
-PATH = re.compile(r'(?<![\w./-])(?:tools|benchmarks|configs|docs|stgt_mm|tests|requirements)/[\w./-]*\w')
-COMMAND = re.compile(r'(?:python|bash) ((?:tools|benchmarks)/[\w/]+\.(?:py|sh))([^\n`|;]*)')
+PATH = re.compile(r'(?<![\w./-])(?:tools|demo|benchmarks|configs|docs|stgt_mm|tests|requirements)/[\w./-]*\w')
+COMMAND = re.compile(r'(?:python|bash) ((?:tools|demo|benchmarks)/[\w/]+\.(?:py|sh))([^\n`|;]*)')
 FLAG = re.compile(r'(?<![\w-])--[a-z][\w-]*')
 # the tool behind a script; None takes anything (pytest's options)
 SCRIPTS = {

@@ -27,13 +27,13 @@ wanted = dict(line.strip().split('==') for line in open('requirements/oldest.txt
 assert found == wanted, f'{found} are imported, not {wanted}'
 END
     [ $# -gt 0 ] || set -- tests/functional tests/models/test_graph_attention.py tests/models/test_video_text_aligner.py \
-        tests/models/test_timm_vit.py tests/parity/test_bert.py tests/parity/test_hf_blip2.py \
+        tests/models/test_timm_vit.py tests/models/test_dual_encoder.py tests/parity/test_bert.py tests/parity/test_hf_blip2.py \
         'tests/test_configs.py::test_config_trains_and_tests_at_reduced_size[configs/moving_shapes/stgt_tiny.py]'
     exec python -m pytest -q "$@"
 fi
 if [ $# -eq 0 ]; then
     ruff check .
     ruff format --check .
-    pydoclint --quiet stgt_mm tools
+    pydoclint --quiet stgt_mm tools demo
 fi
 python -m pytest -q "$@"

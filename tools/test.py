@@ -3,6 +3,7 @@
 Example:
     python tools/test.py configs/retrieval/custom_tiny.py work_dirs/custom_tiny/epoch_200.pth
     python tools/test.py configs/moving_shapes/stgt_tiny.py best.pth --dsl --out results.json
+    python tools/test.py configs/baselines/clip4clip_vitb32_msrvtt.py pretrained
 """
 
 import argparse
@@ -20,12 +21,19 @@ from stgt_mm.engine.cli import (
     run_tool,
 )
 
+# in place of a checkpoint: zero-shot
+PRETRAINED = 'pretrained'
+
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the options."""
     parser = described_parser(__doc__)
     add_config_options(parser)
-    parser.add_argument('checkpoint', help='a .pth or .safetensors file; must fit the model in every key')
+    parser.add_argument(
+        'checkpoint',
+        help='a .pth or .safetensors file, must fit the model in every key; or the word '
+        f"'{PRETRAINED}': the published weights that the config names, as they are",
+    )
     add_run_options(parser)
     parser.add_argument('--out', help='write metrics and protocol to this JSON file')
     parser.add_argument(
@@ -71,17 +79,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     if cfg.get('test_cfg') is None or cfg.get('test_dataloader') is None:
         raise ValueError(f'{args.config} has no test_cfg and test_dataloader: nothing to test on.')
     apply_options(cfg, args)
-    cfg.resume, cfg.load_from, cfg.load_strict = False, args.checkpoint, True
+    given = None if args.checkpoint == PRETRAINED else args.checkpoint
+    cfg.resume, cfg.load_from, cfg.load_strict = False, given, True
     reads = ['test_dataloader']
     if args.check_only:
         check_run(cfg, reads)
         return
     from stgt_mm.evaluation.report import report_test
+    from stgt_mm.random_weights import weight_files
+    from stgt_mm.utils import bare_model
 
     runner = build_runner(cfg, reads)
+    if given is None and not getattr(bare_model(runner.model), 'is_complete', False):
+        raise ValueError(
+            f"'{PRETRAINED}' in place of a checkpoint needs a model that is whole as published, such as "
+            f'DualEncoder with backbone.pretrained and no temporal_layers; that of {args.config} is not.'
+        )
     metrics = runner.test()
     if runner.rank == 0:
-        told = {'config': args.config, 'checkpoint': args.checkpoint}
+        told = {'config': args.config, 'checkpoint': given or f'none, {", ".join(weight_files(cfg.model))}'}
         report_test(runner.test_loop, metrics, told, cfg, args.out)
 
 

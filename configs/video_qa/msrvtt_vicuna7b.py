@@ -13,12 +13,11 @@ with read_base():
     from .._base_.datasets.msrvtt_qa import *
     from .._base_.default_runtime import *
     from .._base_.models.answerer_vitg import *
+    from .._base_.models.vicuna_7b import *
     from .._base_.schedules.finetune_qa import *
 
-from stgt_mm.models import CausalLanguageModel
-
 model.update(
-    language_model=dict(type=CausalLanguageModel, pretrained='weights/vicuna-7b', precision='float16'),
+    language_model=language_model,
     condition_on_question=True,
     prompt='Question: {question} Answer:',
 )

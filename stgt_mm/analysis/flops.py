@@ -21,10 +21,10 @@ with warnings.catch_warnings():  # fvcore scripts a loss of its own with what to
 SMALL = {
     'cat', 'diagonal', 'embedding', 'expand', 'expand_as', 'eye', 'flatten', 'fill_', 'index', 'masked_fill',
     'masked_fill_', 'movedim', 'new_ones', 'numel', 'ones_like', 'permute', 'repeat', 'repeat_interleave',
-    'sort', 'stack', 'to', 'tril', 'unflatten', 'upsample_linear1d',
+    'argmax', 'sort', 'stack', 'to', 'tril', 'unflatten', 'upsample_linear1d',
     'abs', 'add', 'add_', 'addcmul', 'amax', 'bitwise_and', '__and__', '__or__', 'bitwise_not', 'clamp_min',
-    'count_nonzero', 'div', 'ge', 'gelu', 'le', 'linalg_vector_norm', 'mean', 'mul', 'mul_', 'neg', 'relu',
-    'sigmoid', 'silu', 'softmax', 'sub', 'sum', 'tanh',
+    'cos', 'count_nonzero', 'cumsum', 'div', 'ge', 'gelu', 'le', 'linalg_vector_norm', 'mean', 'mul', 'mul_',
+    'neg', 'pow', 'relu', 'rsqrt', 'sigmoid', 'silu', 'sin', 'softmax', 'sub', 'sum', 'tanh',
 }  # fmt: skip
 
 
@@ -81,6 +81,8 @@ def count_step(name: str, model: nn.Module, function: Callable[..., Tensor], *in
     """
     for module in model.modules():
         if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+            if module.padding == 'valid':
+                module.padding = (0,) * len(module.kernel_size)
             if isinstance(module.padding, str):
                 raise ValueError(f"a convolution with padding='{module.padding}' cannot be counted here.")
             module.forward = partial(_convolve, module)
@@ -95,13 +97,14 @@ def count_step(name: str, model: nn.Module, function: Callable[..., Tensor], *in
 
 
 def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
-    """Counts the way of an aligner, on the meta device and in eval mode, from clip and captions to scores.
+    """Counts the way of an aligner or an answerer, on the meta device and in eval mode, from clip to scores.
 
     Parts up to ``Q-Former: queries`` are for one video, ``caption`` for one caption, ``re-rank`` for the k
-    candidates of a video whose keys and values are given.
+    candidates of a video whose keys and values are given, ``question: ...`` for one question, up to the first
+    token of its answer. A dual encoder has ``video`` and ``caption``.
     """
     parts: list[PartCost] = []
-    former = model.qformer
+    former = getattr(model, 'qformer', None)
 
     def step(name: str, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         parts.append(count_step(name, model, function, *inputs))
@@ -109,16 +112,25 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
 
     with torch.no_grad():
         video = torch.empty(1, sizes.frames, 3, *sizes.image, device='meta')
+        ids = torch.zeros(1, sizes.text_tokens, dtype=torch.long, device='meta')
+        read = partial(
+            step, 'caption', lambda x: model.encode_text(x, torch.ones_like(x, dtype=torch.bool)), ids
+        )
+        if former is None:
+            step('video', lambda x: model.encode_video({'video': x}).queries, video)
+            read()
+            return parts
         tokens = step('backbone', model.backbone, video)
         tokens = tokens.flatten(1, 2) if model.neck is None else step('neck', model.neck, tokens)
         tokens = step('vision_norm', model.vision_norm, tokens)
         given = former.project_video(tokens)
         # tracing drops what no result depends on, so all of them are the result
         step('Q-Former: keys and values', lambda x: torch.stack(sum(former.project_video(x), ())), tokens)
+        if hasattr(model, 'answer'):
+            return parts + _count_answer(model, given, ids)
         project = model.contrastive_head.project_queries
         step('Q-Former: queries', lambda _: project(former.encode_video(given)[0]), tokens)
-        ids = torch.zeros(1, sizes.text_tokens, dtype=torch.long, device='meta')
-        step('caption', lambda x: model.encode_text(x, torch.ones_like(x, dtype=torch.bool)), ids)
+        read()
     if model.matching_head is not None and sizes.candidates:
         texts = ids[:, None].expand(-1, sizes.candidates, -1)
 
@@ -129,6 +141,29 @@ def count_flops(model: nn.Module, sizes: Sizes) -> list[PartCost]:
         with torch.enable_grad():
             parts.append(count_step('re-rank', model, match, texts))
     return parts
+
+
+def _count_answer(model: nn.Module, video: Any, ids: Tensor) -> list[PartCost]:
+    """Counts from keys and values of a video and a question (1, L) to the first token of an answer."""
+    former, head, language_model = model.qformer, model.answer_head, model.language_model
+
+    def read(x: Tensor) -> Tensor:
+        if not model.condition_on_question:
+            return former.encode_video(video)[0]
+        return former.fuse(video, x[:, None], torch.ones_like(x, dtype=torch.bool)[:, None])[:, 0]
+
+    # with gradients every position is computed, as for questions without padding
+    with torch.enable_grad():
+        name = 'question: Q-Former' if model.condition_on_question else 'Q-Former: queries'
+        parts = [count_step(name, model, read, ids)]
+        queries = read(ids)
+    if head is not None:
+        return [*parts, count_step('question: answer head', model, head, queries)]
+    parts.append(count_step('question: projection', model, model.projection, queries))
+    places = torch.ones(1, queries.shape[1] + ids.shape[1], dtype=torch.bool, device='meta')
+    row = torch.empty(*places.shape, language_model.width, dtype=language_model.model.dtype, device='meta')
+    step = count_step('question: language model', model, lambda x: language_model(x, places), row)
+    return [*parts, step]
 
 
 def sizes_of(

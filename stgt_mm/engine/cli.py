@@ -41,6 +41,13 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_picture_options(parser: argparse.ArgumentParser, out: str) -> None:
+    """Adds the options of tools that draw what a trained model does, into ``out`` by default."""
+    add_config_options(parser)
+    parser.add_argument('checkpoint', help='a .pth or .safetensors file; must fit the model in every key')
+    parser.add_argument('--out', default=out, help='PNG file to write')
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of tools that run a model."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints, default work_dirs/<config name>')

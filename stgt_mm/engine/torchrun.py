@@ -29,7 +29,8 @@ def check_run(arguments: Sequence[str]) -> None:
 
 def check_devices(processes: int) -> None:
     """Raises a ValueError if there are more processes than GPUs or, without any, than a CPU bears."""
-    gpus, cores = torch.cuda.device_count(), os.cpu_count() or 1
+    gpus = torch.cuda.device_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     if 0 < gpus < processes:
         raise ValueError(f'GPUS={processes}, but this machine has {gpus}. Use at most {gpus}.')
     if gpus:

@@ -1,5 +1,6 @@
 """Evaluation in three steps: encode, rank, report."""
 
+from stgt_mm.evaluation.caption_metric import CaptionMetric
 from stgt_mm.evaluation.encode import BrokenVideosError
 from stgt_mm.evaluation.paper_rows import PaperRow, find_paper_row
 from stgt_mm.evaluation.post_processing import DSL, QBNorm
@@ -10,6 +11,7 @@ from stgt_mm.evaluation.retrieval_metric import RetrievalMetric
 __all__ = [
     'DSL',
     'BrokenVideosError',
+    'CaptionMetric',
     'PaperRow',
     'QBNorm',
     'RetrievalMetric',

@@ -21,7 +21,7 @@ from stgt_mm.version import __version__
 
 MOST_NAMED = 5
 # backbones, text encoders and decoders: another version may give other tokens or frames
-_INSTALLED = ('timm', 'transformers', 'av', 'decord')
+_INSTALLED = ('timm', 'transformers', 'open_clip_torch', 'av', 'decord')
 
 
 def report_test(

@@ -1,14 +1,16 @@
 """Models: backbones, necks, Q-Former, heads, losses, and the models that assemble them."""
 
-from stgt_mm.models.aligners import VideoFeatures, VideoTextAligner
+from stgt_mm.models.aligners import DualEncoder, VideoFeatures, VideoTextAligner
 from stgt_mm.models.answerers import CausalLanguageModel, VideoQuestionAnswerer
 from stgt_mm.models.backbones import TimmViT
 from stgt_mm.models.data_preprocessor import VideoTextDataPreprocessor
 from stgt_mm.models.heads import AnswerHead, CaptionHead, ContrastiveHead, MatchingHead
 from stgt_mm.models.losses import CSAL, VTC, VTG, VTM
 from stgt_mm.models.necks import STGT, BaseNeck, CrossFrameNeck, MeanPoolNeck
+from stgt_mm.models.pretrained_tokenizer import PretrainedTokenizer
 from stgt_mm.models.qformer import QFormer
 from stgt_mm.models.tokenizer import WordPieceTokenizer
+from stgt_mm.models.towers import OpenCLIPTowers, TransformersTowers
 from stgt_mm.models.video_encoder import VideoEncoder
 
 __all__ = [
@@ -23,10 +25,14 @@ __all__ = [
     'CausalLanguageModel',
     'ContrastiveHead',
     'CrossFrameNeck',
+    'DualEncoder',
     'MatchingHead',
     'MeanPoolNeck',
+    'OpenCLIPTowers',
+    'PretrainedTokenizer',
     'QFormer',
     'TimmViT',
+    'TransformersTowers',
     'VideoEncoder',
     'VideoFeatures',
     'VideoQuestionAnswerer',

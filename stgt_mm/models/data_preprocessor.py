@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor
-from torch import Tensor
+from torch import Tensor, nn
 
 from stgt_mm.functional.text_cleaning import clean_caption
 from stgt_mm.registry import MODELS, TOKENIZERS
@@ -24,25 +24,36 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
     Args:
         tokenizer: Config of a tokenizer; built on first use, so that a model can be looked at without its
             vocabulary.
-        mean: Mean a channel (RGB), in [0, 255]; CLIP's by default.
-        std: Standard deviation a channel, in [0, 255].
-        max_words: Words of a caption that are kept before tokenisation.
+        mean: Mean a channel (RGB), in [0, 255]; by default that of the backbone's weights, and CLIP's where
+            they tell none.
+        std: Standard deviation a channel, likewise.
+        max_words: Words of a caption that are kept before tokenisation; None leaves texts as they are, for a
+            published tokenizer that cleans them its own way.
         non_blocking: Whether copies to the device may be asynchronous.
     """
 
     def __init__(
         self,
         tokenizer: dict[str, Any],
-        mean: Sequence[float] = CLIP_MEAN,
-        std: Sequence[float] = CLIP_STD,
-        max_words: int = 50,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        max_words: int | None = 50,
         non_blocking: bool = False,
     ) -> None:
         super().__init__(non_blocking)
         self._tokenizer_cfg = tokenizer
         self.max_words = max_words
-        self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
+        self._given = {'mean': mean, 'std': std}
+        for name, default in (('mean', CLIP_MEAN), ('std', CLIP_STD)):
+            value = torch.tensor(self._given[name] or default).view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+
+    def follow(self, backbone: nn.Module) -> None:
+        """Takes over ``mean`` and ``std`` of a backbone that has them, where the config gives none."""
+        for name, given in self._given.items():
+            value = getattr(backbone, name, None)
+            if given is None and value is not None:
+                setattr(self, name, torch.tensor(value).view(3, 1, 1))
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -51,7 +62,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
     def clean(self, text: str) -> str:
         """Writes a caption as the tokenizer reads it: two captions are one if this is equal."""
-        return clean_caption(text, self.max_words)
+        return text.strip() if self.max_words is None else clean_caption(text, self.max_words)
 
     def tokenize(self, texts: list[str]) -> tuple[Tensor, Tensor]:
         """Cleans and tokenises K captions: ids and mask (K, L), True at tokens, on the model's device."""

@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from stgt_mm.models.data_preprocessor import VideoTextDataPreprocessor
 from stgt_mm.models.necks import BaseNeck
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
@@ -32,6 +33,8 @@ class VideoEncoder(BaseModel):
     ) -> None:
         super().__init__(data_preprocessor=MODELS.build(data_preprocessor))
         self.backbone = MODELS.build(backbone)
+        if isinstance(self.data_preprocessor, VideoTextDataPreprocessor):
+            self.data_preprocessor.follow(self.backbone)
         self.neck = None if neck is None else MODELS.build(neck)
         width = self.backbone.embed_dims
         self.vision_norm = nn.Identity() if vision_norm is None else nn.LayerNorm(width, **vision_norm)

@@ -140,21 +140,30 @@ def questions(meaning: Meaning) -> list[tuple[str, str]]:
     asked = f'in which direction does the {look.shape} move'
     if meaning.family == 'turn':
         return [colour, (f'{asked} at first', event[0]), (f'{asked} in the end', event[1])]
-    return [colour, (asked, event[0]), (f'which shape moves {event[0]}', look.shape)]
+    moved = [colour, (asked, event[0]), (f'which shape moves {event[0]}', look.shape)]
+    return [*moved, *_front_question(meaning)] if meaning.family == 'pass' else moved
 
 
 def question_kind(question: str) -> str:
-    """Names what one of the :func:`questions` asks for: count, direction, order, shape, size or colour."""
+    """Names what a question asks for: count, direction, order, front, shape, size or colour."""
     begins = {
         'how many': 'count',
         'in which direction': 'direction',
         'what does': 'order',
         'which shape does something first': 'order',
+        'which shape is in front': 'front',
         'which shape': 'shape',
         'does the': 'size',
         'what colour': 'colour',
     }
     return next(kind for words, kind in begins.items() if question.startswith(words))
+
+
+def _front_question(meaning: Meaning) -> list[tuple[str, str]]:
+    mover, still = (look.shape for look in meaning.objects)
+    one, other = sorted((mover, still))
+    in_front = mover if meaning.event[1] == 'front' else still
+    return [(f'which shape is in front, the {one} or the {other}', in_front)]
 
 
 def _order_questions(meaning: Meaning) -> list[tuple[str, str]]:

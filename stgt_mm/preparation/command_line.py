@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -49,7 +50,8 @@ def split_converter(
         splits = data_set.read_splits(chosen, files, notes)
         lines = write_splits(splits, args.out, files, notes, data_set.PUBLISHED, subject)
         if size is not None:
-            lines += write_answers(splits, args.out, size)
+            own = {'train': splits['train'], **splits}
+            lines += write_answers(own, Path(args.out) / 'answers.txt', size)
         print('\n'.join(lines))
 
     return main

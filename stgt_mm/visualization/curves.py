@@ -68,13 +68,13 @@ def new_figure(width: float, height: float) -> Any:
     return figure
 
 
-def save_figure(figure: Any, path: str | Path) -> Path:
-    """Writes a matplotlib figure as PNG; ``ValueError`` if the name has an ending other than ``.png``."""
+def save_figure(figure: Any, path: str | Path, **options: Any) -> Path:
+    """Writes a figure as PNG, with options of ``savefig``; ``ValueError`` if the name ends otherwise."""
     path = Path(path)
     if path.suffix.lower() != '.png':
         raise ValueError(f"'{path}': pictures are PNG files, call it '{path.with_suffix('.png')}'.")
     with whole_file(path) as partial:
-        figure.savefig(partial)
+        figure.savefig(partial, **options)
     return path
 
 

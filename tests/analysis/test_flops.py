@@ -12,7 +12,8 @@ from stgt_mm.analysis import flops
 from stgt_mm.config import load_config
 from stgt_mm.random_weights import build_on_meta, weight_files, without_weights
 
-sys.path.insert(0, str(ROOT / 'tests' / 'models'))
+sys.path.extend([str(ROOT / 'tests/models'), str(ROOT / 'tests/models/answerers')])
+import tiny_answerer
 from tiny_aligner import NECKS, aligner_config, write_vocab
 
 FULL = ROOT / 'configs/retrieval/msrvtt_zeroshot.py'
@@ -88,6 +89,30 @@ def test_parts_equal_pytorchs_own_counter(neck, backend, tmp_path):
     products = sum(part.flops - part.by_operator.get('layer_norm', 0) for part in parts)
     assert 2 * products == counter.get_total_flops() - projection
     assert not any(part.unknown for part in parts)
+
+
+@pytest.mark.parametrize('family', [None, 'opt', 'llama'])
+def test_answerers_are_counted_up_to_the_first_token(tmp_path, family):
+    folder, reads = tiny_answerer.write_files(tmp_path), family != 'opt'
+    options = dict(family=family) if family else dict(mode='classify')
+    config = tiny_answerer.config(folder, **options, condition_on_question=reads)
+    if family:
+        config['language_model']['config'] = {**config['language_model']['config'], 'vocab_size': 20}
+    model = build_on_meta(config)
+    sizes = flops.Sizes(frames=2, image=(16, 16), text_tokens=7, candidates=0)
+    parts = {part.name: part for part in flops.count_flops(model, sizes)}
+    assert not any(part.unknown for part in parts.values())
+    assert ('question: Q-Former' in parts) is reads and ('Q-Former: queries' in parts) is not reads
+    if family is None:
+        assert parts['question: answer head'].flops == 8 * 5
+        return
+    row, width, wide = 3 + 7, 16, 32  # queries and question; widths of the language model
+    linears = 4 * width * width + (2 if family == 'opt' else 3) * width * wide
+    attention = 2 * row * width
+    expected = row * (2 * (linears + attention) + width * 20)
+    found = parts['question: language model']
+    assert found.flops - found.by_operator.get('layer_norm', 0) == expected
+    assert parts['question: projection'].flops == 3 * 8 * width
 
 
 def test_convolutions_count_their_windows():

@@ -7,6 +7,7 @@ from command_line import ROOT, run_here
 from compare_necks import (
     GRAPH_ROWS,
     PAPER_ROWS,
+    _cell,
     collect,
     comparison_text,
     mean_and_spread,
@@ -60,6 +61,24 @@ def test_variants_get_equal_time_and_equal_steps_and_are_not_run_twice(compariso
     assert files[2].read_bytes()[:8] == b'\x89PNG\r\n\x1a\n'
     with pytest.raises(UserError, match='another minutes'):
         run_comparison(dataclasses.replace(comparison, minutes=5.0))
+
+
+def test_a_row_may_be_another_model(comparison):
+    """A dual encoder has a config of its own, is trained as long, and ranks by similarity alone."""
+    other = str(ROOT / 'configs/moving_shapes/clip_tiny.py')
+    row = parse_row(f'CLIP:{other} optim_wrapper.optimizer.lr=1e-4')
+    cfg = load_config(row.config, parse_overrides(comparison.settings(row, 3, 20)))
+    assert str(cfg.model.type).endswith('DualEncoder') and cfg.optim_wrapper.optimizer.lr == 1e-4
+    assert cfg.train_dataloader.sampler.samples_per_epoch == 20 // comparison.epochs * 64
+    ((train, test),) = comparison.chains(row, 20)[:1]
+    assert other in train.command and other in test.command
+    with pytest.raises(UserError, match='200 epochs, not 10'):
+        dataclasses.replace(
+            comparison, rows=(parse_row(f'own:{ROOT / "configs/retrieval/custom_clip_tiny.py"}'),)
+        )
+    metrics = {'t2v/R1': [50.0], 'sim_t2v/R1': [40.0]}
+    assert [_cell(metrics, 'sim_t2v/R1'), _cell({'t2v/R1': [30.0]}, 'sim_t2v/R1')] == ['40.0', '30.0']
+    assert _cell(metrics, 'backwards/accuracy') == '-'
 
 
 def test_all_rows_have_the_schedule_of_the_config_and_one_thread(comparison):

@@ -267,3 +267,24 @@ def test_writing_is_the_same_every_time(tmp_path):
 def test_ffmpeg_does_not_write_to_stderr_about_what_is_handled(tmp_path, capfd):
     assert read_frames(overpromise(tmp_path)).shape == (8, 64, 64, 3)
     assert ' @ 0x' not in capfd.readouterr().err
+
+
+def test_times_come_from_stamps_or_else_from_the_rate():
+    facts = memory.VideoFacts
+    assert facts((10, 12, 16), (0,), 1, tick=0.5, rate=30.0).times == [0.0, 1.0, 3.0]
+    assert facts((None, 4), (0,), 1, tick=0.5, rate=4.0).times == [0.0, 0.25]
+    assert facts((7, 4), (0,), 1, tick=0.5).times is None
+
+
+@pytest.mark.parametrize('reader', READERS)
+def test_a_moment_is_a_clip_of_its_own(tmp_path, reader):
+    path = write_video(tmp_path / 'clip.mp4', ramp(20), fps=10)
+    with open_video(path, reader) as video:
+        assert video.between(0.5, 1.0) == range(5, 10) and video.between(None, 0.51) == range(6)
+        assert video.between(1.95) == range(19, 20) == video.between(1.9, 1.91)
+        for start, end in ((1.0, 1.0), (-0.1, None)):
+            with pytest.raises(ValueError, match='0 <= start < end'):
+                video.between(start, end)
+        with pytest.raises(VideoReadError, match=r'it ends at 2\.000 s, before 2.0 s'):
+            video.between(2.0)
+    assert numbers(read_frames(path, 3, reader, span=(1.0, 1.9))) == [10, 13, 16]

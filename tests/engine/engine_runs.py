@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from command_line import load_tool
-from forked_tools import run_forked
+from tool_processes import run_tool_process
 
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
 
@@ -42,7 +42,7 @@ def epochs(count):
 def train_and_kill(work_dir, sample, *options, cfg=()):
     """Trains in a process that kills itself with SIGKILL when the data set serves its n-th sample."""
     options = toy(work_dir, *options, cfg=cfg)
-    return run_forked('train.py', *options, paths=[HERE], TOY_KILL_AT=sample).returncode
+    return run_tool_process('train.py', *options, paths=[HERE], TOY_KILL_AT=sample).returncode
 
 
 def losses(work_dir):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from command_line import run
 from engine_runs import CONFIG, HERE, epochs
-from forked_tools import run_together, torchrun
+from tool_processes import run_together, torchrun
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics

@@ -73,6 +73,22 @@ def test_data_sets_inside_others_are_looked_at():
     assert 'custom.py LIST a.jsonl' in found[0].remedy and found[2].remedy == 'b.py'
 
 
+def test_a_name_of_a_hugging_face_repository_is_no_file():
+    def paths(**language_model):
+        model = dict(language_model=language_model)
+        return [item.path for item in needed_files(dict(model=model), ())]
+
+    assert paths(pretrained='facebook/opt-2.7b', tokenizer='gpt2') == []
+    assert paths(pretrained='lmsys/vicuna-7b-v1.3') == []
+    own = ['weights/llms/opt', './opt', '/d/opt', '~/opt', 'words.txt']
+    assert [path for name in own for path in paths(pretrained=name)] == own
+
+
+def test_the_vocabulary_of_the_metric_is_needed_too():
+    cfg = dict(test_evaluator=[dict(vocabulary='a.txt')], val_evaluator=dict(vocabulary='b.txt'))
+    assert [item.key for item in needed_files(cfg, ['test_dataloader'])] == ['test_evaluator.0.vocabulary']
+
+
 def test_processes_after_the_first_say_nothing(tiny, monkeypatch):
     waited = []
     monkeypatch.setattr('stgt_mm.engine.needed_files.time.sleep', waited.append)
@@ -102,6 +118,28 @@ COMMANDS = {
         'weights/stgt_w10m_v7m_256.safetensors': 'checkpoint_w10m_v7m_256.pth',
         'data/msvd/train.jsonl': 'msvd.py downloads/msvd data/msvd',
         'data/msvd/videos': 'ln -s VIDEOS data/msvd/videos',
+    },
+    ('video_qa/msvd_opt2_7b.py', ''): {
+        'weights/opt-2.7b': 'hf download facebook/opt-2.7b --local-dir weights/opt-2.7b'
+    },
+    ('video_qa/msrvtt_vicuna7b.py', ''): {'weights/vicuna-7b': 'hf download lmsys/vicuna-7b-v1.3 '},
+    ('video_qa/msvd_vicuna7b.py', 'model.language_model.pretrained'): {
+        '/d/llama': 'hf download NAME --local-dir /d/llama'
+    },
+    ('video_qa/msvd_classify.py', ''): {
+        'data/msvd_qa/answers.txt': 'msvd_qa.py downloads/msvd_qa data/msvd_qa --answers 1000',
+        'data/msvd_qa/train.jsonl': 'msvd_qa.py downloads/msvd_qa data/msvd_qa --answers 1000',
+    },
+    ('video_qa/msrvtt_classify.py', 'model.answer_head.vocabulary'): {
+        'mine.txt': 'build_answers.py ANNOTATION.jsonl mine.txt'
+    },
+    ('moving_shapes/qa_rank.py', ''): {
+        'data/moving_shapes/answers.txt': 'moving_shapes.py data/moving_shapes',
+        'data/moving_shapes/qa_vocab.txt': 'moving_shapes.py data/moving_shapes',
+        'work_dirs/quickstart/best_t2v_Rmean.pth': 'tools/quickstart.py',
+    },
+    ('moving_shapes/qa_rank.py', 'model.language_model.tokenizer'): {
+        'words.txt': 'build_vocab.py ANNOTATION.jsonl words.txt --keys question answer'
     },
     (FINETUNE, 'data_root'): {'/disk/a/train.jsonl': 'msvd.py downloads/msvd /disk/a'},
     (FINETUNE, 'train_dataloader.dataset.ann_file'): {'mine.jsonl': 'custom.py LIST mine.jsonl'},

@@ -9,6 +9,7 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from stgt_mm.engine.errors import NonFiniteLossError
+from stgt_mm.engine.muon import Muon
 from stgt_mm.engine.optim import AutocastOptimWrapper, TrainableParamsConstructor
 from stgt_mm.engine.schedulers import StagedWarmupCosine
 
@@ -196,3 +197,16 @@ def test_float16_overflow_skips_the_step_and_lowers_the_scale():
     restored = wrap(nn.Parameter(torch.ones(2, device='cuda')), dtype='float16')
     restored.load_state_dict(wrapper.state_dict())
     assert restored.scaler.get_scale() == wrapper.scaler.get_scale()
+
+
+def test_muon_orthogonalises_in_float32_on_a_cpu():
+    """In bfloat16 singular values and vectors would be off by some 1e-2; in either the mean is near one."""
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.zeros(8, 4, dtype=torch.float64))
+    weight.grad = torch.randn(8, 4, dtype=torch.float64)
+    optimizer = Muon([weight], lr=1.0, weight_decay=0.0, nesterov=False, momentum=0.0)
+    optimizer.step()
+    left, _, right = torch.linalg.svd(weight.grad, full_matrices=False)
+    aligned = left.mT @ weight.detach() @ right.mT
+    off_diagonal = aligned - aligned.diagonal().diag()
+    assert off_diagonal.abs().max() < 1e-4 * aligned.abs().max()

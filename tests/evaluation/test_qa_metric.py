@@ -125,10 +125,10 @@ def test_out_keeps_every_prediction_beside_its_truth(tmp_path, capsys):
 def test_wrong_options_and_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"normalisation='basics'.*'basic'"):
         VideoQAMetric(normalisation='basics')
-    with pytest.raises(ValueError, match=r'none\.txt.*--answers'):
+    with pytest.raises(ValueError, match=r'none\.txt.*build_answers'):
         VideoQAMetric(vocabulary=str(tmp_path / 'none.txt'))
     (tmp_path / 'empty.txt').write_text('\n \n')
-    with pytest.raises(ValueError, match=r'empty\.txt.* has 0 answers.*--answers'):
+    with pytest.raises(ValueError, match=r'empty\.txt.* has 0 answers.*build_answers'):
         VideoQAMetric(vocabulary=str(tmp_path / 'empty.txt'))
     with pytest.raises(UserError, match='msvd_qa/stgt'):
         VideoQAMetric(paper_row='msvd_qa/stgt')

@@ -55,6 +55,7 @@ def test_results_file_names_versions_and_checkpoint(tmp_path):
     assert result['checkpoint_sha256'] == hashlib.sha256(b'weights').hexdigest()
     always = {'stgt_mm', 'torch', 'mmengine', 'python'}
     optional = {name for name in ('timm', 'transformers', 'av', 'decord') if find_spec(name)}
+    optional |= {'open_clip_torch'} if find_spec('open_clip') else set()
     assert set(result['versions']) == always | optional
     assert all(version[0].isdigit() for version in result['versions'].values())
     assert [entry.name for entry in path.parent.iterdir()] == ['results.json']

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from command_line import ROOT, run, run_here
-from forked_tools import run_forked, run_together, torchrun
+from tool_processes import run_together, run_tool_process, torchrun
 
 from stgt_mm.engine.checkpoint.files import read_checkpoint
 from stgt_mm.engine.hooks.metrics_file_hook import read_metrics
@@ -108,7 +108,7 @@ def test_run_killed_in_both_stages_resumes_as_if_never_stopped(whole, place):
     for step in (4, 8):
         kill = f'default_hooks.kill={{"type": "KillAtStep", "step": {step}}}'
         settings = [*options, 'custom_imports.imports=[kill_at_step]', kill]
-        done = run_forked('train.py', *settings, cwd=place, paths=[HERE])
+        done = run_tool_process('train.py', *settings, cwd=place, paths=[HERE])
         assert done.returncode == -signal.SIGKILL, done.stderr
         newest = (work_dir / 'last_checkpoint').read_text().strip()
         assert Path(newest).name == f'iter_{(step - 1) // 2 * 2}.pth'

@@ -5,10 +5,12 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from safetensors.torch import save_file
+from tiny_aligner import aligner_config, write_vocab
 from torch import nn
 
 from stgt_mm.io.hashing import state_sha256
 from stgt_mm.models.backbones import TimmViT
+from stgt_mm.registry import MODELS
 
 SIZES = {'img_size': 16, 'patch_size': 8, 'embed_dim': 16, 'num_heads': 2}
 TINY = {'model_name': 'vit_tiny_patch16_224', **SIZES}
@@ -53,6 +55,57 @@ def test_other_families_keep_cls_and_patches_only(name, kwargs):
     rows, columns = vit.grid_size
     out = vit(torch.randn(1, 2, 3, height, width))
     assert out.shape == (1, 2, 1 + rows * columns, vit.embed_dims)
+
+
+# a CLS token, registers, attention pooling: what a ViT may have or lack beside its patches
+@pytest.mark.parametrize(
+    'name,kwargs',
+    [
+        ('vit_so400m_patch14_siglip_224.v2_webli', {'img_size': 28, 'cls': 'mean'}),
+        ('vit_pe_core_gigantic_patch14_448.fb', {'img_size': 28, 'cls': 'mean'}),
+        ('vit_base_patch16_reg4_gap_256', {'img_size': 32, 'cls': 'mean'}),
+        ('vit_pe_core_large_patch14_336.fb', {'img_size': 28}),
+        ('vit_large_patch16_dinov3.lvd1689m', {'img_size': 32}),
+    ],
+)
+def test_cls_is_the_token_or_the_mean_of_the_patches(name, kwargs, tmp_path):
+    small = {'depth': 1, 'embed_dim': 32, 'num_heads': 2, **kwargs}
+    vit = TimmViT(name, **small)
+    video = torch.randn(1, 2, 3, *vit.img_size)
+    out = vit(video)
+    assert out.shape == (1, 2, 5, 32)
+    if 'cls' in kwargs:
+        assert torch.allclose(out[:, :, 0], out[:, :, 1:].mean(dim=2), atol=1e-6)
+        with pytest.raises(ValueError, match="cls='mean'"):
+            TimmViT(name, **small | {'cls': 'token'})
+    assert ('cls=mean' in repr(vit)) == ('cls' in kwargs)
+    # published files hold the pooling that is not used
+    published = timm.create_model(name, **{key: small[key] for key in small if key != 'cls'})
+    save_file(published.state_dict(), tmp_path / 'vit.safetensors')
+    loaded = TimmViT(name, **small, checkpoint=str(tmp_path / 'vit.safetensors'))
+    assert not any('attn_pool' in key for key in loaded.state_dict())
+
+
+def test_size_mean_and_deviation_are_those_of_the_weights():
+    half = (127.5,) * 3
+    for name, size, mean, std in (
+        ('vit_pe_core_tiny_patch16_384', 384, half, half),
+        ('vit_tiny_patch16_224', 224, half, half),
+        ('vit_base_patch32_clip_224', 224, (122.771, 116.746, 104.094), (68.501, 66.632, 70.323)),
+    ):
+        vit = TimmViT(name, depth=1, embed_dim=16, num_heads=2)
+        assert vit.img_size == (size, size)
+        assert vit.mean == pytest.approx(mean, abs=1e-3) and vit.std == pytest.approx(std, abs=1e-3)
+    shipped = dict(checkpoint='package://stgt_mm/weights/tiny_vit.safetensors', img_size=48, embed_dim=96)
+    assert tiny(**shipped, depth=3, num_heads=4).mean is None
+
+
+def test_the_model_normalises_as_its_weights_want(tmp_path):
+    config = aligner_config(write_vocab(tmp_path))
+    assert MODELS.build(config).data_preprocessor.mean.flatten().tolist() == [127.5] * 3
+    config['data_preprocessor']['mean'] = [1.0, 2.0, 3.0]
+    prepared = MODELS.build(config).data_preprocessor
+    assert prepared.mean.flatten().tolist() == [1, 2, 3] and prepared.std.flatten().tolist() == [127.5] * 3
 
 
 def test_frozen_means_eval_and_no_gradient():
@@ -168,8 +221,11 @@ def test_bad_arguments_say_what_helps():
         ({'depth': 0}, 'depth 0'),
         ({'model_name': 'resnet18'}, 'resnet18'),
         ({'pretrained': True, 'checkpoint': 'x.pth'}, 'exclude'),
+        ({'cls': 'first'}, "cls='first'"),
     ]:
         with pytest.raises(ValueError, match=words):
             tiny(**kwargs)
+    with pytest.raises(ValueError, match='resnet18'):
+        TimmViT('resnet18')
     with pytest.raises(ValueError, match=r'\[1, 1, 3, 8, 8\]'):
         tiny()(torch.zeros(1, 1, 3, 8, 8))

@@ -172,7 +172,7 @@ def test_questions_are_lines_of_the_same_pairs(folder):
             (p['question'], p['answer'], f'video{p["video_id"]}.mp4', str(p['id'])) for p in pairs
         ]
         kinds = {record['question_type'] for record in records}
-        assert kinds <= {'colour', 'shape', 'direction', 'order', 'size', 'count'} and len(kinds) > 3
+        assert kinds <= {'colour', 'shape', 'direction', 'order', 'size', 'count', 'front'} and len(kinds) > 3
     counts = Counter(line['answer'] for line in _lines(folder / 'train_qa.jsonl'))
     answers = (folder / 'answers.txt').read_text().split()
     assert set(answers) == set(counts) and counts[answers[0]] == max(counts.values())
@@ -238,6 +238,12 @@ def test_questions_have_one_word_answers_that_the_meaning_gives(family):
         assert all(' ' not in answer and not question.endswith('?') for question, answer in asked)
         known = ' '.join((*meaning.event, *(f'{look.colour} {look.shape}' for look in meaning.objects)))
         assert all(answer in known.split() for _, answer in asked)
+
+
+@pytest.mark.parametrize(('place', 'shape'), [('front', 'cross'), ('behind', 'ring')])
+def test_the_shape_in_front_is_asked_for(place, shape):
+    meaning = Meaning('pass', (Look('red', 'cross'), Look('blue', 'ring')), ('left', place))
+    assert questions(meaning)[-1] == ('which shape is in front, the cross or the ring', shape)
 
 
 def test_too_much_and_facts_that_are_not_there_are_refused():

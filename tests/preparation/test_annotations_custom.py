@@ -9,6 +9,7 @@ from command_line import run_here
 
 from stgt_mm.datasets.records import read_records
 from stgt_mm.preparation.annotations.custom import from_csv, from_folder, from_json, records_from
+from stgt_mm.preparation.annotations.custom_questions import questions_from
 
 TOOL = 'dataset_converters/custom.py'
 
@@ -106,3 +107,40 @@ def test_the_command(tmp_path, capsys):
     table(path, [['video', 'caption'], ['a.mp4', 'one'], ['b.mp4', 'two']])
     assert run_here(TOOL, path, out, '--video-root', videos) == 2
     assert '1 of 2 videos are missing' in capsys.readouterr().err
+
+
+def test_questions_of_a_table_and_of_a_list(tmp_path):
+    rows = [['answer', 'question', 'video', 'question_id'], ['a dog', 'who, then?', 'a.mp4', 'q1']]
+    asked = {'video': 'a.mp4', 'question_id': 'q1', 'question': 'who, then?', 'answer': 'a dog'}
+    assert questions_from(table(tmp_path / 'q.csv', rows)) == [asked]
+    two = [{'question': 'what?', 'answer': 'ball'}, {'question': 'who?', 'answer': ['man', 'boy']}]
+    entries = [{'file': 'b.mp4', 'caption': 'x', 'qa': two}, {'video': 'c.mp4', 'qa': []}, asked]
+    assert questions_from(put(tmp_path / 'q.json', entries)) == [
+        {'video': 'b.mp4', 'question': 'what?', 'answer': 'ball'},
+        {'video': 'b.mp4', 'question': 'who?', 'answers': ['man', 'boy']},
+        asked,
+    ]
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'words'),
+    [
+        ('q.csv', 'video,question\na.mp4,who?\n', ["q.csv:1: no column 'answer'", 'video,question,answer']),
+        ('q.csv', 'video,question,answer\na.mp4,who?,\n', "q.csv:2: answer is ''"),
+        ('q.json', [{'video': 'a.mp4', 'question': 'who?'}], 'entry 0: answer is None. Write it, or remove'),
+        ('q.json', [{'video': 'a.mp4', 'qa': ['who?']}], "entry 0: 'who?' is not an object with"),
+        ('q.json', [{'question': 'who?', 'answer': 'x'}], 'entry 0: neither "video"'),
+        ('q.json', [{'video': 'a.mp4', 'caption': 'x'}], 'has no question'),
+        ('q.txt', 'who?', 'neither a .csv nor a .json file'),
+    ],
+)
+def test_mistakes_in_questions_are_named(tmp_path, name, content, words):
+    refuses(words, questions_from, put(tmp_path / name, content))
+
+
+def test_the_command_with_questions(tmp_path, capsys):
+    source = put(tmp_path / 'q.json', [{'video': 'a.mp4', 'question': 'who?', 'answer': 'man'}] * 2)
+    out = tmp_path / 'qa.jsonl'
+    assert run_here(TOOL, source, out, '--questions') == 0
+    assert 'Wrote 2 questions of 1 videos' in capsys.readouterr().out
+    assert [record['question_id'] for record in read_records(out, ('video', 'question'))] == ['a#0', 'a#1']

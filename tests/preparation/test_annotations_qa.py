@@ -62,7 +62,7 @@ class TestRealMSVD:
         lists = {split: (SHARED / 'msvd' / f'{split}_list.txt').read_text().split() for split in splits}
         clips = {split: {record['video_id'] for record in records} for split, records in splits.items()}
         assert clips['train'] <= set(lists['train']) and clips['test'] <= set(lists['test'])
-        # 250 clips, of which retrieval has 150 in its test
+        assert (len(clips['val'] & set(lists['val'])), len(clips['val'] & set(lists['test']))) == (98, 147)
         assert clips['val'] <= {*lists['val'], *lists['test']} and clips['val'].isdisjoint(clips['test'])
         first = splits['test'][0]
         assert 'weapon' in first['question'] and 'gun' in ' '.join(captions[first['video_id']])
@@ -111,6 +111,20 @@ def test_from_files_to_lines_and_vocabulary(folder, tmp_path, capsys):
     line = dict(video='b_1_2.mp4', video_id='b_1_2', question='who runs?', answer='man', question_id='2')
     assert json.loads((out / 'train.jsonl').read_text().splitlines()[1]) == line
     assert json.loads((out / 'test.jsonl').read_text().splitlines()[1])['video_id'] == 'c d_3_4'
+
+
+def test_a_vocabulary_of_own_questions(tmp_path, capsys):
+    lines = [{'video': 'a.mp4', 'question': f'{n}?', 'answer': word} for n, word in enumerate('cbab')]
+    lines.append({'video': 'a.mp4', 'question': 'x?', 'answers': ['a', 'b']})
+    own = put(tmp_path / 'own.jsonl', ''.join(json.dumps(line) + '\n' for line in lines))
+    out, tool = tmp_path / 'answers.txt', 'dataset_converters/build_answers.py'
+    assert run_here(tool, own, out, '--size', '2', '--covers', own) == 0
+    assert f'{out}: 2 answers, which are 83.3% of {own}' in capsys.readouterr().out
+    assert out.read_text() == 'b\na\n'
+    assert run_here(tool, own, out) == 0 and out.read_text() == 'b\na\nc\n'
+    put(own, '{"video": "a.mp4", "question": "who?"}\n')
+    assert run_here(tool, own, out) == 2
+    assert f"{own}:1: question 'who?' lacks an answer" in capsys.readouterr().err
 
 
 def test_lists_of_lavis_say_the_same(folder, tmp_path):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from command_line import ROOT, run_here
-from forked_tools import run_forked
+from tool_processes import run_tool_process
 
 from stgt_mm.config import load_config
 from stgt_mm.datasets import FeatureCacheError
@@ -46,7 +46,7 @@ def test_check_only_runs_nothing(tmp_path, capsys):
 
 
 def test_a_process_ends_with_the_message_and_status_2_and_a_traceback_on_request(capsys):
-    done = run_forked('train.py', 'no/config.py')
+    done = run_tool_process('train.py', 'no/config.py')
     assert done.returncode == 2
     assert done.stderr.startswith('\nerror: no config at')
     assert run_here('misc/print_config.py', 'no/config.py', '--traceback') == 2

@@ -1,8 +1,11 @@
 """What the options of tools/test.py make of a config."""
 
+import json
+
 import pytest
-from command_line import load_tool
+from command_line import ROOT, load_tool, run_here
 from mmengine.config import ConfigDict
+from small_encoders import FRAMES, publish
 
 from stgt_mm.engine.loops import RetrievalLoop
 from stgt_mm.evaluation import DSL
@@ -33,3 +36,34 @@ def test_a_loop_without_the_option_is_named():
     for option, key in (('--dsl', 'post_processors'), ('--skip-broken', 'skip_broken')):
         with pytest.raises(ValueError, match=rf'TestLoop takes no {key}; use RetrievalLoop'):
             applied([option], type='TestLoop')
+
+
+def test_published_weights_are_tested_as_they_are(small_moving_shapes, tmp_path, capfd):
+    """Without a checkpoint; a model that is not whole is refused, and so is re-ranking by one that cannot."""
+    publish('clip', tmp_path / 'clip')
+    config, loader = ROOT / 'configs/baselines/clip4clip_vitb32_msrvtt.py', 'test_dataloader'
+    options = [
+        *(
+            f'{key}={tmp_path / "clip"}'
+            for key in ('model.backbone.pretrained', f'{loader}.dataset.pipeline.1.pretrained')
+        ),
+        f'model.data_preprocessor.tokenizer.pretrained={tmp_path / "clip"}',
+        'model.data_preprocessor.tokenizer.max_length=None',
+        f'{loader}.dataset.pipeline.0.num_frames={FRAMES}',
+        f'{loader}.dataset.ann_file={small_moving_shapes / "test.jsonl"}',
+        f'{loader}.dataset.video_root={small_moving_shapes / "videos"}',
+        *(f'{loader}.{key}' for key in ('num_workers=0', 'persistent_workers=False')),
+    ]
+    out = tmp_path / 'results.json'
+    arguments = ['--work-dir', tmp_path, '--out', out, '--cfg-options', *options]
+    assert run_here('test.py', config, 'pretrained', *arguments) == 0
+    result = json.loads(out.read_text())
+    assert result['protocol']['rerank_k'] == 0 and str(tmp_path / 'clip') in result['protocol']['checkpoint']
+    assert result['metrics']['t2v/R10'] > 0 and 'sim_t2v/R1' not in result['metrics']
+    assert str(tmp_path / 'clip') in capfd.readouterr().out
+    for option, words in (
+        ('model.temporal_layers=1', 'needs a model that is whole as published'),
+        ('test_cfg.rerank_k=8', 'DualEncoder has no matching head and does not re-rank'),
+    ):
+        assert run_here('test.py', config, 'pretrained', *arguments, option) == 2
+        assert words in capfd.readouterr().err

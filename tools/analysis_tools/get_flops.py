@@ -39,7 +39,7 @@ def show_parameters(model: Any) -> None:
     for name, (total, learnable) in count_parameters(model).items():
         print(f'{name:28}{total / 1e6:11.2f}M{learnable / 1e6:11.2f}M')
     neck = type(model.neck).__name__
-    if neck in PAPER and model.backbone.embed_dims == 1408:
+    if neck in PAPER and model.backbone.embed_dims == 1408 and not hasattr(model, 'answer'):
         print(f'paper, Table 6{" (baseline)" if neck == "CrossFrameNeck" else ""}: {", ".join(PAPER[neck])}')
 
 
@@ -47,15 +47,17 @@ def show_flops(parts: list[Any], sizes: Any) -> None:
     """Prints FLOPs by part, and what is not in them."""
     print(
         f'\nGFLOPs (fvcore: multiplication and addition are one), {sizes.frames} frames of '
-        f'{sizes.image[0]}x{sizes.image[1]}, {sizes.text_tokens} tokens a caption, '
+        f'{sizes.image[0]}x{sizes.image[1]}, {sizes.text_tokens} tokens a text, '
         f'k = {sizes.candidates}'
     )
     encoding = 0
+    units = {'caption': 'a caption', 're-rank': f'a video, {sizes.candidates} captions'}
+    units['question'] = f'a question of {sizes.text_tokens} tokens'
     for part in parts:
-        unit = {'caption': 'a caption', 're-rank': f'a video, {sizes.candidates} captions'}
-        encoding += 0 if part.name in unit else part.flops
+        unit = units.get(part.name.partition(':')[0], 'a video')
+        encoding += part.flops if unit == 'a video' else 0
         operators = ', '.join(f'{op} {count / 1e9:.2f}' for op, count in part.by_operator.items() if count)
-        print(f'{part.name:28}{part.flops / 1e9:12.3f}  {unit.get(part.name, "a video"):22}{operators}')
+        print(f'{part.name:28}{part.flops / 1e9:12.3f}  {unit:24}{operators}')
     print(f'{"encoding a video, in all":28}{encoding / 1e9:12.3f}')
     uncounted, unknown = Counter(), Counter()
     for part in parts:

@@ -1,9 +1,8 @@
 """Tiny models: Muon, one stage of VTC; a config with a second stage restates the stages."""
 
-from timm.optim import Muon
-
 from stgt_mm.engine.hooks import FeatureCacheHook, VisionNormInitHook
 from stgt_mm.engine.loops import ResumableEpochLoop
+from stgt_mm.engine.muon import Muon
 from stgt_mm.engine.optim import AutocastOptimWrapper, TrainableParamsConstructor
 from stgt_mm.engine.schedulers import StagedWarmupCosine
 

@@ -1,4 +1,4 @@
-"""Tiny question answering from a trained aligner: AdamW, 10 epochs, cached features."""
+"""Tiny question answering from a trained aligner: AdamW, 5 epochs, cached features."""
 
 from torch.optim import AdamW
 
@@ -7,7 +7,7 @@ from stgt_mm.engine.loops import ResumableEpochLoop
 from stgt_mm.engine.optim import AutocastOptimWrapper, TrainableParamsConstructor
 from stgt_mm.engine.schedulers import StagedWarmupCosine
 
-train_cfg = dict(type=ResumableEpochLoop, max_epochs=10, val_interval=2)
+train_cfg = dict(type=ResumableEpochLoop, max_epochs=5, val_interval=1)
 optim_wrapper = dict(
     type=AutocastOptimWrapper,
     optimizer=dict(type=AdamW, lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98)),
@@ -15,6 +15,6 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = dict(
-    type=StagedWarmupCosine, convert_to_iter_based=True, stages=[(10, 1e-3)], warmup_ratio=0.05, min_lr=1e-5
+    type=StagedWarmupCosine, convert_to_iter_based=True, stages=[(5, 1e-3)], warmup_ratio=0.05, min_lr=1e-5
 )
 custom_hooks = [dict(type=FeatureCacheHook)]

@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,6 +56,29 @@ class BaseReader(ABC):
         if wrong or not indices:
             raise IndexError(f'indices {wrong or "[]"} of {self.path}, which has {self.num_frames} frames')
         return self._read(indices)
+
+    @property
+    def times(self) -> Sequence[float] | None:
+        """Seconds from the first frame to each; None where the file, or the reader, does not know."""
+        return None
+
+    def between(self, start: float | None = None, end: float | None = None) -> range:
+        """Returns the frames shown from ``start`` to before ``end``, in seconds; None is an end of the file.
+
+        There is at least one, the one shown at ``start``. ``VideoReadError`` if the file ends before it or
+        does not say when its frames are shown.
+        """
+        start, times = start or 0.0, self.times
+        if start < 0 or (end is not None and end <= start):
+            raise ValueError(f'from {start} to {end} s of {self.path}: write 0 <= start < end.')
+        if times is None:
+            raise VideoReadError(self.path, 'it does not say when its frames are shown')
+        # the last frame is taken to stay as long as the others
+        length = times[-1] * self.num_frames / max(self.num_frames - 1, 1)
+        if 0 < start >= length:
+            raise VideoReadError(self.path, f'it ends at {length:.3f} s, before {start} s')
+        first = bisect_right(times, start) - 1
+        return range(first, self.num_frames if end is None else max(bisect_left(times, end), first + 1))
 
     @abstractmethod
     def _read(self, indices: list[int]) -> np.ndarray:

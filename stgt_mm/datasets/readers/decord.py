@@ -32,7 +32,7 @@ class DecordReader(BaseReader):
         super().__init__(path, exact)
         self._reader = None
         with PyAVReader(self.path, exact) as counted:
-            facts = counted.facts
+            self.facts = facts = counted.facts
         self.num_frames = facts.num_frames
         if facts.num_streams > 1:
             why = f'{facts.num_streams} video streams: decord may not take the first'
@@ -45,6 +45,11 @@ class DecordReader(BaseReader):
         if claimed != self.num_frames:
             self.close()
             raise VideoReadError(self.path, f'decord claims {claimed} frames, {self.num_frames} decode')
+
+    @property
+    def times(self) -> list[float] | None:
+        """Seconds from the first frame to each, as PyAV has found them."""
+        return self.facts.times
 
     def _read(self, indices: list[int]) -> np.ndarray:
         try:

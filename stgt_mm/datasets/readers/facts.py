@@ -16,6 +16,8 @@ class VideoFacts:
     pts: tuple[int | None, ...]  # time stamp of each frame in the order they are shown
     keyframes: tuple[int, ...]  # indices of the frames that decoding can start at, ascending from 0
     num_streams: int  # video streams in the file
+    tick: float = 0.0  # seconds of a unit of the time stamps, 0 where unknown
+    rate: float = 0.0  # frames a second by the header, 0 where unknown
 
     @property
     def num_frames(self) -> int:
@@ -25,9 +27,19 @@ class VideoFacts:
     @property
     def seekable(self) -> bool:
         """Whether every frame can be told by its time stamp, and there is somewhere to jump to."""
-        if len(self.keyframes) < 2 or None in self.pts:
-            return False
-        return all(a < b for a, b in zip(self.pts, self.pts[1:]))
+        return len(self.keyframes) > 1 and self._ascends
+
+    @property
+    def _ascends(self) -> bool:
+        return None not in self.pts and all(a < b for a, b in zip(self.pts, self.pts[1:]))
+
+    @property
+    def times(self) -> list[float] | None:
+        """Seconds from the first frame to each; by the header's rate where stamps are no help, else None."""
+        if self.tick and self._ascends:
+            # rounded: frame 19 of 10 a second is at 1.9 s, as people write it
+            return [round((stamp - self.pts[0]) * self.tick, 9) for stamp in self.pts]
+        return [index / self.rate for index in range(self.num_frames)] if self.rate else None
 
     def keyframe_before(self, index: int) -> int:
         """Returns the index of the last keyframe at or before a frame."""

@@ -50,6 +50,11 @@ class PyAVReader(BaseReader):
         self.facts = memory.recall(self.path, exact) or self._find_facts()
         self.num_frames = self.facts.num_frames
 
+    @property
+    def times(self) -> list[float] | None:
+        """Seconds from the first frame to each, by the time stamps."""
+        return self.facts.times
+
     def close(self) -> None:
         """Releases the file and the frames held."""
         self._held = []
@@ -72,6 +77,7 @@ class PyAVReader(BaseReader):
             raise VideoReadError(self.path, 'no video stream')
         self._num_streams = len(streams)
         self._stream = streams[0]
+        self._clock = [float(value or 0) for value in (self._stream.time_base, self._stream.average_rate)]
         if self._stream.codec_context is None:
             raise VideoReadError(self.path, 'FFmpeg has no decoder for its video stream')
         self._stream.codec_context.thread_count = 1
@@ -102,7 +108,7 @@ class PyAVReader(BaseReader):
             why = _reason(error)
         if not pts:
             raise VideoReadError(self.path, f'no frame decodes ({why})')
-        return VideoFacts(tuple(pts), tuple(keyframes), self._num_streams)
+        return VideoFacts(tuple(pts), tuple(keyframes), self._num_streams, *self._clock)
 
     def _list_packets(self) -> VideoFacts:
         packets = []
@@ -117,7 +123,8 @@ class PyAVReader(BaseReader):
         if all(pts is not None for pts, _ in packets):
             packets.sort(key=lambda packet: packet[0])
         keyframes = [i for i, (_, key) in enumerate(packets) if key and i]
-        return VideoFacts(tuple(pts for pts, _ in packets), (0, *keyframes), self._num_streams)
+        stamps = tuple(pts for pts, _ in packets)
+        return VideoFacts(stamps, (0, *keyframes), self._num_streams, *self._clock)
 
     def _read(self, indices: list[int]) -> np.ndarray:
         wanted = sorted(set(indices))

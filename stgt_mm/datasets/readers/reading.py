@@ -88,22 +88,25 @@ def read_frames(
     indices_fn: Callable[[int], Sequence[int]] | None = None,
     exact: bool = True,
     failed: list[str] | None = None,
+    span: tuple[float | None, float | None] | None = None,
 ) -> np.ndarray:
     """Reads frames of a video with the first reader that can: uint8 [T, H, W, 3], RGB, as displayed.
 
     ``num_frames`` are spread evenly. ``indices_fn`` in their place gets the true number of frames, once for
     each reader that opens the file, and returns indices; one past the end gives the last frame. For
     ``reader`` see :func:`reader_order`, for ``exact`` :class:`BaseReader`; without it, a file that turns out
-    damaged is read again exactly. ``failed`` gets the names of the readers that were tried in vain. If no
-    reader gives the frames, ``VideoReadError`` has the reason of each.
+    damaged is read again exactly. ``span`` takes a moment, (start, end) as of :meth:`BaseReader.between`, for
+    the whole: frames are counted and indexed within it. ``failed`` gets the names of the readers that were
+    tried in vain. If no reader gives the frames, ``VideoReadError`` has the reason of each.
     """
     if num_frames < 1:
         raise ValueError(f'num_frames must be at least 1, got {num_frames}')
 
     def take(opened: BaseReader) -> np.ndarray:
         with opened:
-            count = opened.num_frames
+            frames = range(opened.num_frames) if span is None else opened.between(*span)
+            count = len(frames)
             indices = sample_frame_indices(count, num_frames) if indices_fn is None else indices_fn(count)
-            return opened.get([min(int(i), count - 1) for i in indices])
+            return opened.get([frames[min(int(i), count - 1)] for i in indices])
 
     return _first_success(path, reader, take, exact, failed)

@@ -15,6 +15,8 @@ from stgt_mm.registry import TRANSFORMS
 class LoadVideo(BaseTransform):
     """Reads the frames of ``results['video']``.
 
+    ``results['span']``, (start, end) in seconds, is taken out and read as a clip of its own if it is there.
+
     Adds ``frames`` (uint8, shape (T, 3, H, W)), ``num_frames`` (true number of frames of the file),
     ``frame_indices`` (the frames that were taken) and, if another reader had to stand in, ``failed_readers``
     (names of those tried in vain), so that the training process can count what happens in workers.
@@ -63,7 +65,12 @@ class LoadVideo(BaseTransform):
 
         failed: list[str] = []
         frames = read_frames(
-            results['video'], reader=self.reader, indices_fn=sample, exact=self.exact, failed=failed
+            results['video'],
+            reader=self.reader,
+            indices_fn=sample,
+            exact=self.exact,
+            failed=failed,
+            span=results.pop('span', None),
         )
         if failed:
             results['failed_readers'] = tuple(failed)

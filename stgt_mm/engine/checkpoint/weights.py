@@ -69,6 +69,7 @@ def load_weights(
     )
     lines = misfit.lines()
     if misfit.shapes or (lines and strict is not False):
+        lines += getattr(model, 'explain_misfit', lambda names: [])(misfit.shapes)
         raise CheckpointError(
             f'{name} does not fit {type(model).__name__}: it holds {len(state)} tensors.\n'
             + '\n'.join(lines)

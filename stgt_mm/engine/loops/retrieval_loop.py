@@ -97,6 +97,7 @@ class RetrievalLoop(EvaluationLoop):
             )
         self.fusion = check_fusion(score_fusion)
         self.rerank_k = 0 if self.fusion == 'itc' else rerank_k
+        self._check_rerank(self.rerank_k)
         self.fusion_weight = fusion_weight
         self.calibrate = calibrate
         self.post_processors: list[PostProcessor] = [POST_PROCESSORS.build(own) for own in post_processors]
@@ -190,6 +191,7 @@ class RetrievalLoop(EvaluationLoop):
         With ``calibrate`` the weight is chosen on the way, and kept for checkpoints.
         """
         most = max(values)
+        self._check_rerank(most)
         with evaluating(self.runner.model):
             similarity = similarity_matrix(self.model, split.videos.queries, split.texts.embeddings)
             best = match_candidates(self.model, split, similarity, most, self.amp) if most else None
@@ -206,6 +208,13 @@ class RetrievalLoop(EvaluationLoop):
         fused = self.fuse(best.cosine, best.logits)
         beside = [replace(ranking, name=f'sim_{ranking.name}') for ranking in plain]
         return {k: fused_rankings(both, best, fused, k) + beside if k else plain for k in values}
+
+    def _check_rerank(self, k: int) -> None:
+        if k and getattr(self.model, 'matching_head', k) is None:
+            raise ValueError(
+                f'rerank_k={k}: {type(self.model).__name__} has no matching head and does not re-rank. '
+                "Set rerank_k=0 (or score_fusion='itc') for val_cfg and test_cfg."
+            )
 
     def _protocol(self, split: EncodedSplit, k: int) -> dict[str, Any]:
         """Says how a split was measured with k candidates."""

@@ -1,23 +1,18 @@
 """The model that aligns video with text: a Q-Former and its heads on top of a video encoder."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from stgt_mm.models.video_encoder import VideoEncoder
+from stgt_mm.functional.beam_search import beam_search
+from stgt_mm.models.aligners.base import Aligner, VideoFeatures, captions_of
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 
 
-class VideoFeatures(NamedTuple):
-    """What is kept of a video for retrieval."""
-
-    queries: Tensor  # (V, Q, P), L2-normalised query embeddings
-    tokens: Tensor  # (V, M, C), video tokens after vision_norm; re-ranking reads them
-
-
 @MODELS.register_module()
-class VideoTextAligner(VideoEncoder):
+class VideoTextAligner(Aligner):
     """Aligns video with text: contrast (VTC or CSAL), matching (VTM) and captioning (VTG) over one Q-Former.
 
     ``backbone -> neck -> vision_norm -> qformer -> heads``. A head that is ``None`` takes its objective away.
@@ -65,24 +60,45 @@ class VideoTextAligner(VideoEncoder):
         """Encodes captions, ids and mask (K, L), as L2-normalised embeddings (K, P)."""
         return self.contrastive_head.project_text(self.qformer.encode_text(ids, mask))
 
-    def similarity(self, queries: Tensor, texts: Tensor) -> Tensor:
-        """Cosines (V, K) of videos (V, Q, P) with captions (K, P), not divided by the temperature."""
-        return self.contrastive_head.similarity(queries, texts)
+    @torch.no_grad()
+    def caption(
+        self,
+        inputs: dict[str, Tensor],
+        num_beams: int = 5,
+        min_length: int = 1,
+        max_length: int = 30,
+        length_penalty: float = 1.0,
+    ) -> list[tuple[str, float]]:
+        """Captions B videos with the Q-Former's own decoder, which VTG trains.
 
-    def predict(
-        self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample] | None
-    ) -> list[VideoTextSample]:
-        """Writes ``embedding`` (Q, P), and ``similarity`` to a sample's own caption if it has one."""
-        queries = self.encode_video(inputs).queries
-        samples = data_samples or [VideoTextSample() for _ in range(len(queries))]
-        for sample, embedding in zip(samples, queries):
-            sample.embedding = embedding
-        if 'text_ids' in inputs:
-            texts = self.encode_text(inputs['text_ids'], inputs['text_mask'])
-            own = self.similarity(queries, texts).diagonal()
-            for sample, value in zip(samples, own):
-                sample.set_field(value, 'similarity', field_type='data')
-        return samples
+        Args:
+            inputs: ``video`` or ``tokens``, as the data preprocessor makes them.
+            num_beams: Beams; 1 is greedy.
+            min_length: Fewest tokens of a caption.
+            max_length: Most tokens with ``[SEP]``; those that no training text had are unknown ground.
+            length_penalty: Power of the length that a log-likelihood is divided by.
+
+        Returns:
+            Caption and score of each video, see :func:`~stgt_mm.functional.beam_search.beam_search`.
+
+        Raises:
+            ValueError: If the aligner has no decoder, or an option an impossible value.
+
+        Source: BLIP-2 section 3.1, whose first stage captions like this.
+        """
+        if self.caption_head is None:
+            raise ValueError('this aligner has no caption_head, so no decoder: train one with it to caption.')
+        longest = self.qformer.embeddings.positions.num_embeddings
+        if max_length > longest:
+            raise ValueError(f'max_length={max_length}: the Q-Former has positions for {longest}. Lower it.')
+        _, cache = self.qformer.encode_video(self.qformer.project_video(self.extract_tokens(inputs)))
+        tokenizer, keys = self.data_preprocessor.tokenizer, cache[0][0]
+        first = torch.full(keys.shape[:1], tokenizer.dec_id, device=keys.device)
+        options = (num_beams, min_length, max_length, length_penalty)
+        ids, scores = beam_search(
+            self.qformer.decode_next, self.qformer.select_videos, cache, first, tokenizer.sep_id, *options
+        )
+        return list(zip(tokenizer.decode(ids), scores.tolist()))
 
     def loss(self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]) -> dict[str, Tensor]:
         """Computes the objectives of Eq. 21 on a batch of pairs.
@@ -98,10 +114,7 @@ class VideoTextAligner(VideoEncoder):
         Raises:
             ValueError: If a sample has no caption.
         """
-        if 'text_ids' not in inputs:
-            missing = [sample.video_id for sample in data_samples if 'text' not in sample]
-            raise ValueError(f'training needs a caption for every clip; without one: {missing[:3]}')
-        ids, mask = inputs['text_ids'], inputs['text_mask']
+        ids, mask = captions_of(inputs, data_samples)
         tokens = self.extract_tokens(inputs)
         keys_values = self.qformer.project_video(tokens)  # once: all passes read them
         queries, cache = self.qformer.encode_video(keys_values)

@@ -120,10 +120,11 @@ class CausalLanguageModel(nn.Module):
         ids = self.tokenizer.encode(text, add_special_tokens=False)
         return ids if begin is None else [begin, *ids]
 
-    def encode_answer(self, answer: str, after: str, limit: int) -> list[int]:
+    def encode_answer(self, answer: str, after: str, limit: int, cut: bool = False) -> list[int]:
         """Tokenises an answer as it continues the text ``after``, with the token that ends it.
 
-        An empty answer, and one of more than ``limit`` tokens, is a ValueError.
+        An empty answer is a ValueError. So is one of more than ``limit`` tokens, unless it may be ``cut``: it
+        has no end then.
         """
         encode = self.tokenizer.encode
         before = encode(after, add_special_tokens=False)
@@ -134,12 +135,12 @@ class CausalLanguageModel(nn.Module):
                 'prompt must end in a whole word or a colon.'
             )
         ids = [*both[len(before) :], self.tokenizer.eos_token_id]
-        if len(ids) > limit:
+        if len(ids) > limit and not cut:
             raise ValueError(
                 f"the answer '{answer}' takes {len(ids)} tokens with its end, max_new_tokens is {limit}: "
                 'raise it, or leave that answer out.'
             )
-        return ids
+        return ids[:limit]
 
     def forward(self, embeds: Tensor, mask: Tensor, **memory: Any) -> Tensor:
         """Predicts each next token of embeddings (B, S, E): logits (B, S, vocab), of any value where padded.

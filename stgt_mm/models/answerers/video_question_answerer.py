@@ -1,6 +1,6 @@
 """The model that answers questions about a video, in one of three ways."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,13 +10,17 @@ from torch import Tensor, nn
 from stgt_mm.io.answer_list import read_answers
 from stgt_mm.io.state import compare
 from stgt_mm.io.weight_files import read_state
+from stgt_mm.models.answerers.modes import MODES, best_answers, check_mode
 from stgt_mm.models.backbones.weights import resolve_weights
 from stgt_mm.models.video_encoder import VideoEncoder
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 from stgt_mm.utils import did_you_mean
 
-MODES = ('generate', 'rank', 'classify')
+TASKS: dict[str, dict[str, Any]] = {
+    'answer': dict(prompt='Question: {question} Short answer:', max_new_tokens=10, length_penalty=-1.0),
+    'caption': dict(prompt='a photo of', max_new_tokens=30, length_penalty=1.0),
+}
 PARTS = ('neck', 'vision_norm', 'qformer', 'projection')
 
 
@@ -27,6 +31,9 @@ class VideoQuestionAnswerer(VideoEncoder):
     ``generate`` and ``rank``: the queries, projected, are the prefix of a causal language model, which
     generates the answer or tells how likely each candidate is; both train alike. ``classify``: the queries,
     which have read the question, choose from a closed vocabulary.
+
+    With ``task='caption'`` it is a captioner: 'generate' without a question. Samples to train on have a
+    ``text``, as those of an aligner.
 
     Args:
         backbone: Config; see :class:`VideoEncoder`.
@@ -43,11 +50,13 @@ class VideoQuestionAnswerer(VideoEncoder):
         checkpoint: Weights to start from, of an aligner, an answerer or the converters. What they have of
             these four parts, of the language model and of the backbone is taken, all else passed by. A frozen
             part that comes from here is named in checkpoints by this file and its hash, and not saved again.
-        prompt: Text behind the prefix, in which ``{question}`` stands for the question.
+        prompt: Text behind the prefix, in which ``{question}`` stands for the question; None is the task's.
         num_beams: Beams of 'generate'; 1 is greedy.
-        max_new_tokens: Most tokens of an answer with its end, generated, trained on or a candidate.
-        length_penalty: Power of the length that a beam's log-likelihood is divided by.
+        max_new_tokens: Most tokens of an answer with its end, generated, trained on or a candidate; a caption
+            to train on is cut. None is the task's.
+        length_penalty: Power of the length that a beam's log-likelihood is divided by; None is the task's.
         candidates: Text file with an answer a line, for 'rank'.
+        task: 'answer' or 'caption'; ``TASKS`` has its defaults.
 
     Raises:
         ValueError: If options do not go together, a part has an unknown name, or weights do not fit.
@@ -69,23 +78,36 @@ class VideoQuestionAnswerer(VideoEncoder):
         condition_on_question: bool = False,
         trainable: Sequence[str] = ('qformer', 'projection'),
         checkpoint: str | None = None,
-        prompt: str = 'Question: {question} Short answer:',
+        prompt: str | None = None,
         num_beams: int = 5,
-        max_new_tokens: int = 10,
-        length_penalty: float = -1.0,
+        max_new_tokens: int | None = None,
+        length_penalty: float | None = None,
         candidates: str | None = None,
+        task: str = 'answer',
     ) -> None:
+        if task not in TASKS:
+            raise ValueError(f"task='{task}'. {did_you_mean(task, TASKS)}")
         if mode not in MODES:
             raise ValueError(f"mode='{mode}'. {did_you_mean(mode, MODES)}")
         for part in set(trainable) - set(PARTS):
             raise ValueError(f"trainable: there is no part '{part}'. {did_you_mean(part, PARTS)}")
-        _check_mode(mode, language_model, answer_head, condition_on_question, candidates)
+        check_mode(mode, language_model, answer_head, condition_on_question, candidates)
+        given = {'prompt': prompt, 'max_new_tokens': max_new_tokens, 'length_penalty': length_penalty}
+        chosen = {**TASKS[task], **{name: value for name, value in given.items() if value is not None}}
+        if task == 'caption' and (
+            mode != 'generate' or condition_on_question or '{question}' in chosen['prompt']
+        ):
+            raise ValueError(
+                "task='caption' has no question: it needs mode='generate', condition_on_question=False and a "
+                "prompt without {question}, such as 'a photo of'."
+            )
         super().__init__(backbone, data_preprocessor, neck, vision_norm)
+        self.task = task
         self.mode = mode
         self.condition_on_question = condition_on_question
-        self.prompt = prompt
-        self.max_new_tokens = max_new_tokens
-        self.generation = {'num_beams': num_beams, 'length_penalty': length_penalty}
+        self.prompt: str = chosen['prompt']
+        self.max_new_tokens: int = chosen['max_new_tokens']
+        self.generation = {'num_beams': num_beams, 'length_penalty': chosen['length_penalty']}
         self._candidates = candidates
         if not condition_on_question:
             qformer = {**qformer, 'vocab_size': 1}  # not there in the end
@@ -131,6 +153,21 @@ class VideoQuestionAnswerer(VideoEncoder):
             if not any(parameter.requires_grad for parameter in module.parameters()):
                 module.frozen, module.checkpoint = True, checkpoint
 
+    def explain_misfit(self, names: Container[str]) -> list[str]:
+        """Says what a checkpoint was made for, where weights of these names have another shape in it."""
+        lines = []
+        if 'answer_head.classifier.bias' in names:
+            lines.append(
+                f'The answer vocabulary, of {len(self.answer_head.answers)} answers here, is another: give '
+                'that of the training as model.answer_head.vocabulary, with its num_answers.'
+            )
+        if 'projection.bias' in names:
+            lines.append(
+                f'The language model, of width {self.language_model.width} here, is another: name that of '
+                'the training as model.language_model.pretrained (or .config).'
+            )
+        return lines
+
     def train(self, mode: bool = True) -> 'VideoQuestionAnswerer':
         """Sets the training mode; what is frozen stays in eval mode."""
         super().train(mode)
@@ -141,7 +178,8 @@ class VideoQuestionAnswerer(VideoEncoder):
     @property
     def protocol(self) -> dict[str, Any]:
         """How answers are found, for results to name."""
-        found: dict[str, Any] = {'mode': self.mode, 'condition_on_question': self.condition_on_question}
+        found: dict[str, Any] = {'task': self.task, 'mode': self.mode}
+        found['condition_on_question'] = self.condition_on_question
         if self.mode == 'classify':
             return {**found, 'vocabulary_size': self.answer_head.classifier.out_features}
         found['prompt'] = self.prompt
@@ -161,7 +199,8 @@ class VideoQuestionAnswerer(VideoEncoder):
     def _encode_answers(self, answers: Sequence[str]) -> list[list[int]]:
         # as they stand in a row, whose words a tokenizer may write with the space before them
         after = self.prompt.rpartition('{question}')[2].strip() or ('?' if self.prompt else '')
-        return [self.language_model.encode_answer(text, after, self.max_new_tokens) for text in answers]
+        cut = self.task == 'caption'
+        return [self.language_model.encode_answer(text, after, self.max_new_tokens, cut) for text in answers]
 
     def _encode_prompts(self, questions: Sequence[str]) -> list[list[int]]:
         texts = [self.prompt.replace('{question}', question).strip() for question in questions]
@@ -179,9 +218,14 @@ class VideoQuestionAnswerer(VideoEncoder):
         """Computes ``loss_answer`` of B samples with ``question`` and ``answer``, and diagnostics.
 
         Of a language model it covers the tokens of the answers and their ends only. A sample without question
-        or answer, or with an answer that is too long, is a ValueError.
+        or answer, or with an answer that is too long, is a ValueError. Of a captioner ``text``, cleaned like
+        the captions of an aligner, is the answer.
         """
-        questions, answers = _texts(data_samples, 'question'), _texts(data_samples, 'answer')
+        questions = self._questions(data_samples)
+        if self.task == 'caption':
+            answers = [self.data_preprocessor.clean(text) for text in _texts(data_samples, 'text')]
+        else:
+            answers = _texts(data_samples, 'answer')
         queries = self.read(inputs, questions)
         if self.mode == 'classify':
             return self.answer_head.loss(self.answer_head(queries), answers) | self.statistics()
@@ -193,12 +237,21 @@ class VideoQuestionAnswerer(VideoEncoder):
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]
     ) -> list[VideoTextSample]:
-        """Writes ``prediction`` (str), its ``score`` (float) and ``mode`` into B samples that ask."""
-        found = self.answer(inputs, _texts(data_samples, 'question'), k=1)
+        """Writes ``prediction`` (str), its ``score`` (float) and ``mode`` into B samples."""
+        found = self.answer(inputs, self._questions(data_samples), k=1)
         for sample, ((text, score),) in zip(data_samples, found):
             for name, value in (('prediction', text), ('score', score), ('mode', self.mode)):
                 sample.set_field(value, name, field_type='data')
         return data_samples
+
+    def _questions(self, samples: Sequence[VideoTextSample]) -> list[str]:
+        return [''] * len(samples) if self.task == 'caption' else _texts(samples, 'question')
+
+    def caption(self, inputs: dict[str, Tensor]) -> list[tuple[str, float]]:
+        """Gives caption and score of each of B videos; a ValueError unless the task is 'caption'."""
+        if self.task != 'caption':
+            raise ValueError(f"task='{self.task}': to caption, build the model with task='caption'.")
+        return [best for (best,) in self.answer(inputs, [''] * len(next(iter(inputs.values()))), k=1)]
 
     @torch.no_grad()
     def answer(
@@ -215,37 +268,19 @@ class VideoQuestionAnswerer(VideoEncoder):
             For each question the answers with their scores, best first: probabilities of 'classify',
             log-likelihoods of 'rank', for 'generate' see :meth:`CausalLanguageModel.generate`.
         """
+        if self.task == 'caption' and any(questions):
+            raise ValueError("task='caption' reads no question: build the model with task='answer' to ask.")
         queries = self.read(inputs, questions)
         if self.mode == 'classify':
-            return _best(self.answer_head(queries).float().softmax(dim=1), self.answer_head.answers, k)
+            return best_answers(self.answer_head(queries).float().softmax(dim=1), self.answer_head.answers, k)
         prefix, prompts = self.projection(queries), self._encode_prompts(questions)
         if self.mode == 'rank':
-            return _best(self.language_model.rank(prefix, prompts, self._candidate_ids), self.candidates, k)
+            return best_answers(
+                self.language_model.rank(prefix, prompts, self._candidate_ids), self.candidates, k
+            )
         options = {**self.generation, 'max_new_tokens': self.max_new_tokens}
         options['num_beams'] = max(options['num_beams'], k)
         return self.language_model.generate(prefix, prompts, best=k, **options)
-
-
-def _check_mode(
-    mode: str, language_model: Any, answer_head: Any, reads: bool, candidates: str | None
-) -> None:
-    """Raises a ValueError for options that do not go with the mode."""
-    if mode == 'classify' and (answer_head is None or language_model is not None):
-        raise ValueError("mode='classify' needs answer_head, and language_model=None.")
-    if mode != 'classify' and (language_model is None or answer_head is not None):
-        raise ValueError(f"mode='{mode}' needs language_model, and answer_head=None.")
-    if mode == 'classify' and not reads:
-        raise ValueError("mode='classify' needs condition_on_question=True: nothing else reads the question.")
-    if mode == 'rank' and candidates is None:
-        raise ValueError("mode='rank' needs candidates=FILE, a text file with an answer a line.")
-
-
-def _best(scores: Tensor, answers: Sequence[str], k: int) -> list[list[tuple[str, float]]]:
-    values, indices = scores.topk(min(k, len(answers)), dim=1)
-    return [
-        [(answers[index], value) for index, value in zip(*row)]
-        for row in zip(indices.tolist(), values.tolist())
-    ]
 
 
 def _texts(samples: Sequence[VideoTextSample], field: str) -> list[str]:

@@ -34,8 +34,8 @@ class ContrastiveHead(nn.Module):
     """Two projections, one temperature, and the contrastive objectives.
 
     Args:
-        width: Width of the Q-Former, D.
-        embed_dim: Width of the common space, P.
+        width: Width of the Q-Former, D; None where embeddings come projected, as those of a dual encoder.
+        embed_dim: Width of the common space, P; theirs if ``width`` is None.
         temperature: Starting value of the learnable divisor of the cosines.
         temperature_range: Lowest and highest value it may take.
         alpha: Weight of VTC; CSAL has ``1 - alpha``. 1 in stage 1, 0 in stage 2, may be set at any time.
@@ -50,7 +50,7 @@ class ContrastiveHead(nn.Module):
 
     def __init__(
         self,
-        width: int,
+        width: int | None,
         embed_dim: int = 256,
         temperature: float = 0.07,
         temperature_range: tuple[float, float] = (0.001, 0.5),
@@ -62,8 +62,9 @@ class ContrastiveHead(nn.Module):
         low, high = temperature_range
         if not 0 < low <= temperature <= high:
             raise ValueError(f'temperature must lie in its range ({low}, {high}), got {temperature}.')
-        self.vision_proj = nn.Linear(width, embed_dim)
-        self.text_proj = nn.Linear(width, embed_dim)
+        self.vision_proj, self.text_proj = (
+            nn.Identity() if width is None else nn.Linear(width, embed_dim) for _ in range(2)
+        )
         self.temp = nn.Parameter(torch.tensor(float(temperature)))
         self.temperature_range = (low, high)
         self.alpha = alpha

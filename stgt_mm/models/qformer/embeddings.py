@@ -28,15 +28,18 @@ class QFormerEmbeddings(nn.Module):
         queries = self.norm(self.queries)
         return self.dropout(queries.expand(batch, -1, -1))
 
-    def embed_text(self, ids: Tensor) -> Tensor:
-        """Embeds token ids (B, L) as (B, L, D); a text longer than ``max_positions`` is a ValueError."""
-        length, longest = ids.shape[-1], self.positions.num_embeddings
+    def embed_text(self, ids: Tensor, before: int = 0) -> Tensor:
+        """Embeds token ids (B, L), behind ``before`` others, as (B, L, D).
+
+        A text longer than ``max_positions`` is a ValueError.
+        """
+        length, longest = before + ids.shape[-1], self.positions.num_embeddings
         if length > longest:
             raise ValueError(
                 f'a text has {length} tokens, the Q-Former has positions for {longest}; '
                 "lower the tokenizer's max_length or raise max_positions."
             )
-        return self.dropout(self.norm(self.words(ids) + self.positions.weight[:length]))
+        return self.dropout(self.norm(self.words(ids) + self.positions.weight[before:length]))
 
 
 class CausalHead(nn.Module):

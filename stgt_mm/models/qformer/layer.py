@@ -96,17 +96,20 @@ class QFormerLayer(nn.Module):
         x = self.self_residual.leave(x, self.self_attention(normed, *own))
         return self._read_video(x, video), own
 
-    def forward_text(self, x: Tensor, mask: Tensor, past: KeysValues | None = None) -> Tensor:
-        """Text (B, L, D) alone, or behind the queries' self-attention keys and values ``past`` (B, H, Q, d).
+    def forward_text(
+        self, x: Tensor, mask: Tensor | None, past: KeysValues | None = None
+    ) -> tuple[Tensor, KeysValues]:
+        """Text (B, L, D) alone, or behind self-attention keys and values ``past`` (B, H, P, d).
 
-        The mask, broadcastable to (B, H, L, S), S = L or Q + L, is True where reading is allowed.
+        The mask, broadcastable to (B, H, L, S), S = L or P + L, is True where reading is allowed; None allows
+        all. The keys and values of all S are returned with the text.
         """
         normed = self.self_residual.enter(x)
         keys, values = self.self_attention.project(normed)
         if past is not None:
             keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
         x = self.self_residual.leave(x, self.self_attention(normed, keys, values, mask))
-        return self.text_residual.leave(x, self.text_ffn(self.text_residual.enter(x)))
+        return self.text_residual.leave(x, self.text_ffn(self.text_residual.enter(x))), (keys, values)
 
     def forward_joint(
         self,

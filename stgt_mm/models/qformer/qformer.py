@@ -148,7 +148,7 @@ class QFormer(nn.Module):
         x = self.embeddings.embed_text(ids)
         readable = mask.bool()[:, None, None, :]
         for layer in self.layers:
-            x = layer.forward_text(x, readable)
+            x, _ = layer.forward_text(x, readable)
         return self.text_norm(x)
 
     def fuse(self, video: VideoKeysValues, ids: Tensor, mask: Tensor) -> Tensor:
@@ -192,5 +192,18 @@ class QFormer(nn.Module):
         readable = torch.cat([own.new_ones(*own.shape[:3], count), own], dim=-1)
         x = self.embeddings.embed_text(ids)
         for layer, keys_values in zip(self.layers, cache):
-            x = layer.forward_text(x, readable, keys_values)
+            x, _ = layer.forward_text(x, readable, keys_values)
         return self.causal_head(self.text_norm(x), self.embeddings.words.weight)
+
+    def decode_next(self, cache: VideoKeysValues, ids: Tensor) -> tuple[Tensor, VideoKeysValues]:
+        """Predicts the token behind ``ids`` (V,), the last of V texts: logits (V, vocab_size), as ``decode``.
+
+        ``cache`` is that of ``encode_video`` before ``[DEC]``, then the one returned, which holds the text so
+        far; rows are picked with ``select_videos``.
+        """
+        x = self.embeddings.embed_text(ids[:, None], before=cache[0][0].shape[2] - self.num_queries)
+        grown = []
+        for layer, past in zip(self.layers, cache):
+            x, keys_values = layer.forward_text(x, None, past)
+            grown.append(keys_values)
+        return self.causal_head(self.text_norm(x), self.embeddings.words.weight)[:, 0], tuple(grown)

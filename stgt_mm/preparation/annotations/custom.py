@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,26 +36,32 @@ def records_from(source: str | Path) -> Records:
 
 def from_csv(path: Path) -> Records:
     """Reads the columns ``video`` and ``caption``, and ``video_id`` and ``text_id`` where they are."""
+    records = []
+    for place, row in table_rows(path, ('video', 'caption')):
+        ids = {key: row[key] for key in ('video_id', 'text_id') if row.get(key)}
+        video, caption = video_path(row['video'], place), worded(row['caption'], 'caption', place)
+        records.append({'video': video, **ids, 'text': caption})
+    return _require_some(records, path)
+
+
+def table_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Reads a table with these columns, and others: for each row its place, for messages, and its values."""
     text = read_text(path)
     # not read_table: captions keep their own line breaks, and columns may lack values
     rows = csv.DictReader(io.StringIO(text, newline=''))
-    lacking = [column for column in ('video', 'caption') if column not in (rows.fieldnames or [])]
+    lacking = [column for column in columns if column not in (rows.fieldnames or [])]
     if lacking:
         raise AnnotationError(
             f"{path}:1: no column '{lacking[0]}' in the header {rows.fieldnames}. The first line should be: "
-            'video,caption (with commas, not with semicolons or tabs)'
+            f'{",".join(columns)} (with commas, not with semicolons or tabs)'
         )
-    records = []
     for row in track(rows, path.name, text.count('\n')):
         place = f'{path}:{rows.line_num}'
         if None in row:
             raise AnnotationError(
-                f'{place}: more values than columns: {row[None]}. Put captions with commas into "quotes".'
+                f'{place}: more values than columns: {row[None]}. Put texts with commas into "quotes".'
             )
-        ids = {key: row[key] for key in ('video_id', 'text_id') if row.get(key)}
-        video, caption = _video(row['video'], place), _worded(row['caption'], 'caption', place)
-        records.append({'video': video, **ids, 'text': caption})
-    return _require_some(records, path)
+        yield place, row
 
 
 def from_folder(folder: Path) -> Records:
@@ -77,7 +84,7 @@ def from_folder(folder: Path) -> Records:
             raise AnnotationError(f"'{words}' is empty. Write a caption into it, one a line.")
         name = video.relative_to(folder).as_posix()
         for number, line in lines:
-            records.append({'video': name, 'text': _worded(line, 'caption', f'{words}:{number}')})
+            records.append({'video': name, 'text': worded(line, 'caption', f'{words}:{number}')})
     return _require_some(records, folder)
 
 
@@ -95,20 +102,25 @@ def from_json(path: Path) -> Records:
         captions = entry.get('caption')
         if captions is None:
             continue
-        name = next((entry[key] for key in ('video', 'file', 'image') if entry.get(key) is not None), None)
-        if name is None:
-            raise AnnotationError(
-                f'{place}: neither "video", "file" nor "image" in it; it has: {", ".join(entry)}. Name the '
-                'video.'
-            )
-        video = _video(name, place)
+        video = video_of(entry, place)
         for caption in captions if isinstance(captions, list) else [captions]:
-            records.append({'video': video, 'text': _worded(caption, 'caption', place)})
+            records.append({'video': video, 'text': worded(caption, 'caption', place)})
     return _require_some(records, path)
 
 
-def _video(value: Any, place: str) -> str:
-    video = _worded(value, 'video', place)
+def video_of(entry: dict[str, Any], place: str) -> str:
+    """Takes the path of the video from an entry of a JSON list, which may call it a file or an image."""
+    name = next((entry[key] for key in ('video', 'file', 'image') if entry.get(key) is not None), None)
+    if name is None:
+        raise AnnotationError(
+            f'{place}: neither "video", "file" nor "image" in it; it has: {", ".join(entry)}. Name the video.'
+        )
+    return video_path(name, place)
+
+
+def video_path(value: Any, place: str) -> str:
+    """Checks the path of a video: a text that names no playlist."""
+    video = worded(value, 'video', place)
     if PurePosixPath(video).suffix.lower() in PLAYLIST_SUFFIXES:
         raise AnnotationError(
             f"{place}: video is '{video}', a playlist, and playlists are not followed, for they name "
@@ -117,7 +129,8 @@ def _video(value: Any, place: str) -> str:
     return video
 
 
-def _worded(value: Any, key: str, place: str) -> str:
+def worded(value: Any, key: str, place: str) -> str:
+    """Checks a text that must hold a word."""
     if not isinstance(value, str) or not has_word(value):
         raise AnnotationError(f'{place}: {key} is {value!r}. Write it, or remove the entry.')
     return value.strip()

@@ -1,6 +1,6 @@
 """Questions and answers as MSRVTT-QA, MSVD-QA and LAVIS write them, and the vocabulary of their answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -57,8 +57,10 @@ def _answers(entry: dict[str, Any], place: str) -> dict[str, Any]:
     return {'answers': answers} if isinstance(given, list) else {'answer': given}
 
 
-def write_answers(splits: Mapping[str, Records], out: str | Path, size: int) -> list[str]:
-    """Writes ``answers.txt``, the ``size`` most frequent training answers, one a line, the first first.
+def write_answers(
+    splits: Mapping[str, Iterable[dict[str, Any]]], path: str | Path, size: int | None = None
+) -> list[str]:
+    """Writes the ``size`` most frequent answers of the first split, or all, one a line, the first first.
 
     Returns lines to print: how many, and which share of the answers of each split they cover.
     """
@@ -66,8 +68,8 @@ def write_answers(splits: Mapping[str, Records], out: str | Path, size: int) -> 
         split: [answer for record in records for answer in record.get('answers') or [record['answer']]]
         for split, records in splits.items()
     }
-    vocabulary = frequent_answers(answers['train'], size)
-    path = Path(out) / 'answers.txt'
+    vocabulary = frequent_answers(next(iter(answers.values())), size)
+    path = Path(path)
     with whole_file(path) as partial:
         partial.write_text(''.join(f'{answer}\n' for answer in vocabulary), encoding='utf-8')
     known = set(vocabulary)

@@ -47,7 +47,7 @@ class VideoFiles:
                 f"no folder '{self.root}' (working directory {Path.cwd()}). Correct --video-root, or leave "
                 'it out: then nothing is looked for.'
             )
-        for path in track(_list_files(self.root), f'files below {self.root}'):
+        for path in track(list_files(self.root), f'files below {self.root}'):
             stem = stem_of(PurePosixPath(path).name)
             if stem in self._paths:
                 path, other = sorted((self._paths[stem], path), key=self._preference)
@@ -82,7 +82,7 @@ class VideoFiles:
         return path.count('/'), not path.lower().endswith(self.suffix), path
 
 
-def _list_files(root: Path) -> Iterator[str]:
+def list_files(root: Path) -> Iterator[str]:
     """Yields the paths of all files, through linked folders too, each folder once."""
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):

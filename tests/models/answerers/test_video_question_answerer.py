@@ -6,8 +6,10 @@ from safetensors.torch import save_file
 from tiny_answerer import ANSWERS, QUESTIONS, TRUTHS, build, config, inputs, samples, write_files
 
 from stgt_mm.engine.checkpoint.weights import frozen_parts, is_in, load_weights
+from stgt_mm.engine.errors import CheckpointError
 from stgt_mm.models import VideoQuestionAnswerer
 from stgt_mm.registry import MODELS
+from stgt_mm.structures import VideoTextSample
 
 MODES = pytest.mark.parametrize('mode', ['classify', 'generate', 'rank'])
 
@@ -104,10 +106,24 @@ def test_it_learns_what_is_asked_of_which_video(files, mode):
 
 
 def test_captions_are_answers_to_no_question(files):
-    model = build(files, mode='generate', prompt='').eval()
-    given = samples([''] * 3)
-    assert model.loss(inputs(), given)['loss_answer'].isfinite()
-    assert all(isinstance(sample.prediction, str) for sample in model.predict(inputs(), given))
+    model = build(files, task='caption').eval()
+    texts = ['A red dog!', 'dark blue', 'who runs']
+    given = [VideoTextSample(metainfo=dict(video_id=f'v{i}', text=text)) for i, text in enumerate(texts)]
+    asked = build(files, prompt='a photo of').eval()
+    loss = asked.loss(inputs(), samples([''] * 3, ['a red dog', *texts[1:]]))['loss_answer']
+    assert torch.equal(model.loss(inputs(), given)['loss_answer'], loss)
+    options = {'max_new_tokens': 30, 'length_penalty': 1.0}
+    assert model.caption(inputs()) == [
+        best
+        for (best,) in build(files, prompt='a photo of', **options).eval().answer(inputs(), [''] * 3, k=1)
+    ]
+    found = model(inputs(), given, mode='predict')
+    assert [(sample.prediction, sample.score) for sample in found] == model.caption(inputs())
+    wanted = {'task': 'caption', 'mode': 'generate', 'prompt': 'a photo of', 'num_beams': 5} | options
+    assert {key: model.protocol[key] for key in wanted} == wanted
+    end = model.language_model.tokenizer.eos_token_id
+    long, short = build(files, task='caption', max_new_tokens=3)._encode_answers(['a red dog runs', 'red'])
+    assert len(long) == 3 and end not in long and short[-1] == end
 
 
 @pytest.fixture(scope='module')
@@ -168,6 +184,12 @@ def test_a_start_that_does_not_fit_says_what(files, start, tmp_path):
         ({'mode': 'rank', 'answer_head': {}}, 'and answer_head=None'),
         ({'mode': 'rank', 'candidates': None}, 'needs candidates=FILE'),
         ({'mode': 'classify', 'condition_on_question': False}, 'needs condition_on_question=True'),
+        ({'task': 'captions'}, "task='captions'. Did you mean 'caption'"),
+        ({'task': 'caption', 'prompt': 'What of {question}'}, "task='caption' has no question"),
+        (
+            {'task': 'caption', 'condition_on_question': True},
+            'needs mode=.generate., condition_on_question=False',
+        ),
         ({'trainable': ('q_former',)}, "no part 'q_former'. Did you mean 'qformer'"),
     ],
 )
@@ -176,8 +198,35 @@ def test_options_that_do_not_go_together(files, changes, message):
         VideoQuestionAnswerer(**{k: v for k, v in config(files, **changes).items() if k != 'type'})
 
 
+@pytest.mark.parametrize(
+    ('mode', 'words'),
+    [
+        ('classify', 'answer vocabulary, of 2 answers here, .*answer_head.vocabulary'),
+        ('generate', 'language model, of width 8 here, .*language_model.pretrained'),
+    ],
+)
+def test_a_checkpoint_made_for_something_else_says_for_what(files, tmp_path, mode, words):
+    state = {'state_dict': build(files, mode=mode).state_dict()}
+    cfg = config(files, mode)
+    if mode == 'classify':
+        (tmp_path / 'two.txt').write_text('red\ndog\n')
+        cfg['answer_head']['vocabulary'] = str(tmp_path / 'two.txt')
+    else:
+        small = dict(hidden_size=8, word_embed_proj_dim=8)
+        cfg['language_model']['config'] = {**cfg['language_model']['config'], **small}
+    with pytest.raises(CheckpointError, match=words):
+        load_weights(MODELS.build(cfg), state, 'a.pth')
+
+
 def test_bad_samples_and_candidates(files, tmp_path):
     model = build(files, mode='generate', max_new_tokens=2)
+    with pytest.raises(ValueError, match="task='answer': to caption, build the model with task='caption'"):
+        model.caption(inputs())
+    captioner = build(files, task='caption')
+    with pytest.raises(ValueError, match="task='caption' reads no question"):
+        captioner.answer(inputs(), QUESTIONS)
+    with pytest.raises(ValueError, match='3 samples have no text, the first is 0: write "text"'):
+        captioner.loss(inputs(), samples())
     unanswered = samples()
     del unanswered[1].answer
     with pytest.raises(ValueError, match='1 samples have no answer, the first is 1: write "answer"'):

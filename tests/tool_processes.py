@@ -1,4 +1,8 @@
-"""The tools in forks of the test's process: a new interpreter imports for longer than most tests run."""
+"""Tools in processes of their own that need no imports: clean forks of a server that has done them.
+
+A new interpreter imports for longer than most of these tests run. Forks of the test's own process would have
+its threads and its state.
+"""
 
 import os
 import runpy
@@ -7,12 +11,15 @@ import subprocess
 import sys
 import tempfile
 from multiprocessing import get_context
+from pathlib import Path
 
-import torch
 from command_line import ROOT
 
+SERVER = get_context('forkserver')
+SERVER.set_forkserver_preload(['torch', 'stgt_mm.models', 'stgt_mm.evaluation', 'stgt_mm.engine.runner'])
 
-def run_forked(tool, *arguments, cwd=None, paths=(), **variables):
+
+def run_tool_process(tool, *arguments, cwd=None, paths=(), **variables):
     """Runs a tool as ``python tools/...`` does; ``paths`` join the module path, ``variables`` are set."""
     return _start([ROOT / 'tools' / tool, *arguments], cwd, paths, variables)()
 
@@ -32,37 +39,30 @@ def torchrun(count):
 
 
 def _start(words, cwd, paths, variables):
-    words, paths = list(map(str, words)), list(map(str, paths))
-    variables = {name: str(value) for name, value in variables.items()}
-    printed = [tempfile.TemporaryFile('w+') for _ in range(2)]  # noqa: SIM115
-    if torch.cuda.is_available():  # nothing that uses a GPU can be forked
-        environment = {**os.environ, 'PYTHONPATH': os.pathsep.join([str(ROOT), *paths]), **variables}
-        out, err = printed
-        process = subprocess.Popen([sys.executable, *words], cwd=cwd, env=environment, stdout=out, stderr=err)
-        wait = process.wait
-    else:
-        process = get_context('fork').Process(target=_become, args=(words, cwd, paths, variables, printed))
-        process.start()
-
-        def wait():
-            process.join()
-            return process.exitcode
+    words = list(map(str, words))
+    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+    folder = tempfile.TemporaryDirectory()
+    printed = [f'{folder.name}/{name}' for name in ('out', 'err')]
+    place = os.path.abspath(cwd or '.')
+    process = SERVER.Process(target=_become, args=(words, place, [*map(str, paths)], environment, printed))
+    process.start()
 
     def finished():
-        status = wait()
-        for file in printed:
-            file.seek(0)
-        return subprocess.CompletedProcess(words, status, *(file.read() for file in printed))
+        process.join()
+        with folder:
+            said = [Path(file).read_text() for file in printed]
+        return subprocess.CompletedProcess(words, process.exitcode, *said)
 
     return finished
 
 
-def _become(words, cwd, paths, variables, printed):
+def _become(words, place, paths, environment, printed):
     for number, file in enumerate(printed, start=1):
-        os.dup2(file.fileno(), number)
+        os.dup2(os.open(file, os.O_CREAT | os.O_WRONLY), number)
     sys.stdout, sys.stderr = (os.fdopen(number, 'w', buffering=1) for number in (1, 2))
-    os.environ.update(variables)
-    os.chdir(cwd or '.')
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(place)
     sys.path[:0] = paths
     sys.argv = words
     runpy.run_path(words[0], run_name='__main__')

@@ -1,0 +1,46 @@
+"""What evaluation calls of models that align video with text."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from stgt_mm.models.video_encoder import VideoEncoder
+from stgt_mm.structures import VideoTextSample
+
+
+class VideoFeatures(NamedTuple):
+    """What is kept of a video for retrieval."""
+
+    queries: Tensor  # (V, Q, P), L2-normalised query embeddings
+    tokens: Tensor  # (V, M, C), video tokens after vision_norm; re-ranking reads them
+
+
+class Aligner(VideoEncoder):
+    """Base of models with ``encode_video``, ``encode_text``, ``loss`` and a ``contrastive_head``."""
+
+    def similarity(self, queries: Tensor, texts: Tensor) -> Tensor:
+        """Cosines (V, K) of videos (V, Q, P) with captions (K, P), not divided by the temperature."""
+        return self.contrastive_head.similarity(queries, texts)
+
+    def predict(
+        self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample] | None
+    ) -> list[VideoTextSample]:
+        """Writes ``embedding`` (Q, P), and ``similarity`` to a sample's own caption if it has one."""
+        queries = self.encode_video(inputs).queries
+        samples = data_samples or [VideoTextSample() for _ in range(len(queries))]
+        for sample, embedding in zip(samples, queries):
+            sample.embedding = embedding
+        if 'text_ids' in inputs:
+            texts = self.encode_text(inputs['text_ids'], inputs['text_mask'])
+            own = self.similarity(queries, texts).diagonal()
+            for sample, value in zip(samples, own):
+                sample.set_field(value, 'similarity', field_type='data')
+        return samples
+
+
+def captions_of(inputs: dict[str, Tensor], data_samples: list[VideoTextSample]) -> tuple[Tensor, Tensor]:
+    """Returns ids and mask (B, L) of the captions of a training batch; a ValueError if one has none."""
+    if 'text_ids' not in inputs:
+        missing = [sample.video_id for sample in data_samples if 'text' not in sample]
+        raise ValueError(f'training needs a caption for every clip; without one: {missing[:3]}')
+    return inputs['text_ids'], inputs['text_mask']

@@ -1,0 +1,73 @@
+"""Which files are to be indexed, and what their owner says of them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stgt_mm.datasets.jsonl import AnnotationError, read_jsonl
+from stgt_mm.preparation.annotations.video_files import (
+    CAMERA_SUFFIXES,
+    OLDER_SUFFIXES,
+    VIDEO_SUFFIXES,
+    list_files,
+)
+from stgt_mm.search.filters import BUILT_IN
+
+Source = str | os.PathLike | Sequence[str | os.PathLike]
+Videos = dict[str, dict[str, Any]]  # own columns by absolute path
+
+SUFFIXES = frozenset(VIDEO_SUFFIXES + CAMERA_SUFFIXES + OLDER_SUFFIXES)
+RESERVED = (*BUILT_IN, 'stamp', 'tokens', 'queries')
+_NO_COLUMNS = ('video', 'text', 'text_id')  # a video may have many texts
+
+
+def list_videos(source: Source, video_root: str | os.PathLike | None = None) -> Videos:
+    """Lists the videos of a source.
+
+    Args:
+        source: A folder, all videos below it; a file; a JSON-lines file with ``video`` and any other keys,
+            of which text, numbers and booleans become columns (from the first line of each video, and not
+            ``text`` and ``text_id``); or a list of folders and files.
+        video_root: What ``video`` of JSON lines is relative to, by default the folder of their file.
+
+    Returns:
+        Own columns by absolute path.
+
+    Raises:
+        FileNotFoundError: If a folder holds no video.
+        AnnotationError: If JSON lines cannot be used.
+    """
+    if not isinstance(source, (str, os.PathLike)):
+        return {path: own for part in source for path, own in list_videos(part, video_root).items()}
+    path = Path(os.path.abspath(os.path.expanduser(source)))
+    if path.suffix == '.jsonl':
+        return _from_jsonl(path, Path(video_root or path.parent).expanduser().absolute())
+    if not path.is_dir():
+        return {str(path): {}}
+    files = [file for file in map(Path, list_files(path)) if file.suffix.lower() in SUFFIXES]
+    videos: Videos = {str(path / file): {} for file in sorted(files) if not file.name.startswith('.')}
+    if not videos:
+        raise FileNotFoundError(f"the folder '{path}' holds no video ({', '.join(sorted(SUFFIXES))}).")
+    return videos
+
+
+def _from_jsonl(path: Path, root: Path) -> Videos:
+    videos: Videos = {}
+    for number, row in read_jsonl(path):
+        video = row.get('video')
+        if not isinstance(video, str) or row.get('reverse'):
+            wrong = 'is played backwards' if row.get('reverse') else f"'video' is {video!r}"
+            raise AnnotationError(f'{path}:{number}: {wrong}. Name a video to be indexed as it is.')
+        own = {name: value for name, value in row.items() if isinstance(value, (str, int, float))}
+        own = {name: value for name, value in own.items() if name not in (*_NO_COLUMNS, 'reverse')}
+        wrong = [name for name in own if name in RESERVED or not name.isidentifier() or name[0] == '_']
+        if wrong:
+            raise AnnotationError(
+                f"{path}:{number}: '{wrong[0]}' cannot be a column of the index: it must be letters, digits "
+                f'and _, begin with a letter, and be none of {", ".join(RESERVED)}. Rename the key.'
+            )
+        # whole numbers and others are one kind: a column of both must not fail in the middle
+        own |= {name: float(value) for name, value in own.items() if type(value) is int}
+        videos.setdefault(os.path.abspath(root / video), own)
+    return videos
