@@ -18,7 +18,7 @@ def options(data):
 def short(data, folder, cache, name):
     cfg = load_config(TINY, options(data))
     folder.mkdir(exist_ok=True)
-    shorten(cfg, 3, 16, folder)
+    shorten(cfg, 2, 16, folder)
     cfg.train_dataloader.batch_size = 8
     set_cache(cfg, cache)
     cfg.update(work_dir=str(folder / name), experiment_name=f'{folder.parent.name}-{name}', launcher='none')
@@ -33,7 +33,7 @@ def test_a_cache_changes_no_result_of_a_deterministic_pipeline(small_moving_shap
     single = train_watched(short(small_moving_shapes, folder, exact, 'single'))
     half = train_watched(short(small_moving_shapes, folder, {'root': str(tmp_path)}, 'half'))
     steps = [record for record in without.records if 'loss' in record]
-    assert [record['epoch'] for record in steps] == [1, 1, 2, 2, 3, 3]
+    assert [record['epoch'] for record in steps] == [1, 1, 2, 2]
     assert 'val/t2v/R1' in without.records[-1]
     assert largest_difference(without, single) < 1e-4
     assert 0 < largest_difference(without, half) < 0.5  # float16 rounds, and training amplifies it
