@@ -13,8 +13,7 @@ from stgt_mm.datasets.clip_dataset import broken_sample
 from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.readers import VideoReadError, open_video
 from stgt_mm.datasets.transforms import LoadVideo
-from stgt_mm.evaluation.encode import refuse_nan
-from stgt_mm.evaluation.shares import autocast
+from stgt_mm.evaluation.shares import autocast, refuse_nan
 from stgt_mm.search import Moment
 from stgt_mm.search.windows import Windows, cut, duration
 
