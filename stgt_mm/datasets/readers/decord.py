@@ -22,16 +22,17 @@ class DecordReader(BaseReader):
 
     decord believes the header: where that promises too many frames, it repeats the last ones or
     never returns, with the interpreter lock held, and of several video streams it takes the largest.
-    So PyAV counts first, and a file on which the two disagree is refused before any frame is asked for.
+    So PyAV counts first, always by decoding, and a file on which the two disagree is refused before any frame
+    is asked for.
     Its jumps to a keyframe give wrong frames where pictures before that keyframe are stored after it
     (open GOP), so a file with several keyframes is decoded from the start. Arguments and errors are those of
     ``BaseReader``.
     """
 
-    def __init__(self, path: str | os.PathLike, exact: bool = True) -> None:
-        super().__init__(path, exact)
+    def __init__(self, path: str | os.PathLike, exact: bool = False) -> None:
+        super().__init__(path, exact=True)
         self._reader = None
-        with PyAVReader(self.path, exact) as counted:
+        with PyAVReader(self.path, exact=True) as counted:
             self.facts = facts = counted.facts
         self.num_frames = facts.num_frames
         if facts.num_streams > 1:

@@ -18,6 +18,7 @@ class VideoFacts:
     num_streams: int  # video streams in the file
     tick: float = 0.0  # seconds of a unit of the time stamps, 0 where unknown
     rate: float = 0.0  # frames a second by the header, 0 where unknown
+    decoded: bool = True  # whether decoding has found the frames; else packets were counted
 
     @property
     def num_frames(self) -> int:
@@ -52,13 +53,15 @@ def _key(path: str, exact: bool) -> tuple:
 
 
 def recall(path: str, exact: bool) -> VideoFacts | None:
-    """Returns the facts by decoding (``exact``) or by the container; None if the file is new or changed."""
+    """Returns the facts by decoding (``exact``), or those it is opened with; None if it is new or changed."""
     return _known.get(_key(path, exact))
 
 
 def remember(path: str, exact: bool, facts: VideoFacts) -> None:
     """Keeps the facts about a file; the oldest of 20,000 files is forgotten."""
     _known[_key(path, exact)] = facts
+    if facts.decoded:
+        _known[_key(path, True)] = facts
     while len(_known) > _LIMIT:
         _known.popitem(last=False)
 

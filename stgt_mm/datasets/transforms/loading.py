@@ -26,15 +26,15 @@ class LoadVideo(BaseTransform):
         sampling: ``'uniform'`` (test) or ``'headtail'`` (training), see
             :func:`~stgt_mm.datasets.frame_sampling.sample_frame_indices`.
         reader: Name of the reader, ``'auto'`` for the default with its fallbacks.
-        exact: Whether frames are counted by decoding; with False a sound file may be read by its header,
-            faster.
+        exact: Whether frames are counted by decoding in any case, and not only where packets may not be
+            counted in their place.
 
     Raises:
         ValueError: If ``num_frames`` is below 1 or the sampling is unknown.
     """
 
     def __init__(
-        self, num_frames: int = 8, sampling: str = 'uniform', reader: str = 'auto', exact: bool = True
+        self, num_frames: int = 8, sampling: str = 'uniform', reader: str = 'auto', exact: bool = False
     ) -> None:
         if num_frames < 1:
             raise ValueError(f'num_frames={num_frames}: a clip needs at least 1 frame.')
