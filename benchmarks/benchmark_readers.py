@@ -23,9 +23,9 @@ from pebble import ProcessExpired, ProcessPool
 from stgt_mm.datasets.frame_sampling import sample_frame_indices
 from stgt_mm.datasets.readers import (
     VideoReadError,
-    available_readers,
     open_video,
     read_frames,
+    reader_order,
     write_video,
 )
 from stgt_mm.datasets.readers.facts import forget_all
@@ -189,6 +189,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('folder', type=Path, help='folder of video files')
     parser.add_argument('--json', type=Path, help='list of {file, frames_decoded}: the true counts')
     parser.add_argument('--num-frames', type=int, default=8)
+    parser.add_argument(
+        '--readers', nargs='+', default=['auto'], help='names of readers, default: all of auto'
+    )
     parser.add_argument('--limit', type=float, default=30, help='seconds a file may take')
     parser.add_argument('--tiny', type=int, default=0, help='also time this many 64x64 clips')
     args = parser.parse_args(argv)
@@ -196,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = sorted(path for path in args.folder.iterdir() if path.is_file() and path.name != 'videos.json')
     if not files:
         parser.error(f'no file in {args.folder}')
-    readers = available_readers()
+    readers = reader_order(args.readers[0] if args.readers == ['auto'] else args.readers)
     readers += [BARE] if 'decord' in readers else []
     results: dict[str, dict[str, dict]] = defaultdict(dict)
     for path in files:

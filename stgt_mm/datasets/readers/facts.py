@@ -28,16 +28,17 @@ class VideoFacts:
     @property
     def seekable(self) -> bool:
         """Whether every frame can be told by its time stamp, and there is somewhere to jump to."""
-        return len(self.keyframes) > 1 and self._ascends
+        return len(self.keyframes) > 1 and self.ascends
 
     @property
-    def _ascends(self) -> bool:
+    def ascends(self) -> bool:
+        """Whether every frame has a time stamp, and a later one than the frame before."""
         return None not in self.pts and all(a < b for a, b in zip(self.pts, self.pts[1:]))
 
     @property
     def times(self) -> list[float] | None:
         """Seconds from the first frame to each; by the header's rate where stamps are no help, else None."""
-        if self.tick and self._ascends:
+        if self.tick and self.ascends:
             # rounded: frame 19 of 10 a second is at 1.9 s, as people write it
             return [round((stamp - self.pts[0]) * self.tick, 9) for stamp in self.pts]
         return [index / self.rate for index in range(self.num_frames)] if self.rate else None

@@ -64,6 +64,15 @@ class PyAVReader(BaseReader):
             self._container.close()
             self._container = None
 
+    def decode(self) -> Iterator[av.VideoFrame]:
+        """Decodes all frames, first to last; ``VideoReadError`` where that ends early."""
+        if not self._packets:
+            self._open()
+        try:
+            yield from self._decode_from(0)
+        except av.FFmpegError as error:
+            raise VideoReadError(self.path, f'decoding ends early ({_reason(error)})') from error
+
     def _open(self) -> None:
         self.close()
         try:
@@ -146,7 +155,7 @@ class PyAVReader(BaseReader):
         wanted = sorted(set(indices))
         if self._held:
             try:
-                arrays = dict(zip(wanted, _to_arrays(self._held[i] for i in wanted)))
+                arrays = dict(zip(wanted, to_arrays(self._held[i] for i in wanted)))
             except (av.FFmpegError, ValueError) as error:
                 raise VideoReadError(self.path, f'no conversion to RGB ({_reason(error)})') from error
         else:
@@ -159,7 +168,7 @@ class PyAVReader(BaseReader):
             if not self._packets:
                 self._open()
             try:
-                return dict(zip(wanted, _to_arrays(self._walk(wanted, seek))))
+                return dict(zip(wanted, to_arrays(self._walk(wanted, seek))))
             except (_FrameMissingError, av.FFmpegError, ValueError) as error:
                 why = _reason(error)
                 self._packets = []
@@ -198,10 +207,17 @@ def _reason(error: BaseException) -> str:
     return getattr(error, 'strerror', None) or str(error) or type(error).__name__
 
 
-def _to_arrays(frames: Iterable[av.VideoFrame]) -> Iterator[np.ndarray]:
-    """Converts frames to RGB arrays [H, W, 3], sized and turned like the first of them."""
+def to_arrays(
+    frames: Iterable[av.VideoFrame], resize: Callable[[int, int], tuple[int, int]] | None = None
+) -> Iterator[np.ndarray]:
+    """Converts frames to RGB arrays [H, W, 3], sized and turned like the first of them.
+
+    ``resize`` maps its height and width to those wanted, before it is turned.
+    """
     convert, size, turns = VideoReformatter(), None, 0
+    options = {'format': 'rgb24', **_ONE_THREAD, **({'interpolation': 'BICUBIC'} if resize else {})}
     for frame in frames:
         if size is None:
-            size, turns = (frame.width, frame.height), round(frame.rotation / 90) % 4
-        yield np.rot90(convert.reformat(frame, *size, format='rgb24', **_ONE_THREAD).to_ndarray(), turns)
+            height, width = resize(frame.height, frame.width) if resize else (frame.height, frame.width)
+            size, turns = (width, height), round(frame.rotation / 90) % 4
+        yield np.rot90(convert.reformat(frame, *size, **options).to_ndarray(), turns)
