@@ -1,12 +1,12 @@
 """Each reader gives the right frame, on clips whose frame number is painted as brightness."""
 
 import pickle
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from encoded_clips import NOISE, encode, numbers, ramp
 
 from stgt_mm.datasets import readers
 from stgt_mm.datasets.readers import (
@@ -21,7 +21,6 @@ from stgt_mm.datasets.readers import (
 from stgt_mm.datasets.readers import facts as memory
 
 ROOT = Path(__file__).parents[2]
-STEP = 4
 READERS = [name for name in available_readers() if name in ('pyav', 'decord')]
 
 
@@ -29,32 +28,6 @@ READERS = [name for name in available_readers() if name in ('pyav', 'decord')]
 def _fresh():
     memory.forget_all()
     fallback_counts.clear()
-
-
-def ramp(count, height=64, width=64):
-    """Frame i has gray level STEP * (i + 1)."""
-    return np.stack([np.full((height, width, 3), STEP * (i + 1), np.uint8) for i in range(count)])
-
-
-def numbers(frames):
-    """The frame numbers that are painted."""
-    return [round(frame.mean() / STEP) - 1 for frame in frames.astype(float)]
-
-
-def encode(path, frames, codec='libx264', options=None, pts=None, rotation=0):
-    with av.open(str(path), 'w') as container:
-        stream = container.add_stream(codec, rate=25, options=options or {})
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = 'yuv420p'
-        stream.codec_context.time_base = Fraction(1, 1000)
-        if rotation:
-            stream.set_display_rotation(rotation)
-        for i, image in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(image, format='rgb24')
-            frame.pts, frame.time_base = (pts[i] if pts else 40 * i), Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return str(path)
 
 
 CLIPS = {
@@ -138,9 +111,6 @@ def test_short_clips_repeat_frames_in_order(tmp_path, reader):
     assert numbers(read_frames(three, indices_fn=lambda count: range(count + 2))) == [0, 1, 2, 2, 2]
 
 
-NOISE = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), dtype=np.uint8)
-
-
 def test_a_truncated_file_gives_what_decodes(tmp_path):
     whole, cut = tmp_path / 'whole.mkv', tmp_path / 'cut.mkv'
     encode(whole, NOISE, options={'bf': '0', 'g': '40'})
@@ -179,66 +149,6 @@ def test_a_header_that_promises_too_much(tmp_path):
         frames = read_frames(path, 4, reader=['decord', 'pyav'])
         np.testing.assert_array_equal(frames, read_frames(path, 4))
         assert fallback_counts['decord'] == 2
-
-
-def overwrite(path, packet, content, offset=0):
-    """Writes into the packet of this number, in the order of the file."""
-    with av.open(path) as container:
-        packets = [bytes(packet) for packet in container.demux(video=0)]
-    data = bytearray(Path(path).read_bytes())
-    start = data.index(packets[packet]) + offset
-    data[start : start + len(content)] = content
-    Path(path).write_bytes(data)
-
-
-def test_a_count_of_packets_that_was_wrong_is_corrected(tmp_path):
-    path = encode(tmp_path / 'clip.mp4', NOISE, options={'bf': '0', 'g': '40', 'sc_threshold': '0'})
-    overwrite(path, 20, b'\x80\0\0\0', offset=5)  # a slice's header that none takes, lengths that add up
-    with open_video(path) as video, open_video(path, exact=True) as decoded:
-        assert (video.num_frames, decoded.num_frames) == (40, 20)
-        with pytest.raises(VideoReadError, match='40 frames were promised'):
-            video.get([19, 39])
-    np.testing.assert_array_equal(read_frames(path, 8), read_frames(path, 8, exact=True))
-    assert fallback_counts == {'pyav': 1}
-
-
-CODECS = {
-    'h264': ('libx264', 'mp4', {'bf': '2'}),
-    'hevc': ('libx265', 'mkv', {'preset': 'ultrafast', 'x265-params': 'log-level=none'}),
-    'vp8': ('libvpx', 'webm', {'deadline': 'realtime', 'cpu-used': '8'}),
-    'vp9': ('libvpx-vp9', 'webm', {'auto-alt-ref': '1', 'lag-in-frames': '16', 'cpu-used': '5'}),
-    'av1': ('libsvtav1', 'mkv', {'preset': '12'}),
-}
-
-
-@pytest.mark.parametrize('codec', CODECS)
-def test_packets_are_counted_until_one_is_doubtful(tmp_path, codec):
-    encoder, suffix, options = CODECS[codec]
-    path = encode(tmp_path / f'clip.{suffix}', ramp(40), encoder, options)
-    with open_video(path) as video, open_video(path, exact=True) as decoded:
-        assert not video.exact and decoded.exact
-        assert video.facts.pts == decoded.facts.pts and video.num_frames == 40
-        np.testing.assert_array_equal(video.get([3, 39]), decoded.get([3, 39]))
-    overwrite(path, 20, bytes(5))
-    with open_video(path) as video, open_video(path, exact=True) as decoded:
-        assert video.exact and video.facts == decoded.facts
-
-
-def test_packets_that_are_not_frames_are_not_counted(tmp_path):
-    hidden = encode(tmp_path / 'x.webm', ramp(20), 'libvpx')
-    with av.open(hidden) as container:
-        head = bytes(list(container.demux(video=0))[10])[0]
-    overwrite(hidden, 10, bytes([head & ~16]))  # the bit that says that it is shown
-    stream = encode(tmp_path / 'x.ts', ramp(20))
-    edited = encode(tmp_path / 'x.mp4', ramp(20), options={'bf': '0'})
-    data = Path(edited).read_bytes()
-    with av.open(edited) as container:
-        skipped = int(container.streams.video[0].time_base ** -1) // 5  # five frames of 25 a second
-    entry = data.index(b'elst') + 16  # where in the stream it begins
-    Path(edited).write_bytes(data[:entry] + skipped.to_bytes(4, 'big') + data[entry + 4 :])
-    for path, count in ((hidden, 19), (stream, 20), (edited, 15)):
-        with open_video(path) as video, open_video(path, exact=True) as decoded:
-            assert video.exact and video.facts == decoded.facts and video.num_frames == count
 
 
 def test_what_is_known_about_a_file_goes_when_it_changes(tmp_path):

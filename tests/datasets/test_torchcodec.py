@@ -1,11 +1,10 @@
 """The reader on torchcodec gives the frames that PyAV gives, or says what it lacks."""
 
 import sys
-from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
+from encoded_clips import NOISE, encode
 
 from stgt_mm.datasets.readers import VideoReadError, open_video, read_frames, reader_order, write_video
 from stgt_mm.datasets.readers.torchcodec import video_decoder
@@ -21,18 +20,8 @@ needs_torchcodec = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
 @pytest.fixture
 def clip(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (40, 64, 96, 3), dtype=np.uint8)
-    path = str(tmp_path / 'clip.mkv')
-    with av.open(path, 'w') as container:
-        stream = container.add_stream('libx264', rate=25, options={'bf': '3', 'g': '12'})
-        stream.height, stream.width, stream.pix_fmt = 64, 96, 'yuv420p'
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for index, image in enumerate(noise):
-            frame = av.VideoFrame.from_ndarray(image, format='rgb24')
-            frame.pts, frame.time_base = 33 + 40 * index + index % 3, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
+    stamps = [33 + 40 * index + index % 3 for index in range(40)]
+    return encode(tmp_path / 'clip.mkv', NOISE, options={'bf': '3', 'g': '12'}, pts=stamps)
 
 
 @needs_torchcodec

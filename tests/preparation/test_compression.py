@@ -2,13 +2,12 @@
 
 import json
 import shutil
-from fractions import Fraction
 from itertools import islice
 
-import av
 import numpy as np
 import pytest
 from command_line import load_tool, run_here
+from encoded_clips import NOISE, encode
 
 from stgt_mm.datasets.readers import open_video, read_frames, write_video
 from stgt_mm.preparation.compression import Compression, compress_file
@@ -26,16 +25,7 @@ def moving_square(count, height, width):
 def test_frames_times_and_rotation_stay(tmp_path):
     stamps = [0, 40, 100, 120, 300, 340, *range(400, 1000, 40)]
     frames = moving_square(len(stamps), 320, 480)
-    with av.open(str(tmp_path / 'a.mp4'), 'w') as container:
-        stream = container.add_stream('libx264', rate=25, options={'bf': '2', 'g': '250'})
-        stream.height, stream.width, stream.pix_fmt = 320, 480, 'yuv420p'
-        stream.codec_context.time_base = Fraction(1, 1000)
-        stream.set_display_rotation(90)
-        for stamp, image in zip(stamps, frames):
-            frame = av.VideoFrame.from_ndarray(image, format='rgb24')
-            frame.pts, frame.time_base = stamp, stream.codec_context.time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+    encode(tmp_path / 'a.mp4', frames, options={'bf': '2', 'g': '250'}, pts=stamps, rotation=90)
     (tmp_path / 'a.mp4').rename(tmp_path / 'a.webm')
     how = Compression(short_side=160, gop=4, crf=10)
     assert compress_file('a.webm', how, tmp_path, tmp_path / 'out') == {'frames': len(stamps)}
@@ -91,8 +81,7 @@ def test_interrupted_it_goes_on_and_reports_damage(tmp_path, capsys, monkeypatch
 
 
 def test_of_a_truncated_file_what_decodes_is_kept(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), dtype=np.uint8)
-    clip = write_video(tmp_path / 'clip.mp4', noise, gop=40)
+    clip = write_video(tmp_path / 'clip.mp4', NOISE, gop=40)
     data = bytearray(clip.read_bytes())
     start = data.index(b'mdat')
     half = start + int.from_bytes(data[start - 4 : start], 'big') // 2
