@@ -49,6 +49,8 @@ class CheckedReader(BaseReader):
     def _read(self, indices: list[int]) -> Any:
         try:
             return self._decode(indices)
+        except VideoReadError:
+            raise
         except self.failures as error:
             why = f'{self.library} cannot decode it ({_first_line(error)})'
             raise VideoReadError(self.path, why) from error
