@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stgt_mm.models.aligners.dual_encoder import with_vocabulary
 from stgt_mm.models.answerers.base import Answerer, texts_of
 from stgt_mm.models.answerers.modes import best_answers
 from stgt_mm.models.text_encoder import build_text_encoder
@@ -50,6 +51,7 @@ class DualEncoderAnswerer(Answerer):
         neck: dict[str, Any] | None = None,
         vision_norm: dict[str, Any] | None = None,
     ) -> None:
+        backbone = with_vocabulary(backbone, data_preprocessor['tokenizer'])
         super().__init__(backbone, data_preprocessor, neck, vision_norm)
         if (text_encoder is None) is not isinstance(self.backbone, Towers):
             raise ValueError(
@@ -62,7 +64,10 @@ class DualEncoderAnswerer(Answerer):
         self.answer_head = MODELS.build(answer_head)
         width = self.answer_head.classifier.in_features
         read = self.backbone.embed_dims if text_encoder is None else self.text_encoder.width
-        self.video_proj, self.question_proj = nn.Linear(self.backbone.embed_dims, width), nn.Linear(read, width)
+        self.video_proj, self.question_proj = (
+            nn.Linear(self.backbone.embed_dims, width),
+            nn.Linear(read, width),
+        )
         self.fusion = nn.Sequential(
             nn.LayerNorm(3 * width), nn.Linear(3 * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
