@@ -44,8 +44,8 @@ class GroupingBlock(nn.Module):
         num_heads: Heads of the cross-attention; the assignment has one.
         assign: How a token chooses, see :func:`~stgt_mm.functional.grouping.assign_to_groups`.
         mlp_ratio: Width of the MLPs over C.
-        cross_attention: Whether groups look at all tokens first, as in GroupViT. Then a group can know what is
-            in the clip without having it: its tokens need not be those of what it is taken for.
+        cross_attention: Whether groups look at all tokens first, as in GroupViT. Then a group can know what
+            is in the clip without having it: its tokens need not be those of what it is taken for.
 
     Raises:
         ValueError: If an argument has no meaning here.
