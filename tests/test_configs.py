@@ -136,6 +136,21 @@ def test_answerers_build_at_full_size_without_memory(path):
         assert cfg.model.prompt == f'Question: {{question}} {short}:'
 
 
+@pytest.mark.parametrize('name,answers,accuracy', [('msrvtt', 1500, 43.5), ('msvd', 1000, 46.4)])
+def test_s_vilm_answers_at_full_size_from_its_pretraining(name, answers, accuracy):
+    cfg = full(f's_vilm/{name}_qa.py')
+    model = build_on_meta(cfg.model)
+    assert model.answer_head.classifier.out_features == answers
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    assert {loader.dataset.pipeline[0].num_frames for loader in loaders} == {32}
+    assert cfg.load_strict is False
+    aligner = build_on_meta(full('s_vilm/pretrain_videocc.py').model).state_dict()
+    fresh = ('video_proj', 'question_proj', 'fusion', 'answer_head')
+    assert {key for key in model.state_dict() if not key.startswith(fresh)} <= set(aligner)
+    row = find_paper_row(cfg.test_evaluator.paper_row)
+    assert float(row.values['qa']['accuracy']) == accuracy and 'second-hand' in row.setting
+
+
 @pytest.fixture(scope='module')
 def runs():
     """Metrics by what ran: half of the configs differ in places, names, rates and text lengths alone."""
@@ -183,10 +198,10 @@ def check_training(runner, cfg):
     alphas = [hook['stages'][-1][1] for hook in cfg.get('custom_hooks') or [] if 'stages' in hook]
     contrast = 'loss_csal' if alphas and alphas[0] == 0 else 'loss_vtc'
     losses = ('loss', 'loss_vtm', 'loss_vtg', contrast)
-    if 'Answerer' in str(cfg.model.type):
-        losses = ('loss', 'loss_answer')
     if 'DualEncoder' in str(cfg.model.type) or 'SViLM' in str(cfg.model.type):
         losses = ('loss', 'loss_vtc')
+    if 'Answerer' in str(cfg.model.type):
+        losses = ('loss', 'loss_answer')
     if cfg.model.get('auxiliary_heads'):
         losses += ('loss_temporal_grouping', 'loss_noun_grounding')
     assert all(math.isfinite(runner.message_hub.get_scalar(f'train/{key}').current()) for key in losses)

@@ -49,10 +49,11 @@ class TextEncoder(nn.Module):
         return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
 
 
-def build_text_encoder(config: dict[str, Any], tokenizer: Any) -> nn.Module:
-    """Builds a text encoder; random weights get the tokenizer's ``vocab_size`` where theirs is left out."""
+def build_text_encoder(config: dict[str, Any], preprocessor: nn.Module) -> nn.Module:
+    """Builds a text encoder; random weights that lack ``vocab_size`` take that of the tokenizer."""
     own = config.get('config')
     if own and 'vocab_size' not in own and not config.get('pretrained'):
+        tokenizer = preprocessor.tokenizer
         ids = {'vocab_size': tokenizer.vocab_size, 'pad_token_id': tokenizer.pad_id}
         config = {**config, 'config': {**own, **ids}}
     return MODELS.build(config)
