@@ -38,7 +38,7 @@ class DecordReader(BaseReader):
             why = f'{facts.num_streams} video streams: decord may not take the first'
             raise VideoReadError(self.path, why)
         try:
-            self._reader = decord.VideoReader(self.path, num_threads=1)
+            self._reader = decord.VideoReader(self.source(), num_threads=1)
             claimed = len(self._reader)
         except (decord.DECORDError, RuntimeError) as error:
             raise VideoReadError(self.path, f'decord cannot open it ({_first_line(error)})') from error
