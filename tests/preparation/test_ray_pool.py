@@ -1,7 +1,8 @@
-"""Work on two Ray workers: the outcomes of processes, the same shards, and a killed worker that loses nothing."""
+"""Work on two Ray workers: the same outcomes and shards as of processes, and nothing lost with a worker."""
 
 import os
 import signal
+import sys
 from functools import partial
 
 import pytest
@@ -16,6 +17,7 @@ ray = pytest.importorskip('ray', reason='RAY NOT TESTED: pip install ray')
 
 @pytest.fixture(scope='module', autouse=True)
 def cluster():
+    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)  # workers import this module
     ray.init(address='local', num_cpus=2, log_to_driver=False, include_dashboard=False)
     yield
     ray.shutdown()

@@ -61,7 +61,9 @@ def test_a_kill_leaves_no_half_shard_and_no_index(small_set, tmp_path):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    assert [path.name for path in out.glob('*.tar')] == ['clips-000000.tar'] and not (out / INDEX).exists()
+    assert [path.name for path in out.glob('clips-*.tar')] == ['clips-000000.tar'] and not (
+        out / INDEX
+    ).exists()
     stuck.unlink()
     stuck.write_bytes(content)
     assert make(small_set, out).written == 2

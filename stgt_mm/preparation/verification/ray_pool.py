@@ -57,9 +57,8 @@ class RayPool:
                 (done, *_), running = ray.wait(running)
                 yield from ray.get(done)
         except ray.exceptions.RayError as error:
-            raise UserError(
-                f'Ray lost a task for good ({error}). The same command goes on where it was.'
-            ) from error
+            why = str(error).strip().splitlines()[-1]
+            raise UserError(f'Ray gave up a task: {why}. The same command goes on where it was.') from error
         finally:
             for task in running:
                 ray.cancel(task, force=True)
