@@ -18,6 +18,7 @@ ray = pytest.importorskip('ray', reason='RAY NOT TESTED: pip install ray')
 @pytest.fixture(scope='module', autouse=True)
 def cluster():
     os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)  # workers import this module
+    os.environ['RAY_raylet_start_wait_time_s'] = '120'  # Ray gives up after 30 s, which a busy machine needs
     ray.init(address='local', num_cpus=2, log_to_driver=False, include_dashboard=False)
     yield
     ray.shutdown()
@@ -56,7 +57,8 @@ def test_shards_and_findings_are_the_same(tmp_path):
     for kind in ('local', 'ray'):
         out, engine = tmp_path / kind, Engine(kind, 2)
         made = make_shards(tmp_path / 'a.jsonl', tmp_path / 'videos', out, engine, clips=2)
-        seen = verify(tmp_path / 'a.jsonl', tmp_path / 'videos', out, Inspection(), Criteria(), engine)
+        about = tmp_path / f'{kind}.seen'
+        seen = verify(tmp_path / 'a.jsonl', tmp_path / 'videos', about, Inspection(), Criteria(), engine)
         tables = {
             path.name: path.read_bytes() for path in out.rglob('*') if path.suffix in ('.tar', '.arrow')
         }
