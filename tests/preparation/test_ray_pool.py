@@ -17,8 +17,8 @@ ray = pytest.importorskip('ray', reason='RAY NOT TESTED: pip install ray')
 
 @pytest.fixture(scope='module', autouse=True)
 def cluster():
-    os.environ['PYTHONPATH'] = os.pathsep.join(sys.path)  # workers import this module
-    os.environ['RAY_raylet_start_wait_time_s'] = '120'  # Ray gives up after 30 s, which a busy machine needs
+    path = os.pathsep.join(sys.path)  # workers import this module; a busy machine takes long to start them
+    os.environ.update(PYTHONPATH=path, RAY_raylet_start_wait_time_s='120')
     ray.init(address='local', num_cpus=2, log_to_driver=False, include_dashboard=False)
     yield
     ray.shutdown()
