@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 
 from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
+from stgt_mm.preparation.command_line import add_engine_options, engine_of
 from stgt_mm.preparation.sharding import check_shards, make_shards
-from stgt_mm.preparation.verification.engine import add_engine_options, engine_of
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

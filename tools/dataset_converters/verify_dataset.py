@@ -16,8 +16,8 @@ from importlib import import_module
 from pathlib import Path
 
 from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
+from stgt_mm.preparation.command_line import add_engine_options, engine_of
 from stgt_mm.preparation.verification import Criteria, Inspection, verify
-from stgt_mm.preparation.verification.engine import add_engine_options, engine_of
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

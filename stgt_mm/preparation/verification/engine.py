@@ -1,7 +1,5 @@
 """Work on records one by one, where it is done: in processes of this machine, or on a Ray cluster."""
 
-import argparse
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -73,18 +71,3 @@ def map_records(
             if found is not None:
                 journal.add(found)
     return len(todo)
-
-
-def add_engine_options(parser: argparse.ArgumentParser, time_limit: float) -> None:
-    """Adds the options that :func:`engine_of` reads."""
-    add = parser.add_argument
-    engine_help = 'local: processes of this machine (default); ray: a Ray cluster'
-    add('--engine', choices=ENGINES, default='local', help=engine_help)
-    add('--ray-address', metavar='HOST:PORT', help='a cluster that runs; default: Ray on this machine')
-    add('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
-    add('--time-limit', type=float, default=time_limit, metavar='S', help='seconds for an item')
-
-
-def engine_of(args: argparse.Namespace, modules: Iterable[str] = ()) -> Engine:
-    """Makes the engine that the options name."""
-    return Engine(args.engine, args.jobs, args.time_limit, args.ray_address, tuple(modules))
