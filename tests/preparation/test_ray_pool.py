@@ -8,7 +8,6 @@ from functools import partial
 import pytest
 
 from stgt_mm.datasets.records import write_records
-from stgt_mm.errors import UserError
 from stgt_mm.preparation.sharding import make_shards
 from stgt_mm.preparation.verification import Criteria, Engine, Inspection, verify
 
@@ -69,6 +68,3 @@ def test_shards_and_findings_are_the_same(tmp_path):
 def test_wrong_use_is_named():
     with pytest.raises(ValueError, match='--jobs 0'):
         Engine('ray', 0).pool(work)
-    ray.shutdown()
-    with pytest.raises(UserError, match=r'--ray-address 127.0.0.1:1: no Ray answers'):
-        list(Engine('ray', address='127.0.0.1:1').pool(work).run([1]))

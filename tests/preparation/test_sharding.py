@@ -56,7 +56,8 @@ def test_a_kill_leaves_no_half_shard_and_no_index(small_set, tmp_path):
     os.mkfifo(stuck)  # the second shard waits for its second file
     process = multiprocessing.get_context('fork').Process(target=make, args=(small_set, out))
     process.start()
-    while not list(out.glob('.clips-000001*')):
+    log = out / 'journal.sqlite-wal'
+    while not list(out.glob('.clips-000001*')) or b'clips-000000.tar' not in log.read_bytes():
         assert process.is_alive()
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
