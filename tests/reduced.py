@@ -18,7 +18,7 @@ SMALL = {'batch_size': PAIRS, 'num_workers': 0, 'persistent_workers': False, 'pi
 SMALL_MODEL = {
     'backbone': {
         'model_name': 'vit_tiny_patch16_224', 'img_size': SIDE, 'patch_size': PATCH, 'embed_dim': WIDTH,
-        'depth': 1, 'num_heads': 2,
+        'depth': 1, 'num_heads': 2, 'group_after': (1,), 'num_groups': 4,
     },
     'neck': {'embed_dims': WIDTH, 'num_heads': 2, 'grid_size': SIDE // PATCH},
     'qformer': {'width': WIDTH, 'vision_width': WIDTH, 'depth': 2, 'num_heads': 2, 'num_queries': 4,
@@ -27,6 +27,13 @@ SMALL_MODEL = {
     'matching_head': {'width': WIDTH},
     'answer_head': {'width': WIDTH, 'num_answers': None},
 }  # fmt: skip
+SMALL_TEXT_ENCODER = {
+    'model_type': 'bert',
+    'hidden_size': WIDTH,
+    'intermediate_size': WIDTH,
+    'num_hidden_layers': 1,
+    'num_attention_heads': 2,
+}
 SMALL_LANGUAGE_MODEL = {
     'model_type': 'opt', 'hidden_size': WIDTH, 'word_embed_proj_dim': WIDTH, 'ffn_dim': WIDTH,
     'num_hidden_layers': 1, 'num_attention_heads': 2, 'max_position_embeddings': 256, 'dropout': 0.0,
@@ -109,7 +116,10 @@ def _reduce_model(model, data):
     if model.get('language_model') is not None:
         own = {'config': SMALL_LANGUAGE_MODEL, 'tokenizer': str(data / 'qa_vocab.txt')}
         model.language_model.update(own, pretrained=None, precision='float32')
-    if 'TimmViT' not in str(model.backbone.type) or model.backbone.get('img_size') == 48:
+    if (
+        not str(model.backbone.type).rstrip("'>").endswith(('TimmViT', 'GroupedViT'))
+        or model.backbone.get('img_size') == 48
+    ):
         return
     for part, values in SMALL_MODEL.items():
         if part not in model:
@@ -118,6 +128,10 @@ def _reduce_model(model, data):
         model[part].update(known, **{key: values[key] for key in ALWAYS_SET.get(part, ())})
     if 'contrastive_head' in model:
         model.contrastive_head.embed_dim //= 16
+    if 'text_encoder' in model:
+        model.text_encoder.update(pretrained=None, config=SMALL_TEXT_ENCODER)
+    for head in (model.get('auxiliary_heads') or {}).values():
+        head.update({'width': WIDTH} if 'width' in head else {})
 
 
 def _publish_towers(cfg, folder):
@@ -161,7 +175,13 @@ def _write_weights(cfg, work_dir):
     model = MODELS.build(cfg.model)
     if own_backbone:
         backbone.checkpoint = str(work_dir / 'vit.safetensors')
-        save_file(model.backbone.vit.state_dict(), backbone.checkpoint)
+        # weights of an image, which a video encoder inflates
+        image = (
+            MODELS.build({**backbone, 'checkpoint': None, 'tubelet': 1})
+            if 'tubelet' in backbone
+            else model.backbone
+        )
+        save_file(image.vit.state_dict(), backbone.checkpoint)
     if start:
         cfg.model.checkpoint = str(work_dir / 'aligner.safetensors')
         state = model.state_dict()
@@ -169,12 +189,12 @@ def _write_weights(cfg, work_dir):
         save_file({key: state[key] for key in parts}, cfg.model.checkpoint)
     if cfg.get('load_from'):
         fresh = cfg.get('load_strict', True)
-        if fresh is not True:
+        if not isinstance(fresh, bool):
             # the small Q-Former lacks layers
             fresh = cfg.load_strict = [
                 own for own in fresh if any(is_in(key, [own]) for key in model.state_dict())
             ]
-        absent = ['backbone', *([] if fresh is True else fresh)]
+        absent = ['backbone', *([] if isinstance(fresh, bool) else fresh)]
         state = {key: value for key, value in model.state_dict().items() if not is_in(key, absent)}
         cfg.load_from = str(work_dir / 'start.safetensors')
         save_file(state, cfg.load_from)

@@ -96,7 +96,9 @@ def find_paper_row(key: str, path: str | Path | None = None) -> PaperRow:
 def _read(path: Path) -> dict[str, PaperRow]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'), parse_float=Decimal, parse_int=Decimal)
-        return {key: _row(key, own) for key, own in content['rows'].items()}
+        # rows that were read in texts about a paper, and say so
+        rows = {**content['rows'], **content.get('second_hand', {})}
+        return {key: _row(key, own) for key, own in rows.items()}
     except FileNotFoundError as error:
         raise UserError(f"paper_tables='{path}' does not exist. It is a JSON file: {_FORM}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
