@@ -26,6 +26,7 @@ SMALL_MODEL = {
     'contrastive_head': {'width': WIDTH},
     'matching_head': {'width': WIDTH},
     'answer_head': {'width': WIDTH, 'num_answers': None},
+    'action_head': {'width': WIDTH, 'num_actions': None},
 }  # fmt: skip
 SMALL_LANGUAGE_MODEL = {
     'model_type': 'opt', 'hidden_size': WIDTH, 'word_embed_proj_dim': WIDTH, 'ffn_dim': WIDTH,
@@ -54,6 +55,8 @@ def reduce_config(cfg, data: Path, work_dir: Path):
     for name in ('val_evaluator', 'test_evaluator'):
         if (cfg.get(name) or {}).get('vocabulary') is not None:
             cfg[name].vocabulary = str(data / 'answers.txt')
+        if (cfg.get(name) or {}).get('actions') is not None:
+            cfg[name].actions = str(data / 'actions.txt')
     _reduce_model(cfg.model, data)
     if cfg.model.backbone.get('pretrained'):
         _publish_towers(cfg, work_dir / 'published')
@@ -68,10 +71,10 @@ def _reduce_data(node, data, work_dir):
     if isinstance(node, dict):
         if 'ann_file' in node:
             images = 'LoadImage' in str(node['pipeline'][0]['type'])
-            questions = 'VideoQADataset' in str(node['type'])
-            stem = Path(node['ann_file']).stem.removesuffix('_qa') + '_qa' * questions
-            source = data / f'{stem}.jsonl'
-            source = source if source.is_file() else data / f'train{"_qa" * questions}.jsonl'
+            kinds = {'VideoQADataset': '_qa', 'VideoActionDataset': '_actions'}
+            kind = kinds.get(str(node['type']).rpartition('.')[2], '')
+            source = data / f'{Path(node["ann_file"]).stem.removesuffix(kind)}{kind}.jsonl'
+            source = source if source.is_file() else data / f'train{kind}.jsonl'
             node['ann_file'], node['video_root'] = _pairs(source, data, work_dir, images)
             node.pop('feature_cache', None)
         if 'size' in node and node['size'] in (224, 336):
@@ -100,10 +103,12 @@ def _pairs(source, data, work_dir, images):
 
 
 def _reduce_model(model, data):
-    if 'vocab' in model.data_preprocessor.tokenizer:
+    if 'vocab' in model.data_preprocessor.get('tokenizer', {}):
         model.data_preprocessor.tokenizer.vocab = str(data / 'vocab.txt')
     if model.get('answer_head') is not None:
         model.answer_head.vocabulary = str(data / 'answers.txt')
+    if model.get('action_head') is not None:
+        model.action_head.actions = str(data / 'actions.txt')
     if model.get('candidates') is not None:
         model.candidates = str(data / 'answers.txt')
     if model.get('language_model') is not None:

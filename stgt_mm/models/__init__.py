@@ -3,8 +3,9 @@
 from stgt_mm.models.aligners import DualEncoder, VideoFeatures, VideoTextAligner
 from stgt_mm.models.answerers import CausalLanguageModel, VideoQuestionAnswerer
 from stgt_mm.models.backbones import TimmViT
+from stgt_mm.models.classifiers import ActionClassifier
 from stgt_mm.models.data_preprocessor import VideoTextDataPreprocessor
-from stgt_mm.models.heads import AnswerHead, CaptionHead, ContrastiveHead, MatchingHead
+from stgt_mm.models.heads import ActionHead, AnswerHead, CaptionHead, ContrastiveHead, MatchingHead
 from stgt_mm.models.losses import CSAL, VTC, VTG, VTM
 from stgt_mm.models.necks import STGT, BaseNeck, CrossFrameNeck, MeanPoolNeck
 from stgt_mm.models.pretrained_tokenizer import PretrainedTokenizer
@@ -19,6 +20,8 @@ __all__ = [
     'VTC',
     'VTG',
     'VTM',
+    'ActionClassifier',
+    'ActionHead',
     'AnswerHead',
     'BaseNeck',
     'CaptionHead',
