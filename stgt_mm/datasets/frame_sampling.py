@@ -15,7 +15,8 @@ def window_indices(total: int, count: int, stride: int, place: float) -> np.ndar
     if total < 1 or count < 1 or stride < 1:
         raise ValueError(f'{count} frames of {total}, one in {stride}: the numbers must be at least 1.')
     room = max(0, total - (count - 1) * stride - 1)
-    return np.minimum(round(place * room) + np.arange(count) * stride, total - 1)
+    # each start is as likely as any other, if places are
+    return np.minimum(min(int(place * (room + 1)), room) + np.arange(count) * stride, total - 1)
 
 
 def sample_frame_indices(

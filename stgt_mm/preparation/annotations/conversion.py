@@ -88,6 +88,8 @@ def write_splits(
         read_records(path, ('video', subject))
         videos = {record['video_id'] for record in records}
         line = f'{path}: {texts:,} {subject}s of {len(videos):,} videos'
+        if subject == 'action':
+            line = f'{path}: {len(videos):,} videos'
         unit, count = ('questions', texts) if subject == 'question' else ('videos', len(videos))
         if published.get(split, count) != count:
             line += f' (published: {published[split]:,} {unit})'
