@@ -69,6 +69,7 @@ def records(clip: Clip) -> list[dict]:
             'family': meaning.family,
             'looks': [[look.size, look.colour, look.shape] for look in meaning.objects],
             'event': list(meaning.event),
+            'noun_phrases': [f'{look.colour} {look.shape}' for look in meaning.objects],
         }
         for number, text in enumerate(texts)
     ]

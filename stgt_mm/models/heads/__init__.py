@@ -5,6 +5,7 @@ from stgt_mm.models.heads.answer_head import AnswerHead
 from stgt_mm.models.heads.caption_head import CaptionHead
 from stgt_mm.models.heads.contrastive_head import Contrast, ContrastiveHead
 from stgt_mm.models.heads.matching_head import MatchingHead, NegativeIndices
+from stgt_mm.models.heads.structure import NounGroundingHead, TemporalGroupingHead, VideoStructure
 
 __all__ = [
     'ActionHead',
@@ -14,4 +15,7 @@ __all__ = [
     'ContrastiveHead',
     'MatchingHead',
     'NegativeIndices',
+    'NounGroundingHead',
+    'TemporalGroupingHead',
+    'VideoStructure',
 ]

@@ -42,6 +42,8 @@ class STGT(BaseNeck):
     Source: STGT, Section 3 (Eq. 1-15) with the authors' release where the two differ.
     """
 
+    keeps_frames = True
+
     def __init__(
         self,
         embed_dims: int,
