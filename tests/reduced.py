@@ -18,7 +18,7 @@ SMALL = {'batch_size': PAIRS, 'num_workers': 0, 'persistent_workers': False, 'pi
 SMALL_MODEL = {
     'backbone': {
         'model_name': 'vit_tiny_patch16_224', 'img_size': SIDE, 'patch_size': PATCH, 'embed_dim': WIDTH,
-        'depth': 1, 'num_heads': 2,
+        'depth': 1, 'num_heads': 2, 'group_after': (1,), 'num_groups': 4,
     },
     'neck': {'embed_dims': WIDTH, 'num_heads': 2, 'grid_size': SIDE // PATCH},
     'qformer': {'width': WIDTH, 'vision_width': WIDTH, 'depth': 2, 'num_heads': 2, 'num_queries': 4,
@@ -114,13 +114,16 @@ def _reduce_model(model, data):
     if model.get('language_model') is not None:
         own = {'config': SMALL_LANGUAGE_MODEL, 'tokenizer': str(data / 'qa_vocab.txt')}
         model.language_model.update(own, pretrained=None, precision='float32')
-    if 'TimmViT' not in str(model.backbone.type) or model.backbone.get('img_size') == 48:
+    kind = str(model.backbone.type).rpartition('.')[2]
+    if kind not in ('TimmViT', 'GroupedViT') or model.backbone.get('img_size') == 48:
         return
     for part, values in SMALL_MODEL.items():
         if part not in model:
             continue
         known = {key: value for key, value in values.items() if key in model[part]}
         model[part].update(known, **{key: values[key] for key in ALWAYS_SET.get(part, ())})
+    if kind == 'GroupedViT':
+        model.backbone.depth = 2  # a block behind the last grouping, which else trains no token
     if 'contrastive_head' in model:
         model.contrastive_head.embed_dim //= 16
 
@@ -160,7 +163,8 @@ def _reduce_schedule(cfg):
 def _write_weights(cfg, work_dir):
     """Writes what the config starts from: the backbone's own file, and of the rest what must be there."""
     backbone, start = cfg.model.backbone, cfg.model.pop('checkpoint', None)
-    own_backbone = backbone.img_size == SIDE
+    grouped = 'GroupedViT' in str(backbone.type)
+    own_backbone = backbone.img_size == SIDE and not grouped
     if own_backbone:
         backbone.checkpoint = None
     model = MODELS.build(cfg.model)
@@ -170,7 +174,8 @@ def _write_weights(cfg, work_dir):
     if start:
         cfg.model.checkpoint = str(work_dir / 'aligner.safetensors')
         state = model.state_dict()
-        parts = [key for key in state if is_in(key, ('neck', 'vision_norm', 'qformer'))]
+        kept = ('neck', 'vision_norm', 'qformer', *['backbone'] * grouped)
+        parts = [key for key in state if is_in(key, kept)]
         save_file({key: state[key] for key in parts}, cfg.model.checkpoint)
     if cfg.get('load_from'):
         fresh = cfg.get('load_strict', True)

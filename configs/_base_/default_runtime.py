@@ -27,6 +27,7 @@ made_by = {
     r'blip2_qformer\.safetensors': f'{convert} lavis_blip2 blip2_pretrained.pth {{path}} --part no_backbone',
     r'bert_qformer\.safetensors': f'{convert} bert bert-base-uncased {{path}}',
     r'stgt_(\w+)\.safetensors': f'{convert} released_stgt checkpoint_{{0}}.pth {{path}}',
+    r's_vilm_(\w+)\.pth': 'bash tools/dist_train.sh configs/s_vilm/pretrain_{0}.py 8',
     r'clip_vit_(?:b32|b16|l14)\.safetensors': f'{convert} openai_clip CLIP_FOLDER {{path}}',
     r'(vit_\w+\.\w+)/model\.safetensors': 'hf download timm/{0} model.safetensors --local-dir {folder}',
     r'work_dirs/quickstart/[^/]+\.pth': 'python tools/quickstart.py --work-dir work_dirs/quickstart',

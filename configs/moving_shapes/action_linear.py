@@ -9,7 +9,7 @@ with read_base():
     from .._base_.datasets.moving_shapes_actions import *
     from .._base_.default_runtime import *
     from .._base_.models.stgt_tiny import *
-    from .._base_.schedules.tiny_qa import *
+    from .._base_.schedules.tiny_probe import *
 
 from stgt_mm.models import ActionClassifier, ActionHead
 
@@ -21,7 +21,4 @@ model = dict(
     checkpoint='work_dirs/quickstart/best_t2v_Rmean.pth',
     **parts,
 )
-train_cfg.update(max_epochs=10, val_interval=5)
-optim_wrapper.optimizer.update(lr=1e-2, weight_decay=0.0)
-param_scheduler.stages = [(10, 1e-2)]
 default_hooks.checkpoint.update(interval=10, save_best='action/top1')
