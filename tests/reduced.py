@@ -28,6 +28,13 @@ SMALL_MODEL = {
     'answer_head': {'width': WIDTH, 'num_answers': None},
     'action_head': {'width': WIDTH, 'num_actions': None},
 }  # fmt: skip
+SMALL_TEXT_ENCODER = {
+    'model_type': 'bert',
+    'hidden_size': WIDTH,
+    'intermediate_size': WIDTH,
+    'num_hidden_layers': 1,
+    'num_attention_heads': 2,
+}
 SMALL_LANGUAGE_MODEL = {
     'model_type': 'opt', 'hidden_size': WIDTH, 'word_embed_proj_dim': WIDTH, 'ffn_dim': WIDTH,
     'num_hidden_layers': 1, 'num_attention_heads': 2, 'max_position_embeddings': 256, 'dropout': 0.0,
@@ -114,7 +121,7 @@ def _reduce_model(model, data):
     if model.get('language_model') is not None:
         own = {'config': SMALL_LANGUAGE_MODEL, 'tokenizer': str(data / 'qa_vocab.txt')}
         model.language_model.update(own, pretrained=None, precision='float32')
-    kind = str(model.backbone.type).rpartition('.')[2]
+    kind = str(model.backbone.type).rstrip("'>").rpartition('.')[2]
     if kind not in ('TimmViT', 'GroupedViT') or model.backbone.get('img_size') == 48:
         return
     for part, values in SMALL_MODEL.items():
@@ -126,6 +133,10 @@ def _reduce_model(model, data):
         model.backbone.depth = 2  # a block behind the last grouping, which else trains no token
     if 'contrastive_head' in model:
         model.contrastive_head.embed_dim //= 16
+    if 'text_encoder' in model:
+        model.text_encoder.update(pretrained=None, config=SMALL_TEXT_ENCODER)
+    for head in (model.get('auxiliary_heads') or {}).values():
+        head.update({'width': WIDTH} if 'width' in head else {})
 
 
 def _publish_towers(cfg, folder):
@@ -164,13 +175,19 @@ def _write_weights(cfg, work_dir):
     """Writes what the config starts from: the backbone's own file, and of the rest what must be there."""
     backbone, start = cfg.model.backbone, cfg.model.pop('checkpoint', None)
     grouped = 'GroupedViT' in str(backbone.type)
-    own_backbone = backbone.img_size == SIDE and not grouped
+    own_backbone = backbone.img_size == SIDE and not (grouped and start)
     if own_backbone:
         backbone.checkpoint = None
     model = MODELS.build(cfg.model)
     if own_backbone:
         backbone.checkpoint = str(work_dir / 'vit.safetensors')
-        save_file(model.backbone.vit.state_dict(), backbone.checkpoint)
+        # weights of an image, which a video encoder inflates
+        image = (
+            MODELS.build({**backbone, 'checkpoint': None, 'tubelet': 1})
+            if 'tubelet' in backbone
+            else model.backbone
+        )
+        save_file(image.vit.state_dict(), backbone.checkpoint)
     if start:
         cfg.model.checkpoint = str(work_dir / 'aligner.safetensors')
         state = model.state_dict()
@@ -179,12 +196,12 @@ def _write_weights(cfg, work_dir):
         save_file({key: state[key] for key in parts}, cfg.model.checkpoint)
     if cfg.get('load_from'):
         fresh = cfg.get('load_strict', True)
-        if fresh is not True:
+        if not isinstance(fresh, bool):
             # the small Q-Former lacks layers
             fresh = cfg.load_strict = [
                 own for own in fresh if any(is_in(key, [own]) for key in model.state_dict())
             ]
-        absent = ['backbone', *([] if fresh is True else fresh)]
+        absent = ['backbone', *([] if isinstance(fresh, bool) else fresh)]
         state = {key: value for key, value in model.state_dict().items() if not is_in(key, absent)}
         cfg.load_from = str(work_dir / 'start.safetensors')
         save_file(state, cfg.load_from)

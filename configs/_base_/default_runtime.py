@@ -27,15 +27,16 @@ made_by = {
     r'blip2_qformer\.safetensors': f'{convert} lavis_blip2 blip2_pretrained.pth {{path}} --part no_backbone',
     r'bert_qformer\.safetensors': f'{convert} bert bert-base-uncased {{path}}',
     r'stgt_(\w+)\.safetensors': f'{convert} released_stgt checkpoint_{{0}}.pth {{path}}',
-    r's_vilm_(\w+)\.pth': 'bash tools/dist_train.sh configs/s_vilm/pretrain_{0}.py 8',
     r'clip_vit_(?:b32|b16|l14)\.safetensors': f'{convert} openai_clip CLIP_FOLDER {{path}}',
     r'(vit_\w+\.\w+)/model\.safetensors': 'hf download timm/{0} model.safetensors --local-dir {folder}',
     r'work_dirs/quickstart/[^/]+\.pth': 'python tools/quickstart.py --work-dir work_dirs/quickstart',
+    r'work_dirs/(pretrain_videocc)/[^/]+\.pth': 'bash tools/dist_train.sh configs/s_vilm/{0}.py 8',
     r'work_dirs/(pretrain_\w+)/[^/]+\.pth': 'bash tools/dist_train.sh configs/stgt/{0}.py 8',
     r'work_dirs/(\w+)/[^/]+\.pth': 'the training that has work_dirs/{0} as its --work-dir',
     r'bert-base-uncased/vocab\.txt': (
         'hf download google-bert/bert-base-uncased vocab.txt --local-dir {folder}'
     ),
+    r'weights/bert-base-uncased': 'hf download google-bert/bert-base-uncased --local-dir {path}',
     r'weights/opt-2\.7b': 'hf download facebook/opt-2.7b --local-dir {path}',
     r'weights/vicuna-7b': 'hf download lmsys/vicuna-7b-v1.3 --local-dir {path}',
     r'msrvtt_qa/answers\.txt': f'{converters}/msrvtt_qa.py downloads/msrvtt_qa {{folder}} --answers 1500',

@@ -10,7 +10,6 @@ from stgt_mm.errors import UserError
 from stgt_mm.utils import did_you_mean
 
 PACKAGED = Path(__file__).with_name('paper_tables.json')
-SECOND_HAND = Path(__file__).with_name('second_hand_tables.json')  # S-ViLM's: its text could not be had
 RECALLS = ('R1', 'R5', 'R10')
 # what a row may hold: recall by direction, accuracy of question answering and of actions, Table 6
 NAMES = {
@@ -87,7 +86,7 @@ def find_paper_row(key: str, path: str | Path | None = None) -> PaperRow:
     Raises:
         UserError: If there is no such row (the nearest name is suggested), or ``path`` is not such a file.
     """
-    rows = _read(PACKAGED) | _read(SECOND_HAND)
+    rows = _read(PACKAGED)
     if path is not None:
         rows |= _read(Path(path))
     if key not in rows:
@@ -98,7 +97,9 @@ def find_paper_row(key: str, path: str | Path | None = None) -> PaperRow:
 def _read(path: Path) -> dict[str, PaperRow]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'), parse_float=Decimal, parse_int=Decimal)
-        return {key: _row(key, own) for key, own in content['rows'].items()}
+        # rows that were read in texts about a paper, and say so
+        rows = {**content['rows'], **content.get('second_hand', {})}
+        return {key: _row(key, own) for key, own in rows.items()}
     except FileNotFoundError as error:
         raise UserError(f"paper_tables='{path}' does not exist. It is a JSON file: {_FORM}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -3,20 +3,18 @@
 The grouping block behind the last layer is left out: no video token depends on it.
 """
 
-from stgt_mm.models import ActionClassifier, ActionHead, GroupedViT, VideoTextDataPreprocessor
+from mmengine.config import read_base
 
+with read_base():
+    from .s_vilm_vitb import *
+
+from stgt_mm.models import ActionClassifier, ActionHead
+
+model.backbone.update(group_after=model.backbone.group_after[:-1], checkpoint=None)
 model = dict(
     type=ActionClassifier,
     data_preprocessor=dict(type=VideoTextDataPreprocessor),
-    backbone=dict(
-        type=GroupedViT,
-        model_name='vit_base_patch16_224',
-        img_size=224,
-        tubelet=2,
-        num_frames=32,
-        num_groups=32,
-        group_after=(6, 9),
-    ),
+    backbone=model.backbone,
     action_head=dict(type=ActionHead, width=768),
-    checkpoint='weights/s_vilm_videocc.pth',
+    checkpoint='work_dirs/pretrain_videocc/epoch_10.pth',
 )

@@ -35,6 +35,8 @@ model = dict(
         num_frames=8,
         num_groups=8,
         group_after=(2, 3),
+        # a group knows of the clip only what has chosen it: else nouns find groups that are elsewhere
+        group_tokens_in_attention=False,
     ),
     vision_norm=dict(eps=1e-5),
     text_encoder=dict(

@@ -40,6 +40,7 @@ class GroupedViT(TimmViT):
         num_groups: M.
         group_after: Numbers of the blocks, from 1, that a grouping block follows.
         assign: ``'kmeans'``, ``'gumbel'`` or ``'soft'``, see :class:`GroupingBlock`.
+        cross_attention: Whether grouping blocks let groups look at all patches, see :class:`GroupingBlock`.
         group_tokens_in_attention: Whether the blocks let patches and group tokens see each other; only with
             joint attention.
         group_init_std: Std of the group tokens at the start.
@@ -68,6 +69,7 @@ class GroupedViT(TimmViT):
         num_groups: int = 32,
         group_after: tuple[int, ...] = (6, 9, 12),
         assign: str = 'kmeans',
+        cross_attention: bool = False,
         group_tokens_in_attention: bool = True,
         group_init_std: float = 0.02,
         inflation: str = 'mean',
@@ -86,7 +88,9 @@ class GroupedViT(TimmViT):
         width, heads = self.embed_dims, self.vit.blocks[0].attn.num_heads
         self.temporal_embed = nn.Parameter(torch.zeros(num_frames // tubelet, width))
         self.group_tokens = nn.Parameter(torch.randn(num_groups, width) * group_init_std)
-        self.grouping = nn.ModuleList(GroupingBlock(width, heads, assign) for _ in self.group_after)
+        self.grouping = nn.ModuleList(
+            GroupingBlock(width, heads, assign, cross_attention=cross_attention) for _ in self.group_after
+        )
         self.requires_grad_(not frozen)
         self.train(not frozen)
 
