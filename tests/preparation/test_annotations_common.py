@@ -31,7 +31,9 @@ def test_lines_of_any_encoding(tmp_path):
         list(read_lines(path))
 
 
-@pytest.mark.parametrize('content', [gzip.compress(b'a', mtime=0), 'caf\xe9'.encode('utf-16'), b'PK\x03\x04ab'])
+@pytest.mark.parametrize(
+    'content', [gzip.compress(b'a', mtime=0), 'caf\xe9'.encode('utf-16'), b'PK\x03\x04ab']
+)
 def test_packed_lines_and_utf16_are_no_windows_1252(tmp_path, content):
     path = put(tmp_path / 'a.txt', content)
     refuses([path, 'Unpack or convert it: '], lambda: list(read_lines(path, Notes())))
