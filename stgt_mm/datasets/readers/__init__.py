@@ -14,6 +14,7 @@ from stgt_mm.datasets.readers.reading import (
     read_frames,
     reader_order,
 )
+from stgt_mm.datasets.readers.torchcodec import TorchCodecReader
 from stgt_mm.datasets.readers.writer import write_video
 
 # decord has wheels for x86-64 only; a broken installation shows as an OSError of its library.
@@ -24,6 +25,7 @@ __all__ = [
     'DEFAULT_ORDER',
     'BaseReader',
     'PyAVReader',
+    'TorchCodecReader',
     'VideoReadError',
     'available_readers',
     'fallback_counts',
