@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from stgt_mm.datasets.readers.shards import file_stamp
 from stgt_mm.evaluation.encode import BrokenVideosError
 
 FUSION_WEIGHT = 'fusion_weight'
@@ -47,7 +48,7 @@ def stop_if_missing(loader: DataLoader) -> None:
     if not getattr(dataset, 'num_missing', 0):
         return
     paths = {record['video']: dataset.path_of(record) for record in dataset.clips}
-    absent = {video: f'there is no file {path}' for video, path in paths.items() if not path.is_file()}
+    absent = {video: f'there is no file {path}' for video, path in paths.items() if not file_stamp(path)}
     if absent:
         raise BrokenVideosError(absent, len(dataset.clips))
 
