@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from stgt_mm.engine.cli import described_parser
+from stgt_mm.preparation.annotations.actions import write_actions
 from stgt_mm.preparation.annotations.conversion import choose_splits, convert_list, write_splits
 from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.questions import write_answers
@@ -22,8 +23,8 @@ def split_converter(
 
     ``data_set`` is a module with ``NEEDS`` (files of each split), ``SUFFIX`` of the videos, ``PUBLISHED``
     (videos, or questions, of each split in the literature) and ``read_splits(files of each split, video
-    files, notes)``. ``subject`` is what a line has: a ``'text'``, or a ``'question'``, whose training answers
-    can be written as a vocabulary.
+    files, notes)``. ``subject`` is what a line has: a ``'text'``; a ``'question'``, whose training answers
+    can be written as a vocabulary; or an ``'action'``, of which all names are written.
     """
 
     def main(argv: Sequence[str] | None = None) -> None:
@@ -51,6 +52,8 @@ def split_converter(
             )
         splits = data_set.read_splits(chosen, files, notes)
         lines = write_splits(splits, args.out, files, notes, data_set.PUBLISHED, subject)
+        if subject == 'action':
+            lines += write_actions(splits.values(), args.out)
         if size is not None:
             own = {'train': splits['train'], **splits}
             lines += write_answers(own, Path(args.out) / 'answers.txt', size)

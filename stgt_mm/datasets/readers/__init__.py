@@ -15,6 +15,7 @@ from stgt_mm.datasets.readers.reading import (
     reader_order,
 )
 from stgt_mm.datasets.readers.shards import ClipShards, ShardsError
+from stgt_mm.datasets.readers.torchcodec import TorchCodecReader
 from stgt_mm.datasets.readers.writer import write_video
 
 # decord has wheels for x86-64 only; a broken installation shows as an OSError of its library.
@@ -27,6 +28,7 @@ __all__ = [
     'ClipShards',
     'PyAVReader',
     'ShardsError',
+    'TorchCodecReader',
     'VideoReadError',
     'available_readers',
     'fallback_counts',

@@ -20,9 +20,12 @@ class BaseReader(ABC):
 
     Args:
         path: Video file, or the address of a member of a shard.
-        exact: Count frames by decoding the file once (right for every file; the count is remembered
-            for the life of the process). With ``False`` the packets are counted, which does not
-            decode, and is right for whole files only.
+        exact: Count frames by decoding the file once, in any case. With ``False`` packets are counted where
+            nothing in them makes that doubtful, and a frame that then does not decode is an error. Either
+            count is remembered for the life of the process.
+
+    Attributes:
+        exact: Whether the frames have been counted by decoding.
 
     Raises:
         VideoReadError: If the file is missing, is not a video, or no frame of it decodes.
@@ -30,7 +33,7 @@ class BaseReader(ABC):
 
     num_frames: int
 
-    def __init__(self, path: str | os.PathLike, exact: bool = True) -> None:
+    def __init__(self, path: str | os.PathLike, exact: bool = False) -> None:
         self.path = os.fspath(path)
         self.exact = exact
         self._member: MemberFile | None = None

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from stgt_mm.datasets.readers.shards import file_stamp
+from stgt_mm.datasets.samplers import EpochSampler
 from stgt_mm.evaluation.encode import BrokenVideosError
 
 FUSION_WEIGHT = 'fusion_weight'
@@ -40,6 +41,12 @@ def collecting_broken(dataloader: DataLoader | dict[str, Any]) -> DataLoader | d
     config = dataloader.copy()
     config['dataset'] = dataset
     return config
+
+
+def deal_out_blocks(loader: DataLoader, block: int) -> None:
+    """Has an ``EpochSampler`` give each process whole blocks; another sampler costs time but no digit."""
+    if isinstance(loader.sampler, EpochSampler):
+        loader.sampler.block = block
 
 
 def stop_if_missing(loader: DataLoader) -> None:
