@@ -20,6 +20,8 @@ train_dataloader.sampler.samples_per_epoch = 1024
 train_dataloader.batch_sampler.curriculum = None
 train_cfg.val_interval = 10
 optim_wrapper.optimizer.lr = 3e-3
+# the gradient of the group tokens, which are small, would decide the scale of all others
+optim_wrapper.clip_grad = None
 optim_wrapper.paramwise_cfg = dict(custom_keys={'backbone.vit': dict(lr_mult=0.1)})
 param_scheduler.stages = [(10, 3e-3)]
 val_cfg = dict(type=RetrievalLoop, rerank_k=0)

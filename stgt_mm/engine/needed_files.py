@@ -133,7 +133,8 @@ def check_needed_files(cfg: Mapping[str, Any], reads: Sequence[str]) -> None:
     paths = set()
     for item in needed_files(cfg, reads):
         path = Path(item.path).expanduser()
-        if path.is_dir() if item.kind == _VIDEOS else path.exists():
+        is_address = item.kind == _VIDEOS and '://' in item.path  # of shards: the data set asks there
+        if is_address or (path.is_dir() if item.kind == _VIDEOS else path.exists()):
             continue
         paths.add(item.path)
         line = f"  no {item.kind} '{item.path}' ({item.key})"

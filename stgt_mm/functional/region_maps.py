@@ -44,3 +44,22 @@ def region_overlap(regions: Tensor, masks: Tensor, groups: int) -> Tensor:
     common = torch.zeros(len(index), groups).scatter_add_(1, index, own)
     known = own.sum(dim=1, keepdim=True)
     return (common / (area + known - common)).masked_fill(known == 0, float('nan'))
+
+
+def points_at(shares: Tensor, masks: Tensor) -> Tensor:
+    """Tells whether the patch in which a group has its largest share has its centre within a mask.
+
+    The pointing game: unlike an overlap it does not depend on how fine the patches are.
+
+    Args:
+        shares: Of M groups in each patch, shape (M, T, Gh, Gw).
+        masks: Bool, shape (T, H, W).
+
+    Returns:
+        0 or 1, shape (T, M); NaN in frames whose mask is empty.
+    """
+    grid, size = shares.shape[2:], masks.shape[1:]
+    rows, columns = (((torch.arange(n) + 0.5) * pixels / n).long() for n, pixels in zip(grid, size))
+    centres = masks[:, rows][:, :, columns].flatten(1).float()  # (T, Gh*Gw)
+    hits = centres.gather(1, shares.flatten(2).argmax(dim=2).T)
+    return hits.masked_fill(~masks.flatten(1).any(dim=1, keepdim=True), float('nan'))

@@ -1,7 +1,7 @@
 """Models: backbones, necks, Q-Former, heads, losses, and the models that assemble them."""
 
 from stgt_mm.models.aligners import DualEncoder, SViLM, VideoFeatures, VideoTextAligner
-from stgt_mm.models.answerers import CausalLanguageModel, VideoQuestionAnswerer
+from stgt_mm.models.answerers import CausalLanguageModel, DualEncoderAnswerer, VideoQuestionAnswerer
 from stgt_mm.models.backbones import GroupedViT, TimmViT
 from stgt_mm.models.batch_transforms import CutPasteBlend, NounPrompts
 from stgt_mm.models.classifiers import ActionClassifier
@@ -41,6 +41,7 @@ __all__ = [
     'CrossFrameNeck',
     'CutPasteBlend',
     'DualEncoder',
+    'DualEncoderAnswerer',
     'GroupedViT',
     'MatchingHead',
     'MeanPoolNeck',

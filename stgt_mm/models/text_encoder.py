@@ -47,3 +47,12 @@ class TextEncoder(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Maps ids and mask (K, L), True at tokens, to states (K, L, D); the first is that of the text."""
         return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+
+
+def build_text_encoder(config: dict[str, Any], tokenizer: Any) -> nn.Module:
+    """Builds a text encoder; random weights get the tokenizer's ``vocab_size`` where theirs is left out."""
+    own = config.get('config')
+    if own and 'vocab_size' not in own and not config.get('pretrained'):
+        ids = {'vocab_size': tokenizer.vocab_size, 'pad_token_id': tokenizer.pad_id}
+        config = {**config, 'config': {**own, **ids}}
+    return MODELS.build(config)

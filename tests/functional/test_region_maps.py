@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from stgt_mm.functional.found_segments import best_segment, left_out_probability, segment_scores
-from stgt_mm.functional.region_maps import group_regions, region_overlap
+from stgt_mm.functional.region_maps import group_regions, points_at, region_overlap
 from stgt_mm.functional.temporal_grouping import foreground_probability
 
 
@@ -31,17 +31,26 @@ def test_overlap_is_counted_frame_by_frame():
     assert found[1].isnan().all()
 
 
+def test_a_group_points_at_the_centre_of_its_best_patch():
+    shares, masks = torch.zeros(2, 2, 3, 2), torch.zeros(2, 6, 8).bool()
+    shares[0, 0, 2, 1] = shares[1, 0, 0, 1] = 0.3
+    masks[0, 4:, 6:] = True  # pixel (5, 6) is the centre of the patch (2, 1)
+    assert points_at(shares, masks)[0].tolist() == [1, 0]
+    masks[0, 5, 6] = False
+    assert points_at(shares, masks)[0].tolist() == [0, 0]
+    assert points_at(shares, masks)[1].isnan().all()
+
+
 def test_the_best_segment_is_that_of_all_splits():
     torch.manual_seed(1)
     frames = torch.randn(20, 6, 3)
     found = best_segment(frames)
     unit = torch.nn.functional.normalize(frames, dim=-1)
+
+    def spread(clip, mask):
+        return sum((side - side.mean(dim=0)).square().sum().item() for side in (clip[mask], clip[~mask]))
+
     for clip, own in zip(unit, found):
-
-        def spread(mask):
-            sides = (clip[mask], clip[~mask])
-            return sum((side - side.mean(dim=0)).square().sum().item() for side in sides)
-
         splits = [torch.arange(6).ge(s) & torch.arange(6).lt(e) for s in range(6) for e in range(s + 1, 7)]
         least = min(spread(clip, mask) for mask in splits if not mask.all())
         assert spread(clip, own) == pytest.approx(least, abs=1e-5)

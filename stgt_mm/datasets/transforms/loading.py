@@ -29,8 +29,8 @@ class LoadVideo(BaseTransform):
             :func:`~stgt_mm.datasets.frame_sampling.sample_frame_indices`; ``'window'`` (test) or
             ``'random_window'`` (training) of a part of it, at the rate of the file or a fraction of it.
         reader: Name of the reader, ``'auto'`` for the default with its fallbacks.
-        exact: Whether frames are counted by decoding; with False a sound file may be read by its header,
-            faster.
+        exact: Whether frames are counted by decoding in any case, and not only where packets may not be
+            counted in their place.
         stride: Frames of the file from one that a window takes to the next.
 
     Raises:
@@ -42,7 +42,7 @@ class LoadVideo(BaseTransform):
         num_frames: int = 8,
         sampling: str = 'uniform',
         reader: str = 'auto',
-        exact: bool = True,
+        exact: bool = False,
         stride: int | None = None,
     ) -> None:
         if num_frames < 1:

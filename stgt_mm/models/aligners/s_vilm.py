@@ -6,6 +6,7 @@ from torch import Tensor
 
 from stgt_mm.models.aligners.base import Aligner, VideoFeatures, captions_of
 from stgt_mm.models.backbones import GroupedViT
+from stgt_mm.models.text_encoder import build_text_encoder
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 
@@ -43,12 +44,7 @@ class SViLM(Aligner):
         auxiliary_heads: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, neck, vision_norm)
-        config = text_encoder.get('config')
-        if config and 'vocab_size' not in config and not text_encoder.get('pretrained'):
-            own = self.data_preprocessor.tokenizer
-            config = {**config, 'vocab_size': own.vocab_size, 'pad_token_id': own.pad_id}
-            text_encoder = {**text_encoder, 'config': config}
-        self.text_encoder = MODELS.build(text_encoder)
+        self.text_encoder = build_text_encoder(text_encoder, self.data_preprocessor.tokenizer)
         widths = {'width': self.text_encoder.width, 'vision_width': self.backbone.embed_dims}
         self.contrastive_head = MODELS.build({**widths, **contrastive_head})
         self.build_auxiliary_heads(auxiliary_heads)

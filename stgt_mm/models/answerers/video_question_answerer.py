@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.io.answer_list import read_answers
+from stgt_mm.models.answerers.base import Answerer, texts_of
 from stgt_mm.models.answerers.modes import MODES, best_answers, check_mode
 from stgt_mm.models.started_encoder import StartedEncoder
 from stgt_mm.registry import MODELS
@@ -21,7 +22,7 @@ TASKS: dict[str, dict[str, Any]] = {
 
 
 @MODELS.register_module()
-class VideoQuestionAnswerer(StartedEncoder):
+class VideoQuestionAnswerer(Answerer, StartedEncoder):
     """Answers questions: ``backbone -> neck -> vision_norm -> qformer``, then a language model or a head.
 
     ``generate`` and ``rank``: the queries, projected, are the prefix of a causal language model, which
@@ -182,11 +183,11 @@ class VideoQuestionAnswerer(StartedEncoder):
         or answer, or with an answer that is too long, is a ValueError. Of a captioner ``text``, cleaned like
         the captions of an aligner, is the answer.
         """
-        questions = self._questions(data_samples)
+        questions = self.questions_of(data_samples)
         if self.task == 'caption':
-            answers = [self.data_preprocessor.clean(text) for text in _texts(data_samples, 'text')]
+            answers = [self.data_preprocessor.clean(text) for text in texts_of(data_samples, 'text')]
         else:
-            answers = _texts(data_samples, 'answer')
+            answers = texts_of(data_samples, 'answer')
         queries = self.read(inputs, questions)
         if self.mode == 'classify':
             return self.answer_head.loss(self.answer_head(queries), answers) | self.statistics()
@@ -195,18 +196,9 @@ class VideoQuestionAnswerer(StartedEncoder):
         )
         return {'loss_answer': loss} | self.statistics()
 
-    def predict(
-        self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]
-    ) -> list[VideoTextSample]:
-        """Writes ``prediction`` (str), its ``score`` (float) and ``mode`` into B samples."""
-        found = self.answer(inputs, self._questions(data_samples), k=1)
-        for sample, ((text, score),) in zip(data_samples, found):
-            for name, value in (('prediction', text), ('score', score), ('mode', self.mode)):
-                sample.set_field(value, name, field_type='data')
-        return data_samples
-
-    def _questions(self, samples: Sequence[VideoTextSample]) -> list[str]:
-        return [''] * len(samples) if self.task == 'caption' else _texts(samples, 'question')
+    def questions_of(self, samples: Sequence[VideoTextSample]) -> list[str]:
+        """Takes the questions of samples, empty ones with ``task='caption'``."""
+        return [''] * len(samples) if self.task == 'caption' else super().questions_of(samples)
 
     def caption(self, inputs: dict[str, Tensor]) -> list[tuple[str, float]]:
         """Gives caption and score of each of B videos; a ValueError unless the task is 'caption'."""
@@ -242,14 +234,3 @@ class VideoQuestionAnswerer(StartedEncoder):
         options = {**self.generation, 'max_new_tokens': self.max_new_tokens}
         options['num_beams'] = max(options['num_beams'], k)
         return self.language_model.generate(prefix, prompts, best=k, **options)
-
-
-def _texts(samples: Sequence[VideoTextSample], field: str) -> list[str]:
-    """Takes a field of all samples; the error for one without it says which."""
-    missing = [sample.get('question_id', sample.get('video_id')) for sample in samples if field not in sample]
-    if missing:
-        raise ValueError(
-            f'{len(missing)} samples have no {field}, the first is {missing[0]!r}: write "{field}" into '
-            'every line of the annotation file.'
-        )
-    return [getattr(sample, field) for sample in samples]
