@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from mmengine.evaluator import BaseMetric
 
-from stgt_mm.evaluation.paper_rows import find_paper_row
+from stgt_mm.evaluation.paper_rows import PaperRow, find_paper_row
 from stgt_mm.evaluation.shares import refuse_nan
-from stgt_mm.evaluation.tables import action_table
+from stgt_mm.evaluation.tables import Groups, Table, action_table
 from stgt_mm.io.answer_list import read_actions
 from stgt_mm.registry import METRICS
 
@@ -18,17 +18,16 @@ class VideoAccuracy(BaseMetric):
     """Accuracies of videos, whose views are averaged by their probabilities.
 
     ``action/top1``, ``action/top5`` and ``action/mean_class`` (top-1 of each action that occurs, averaged)
-    are percentages, ``action/videos`` is their number. With ``per_class`` the top-1 and the number of videos
-    of each action are ``action/class/<name>`` and ``action/class/videos/<name>``. A view that was seen twice
-    counts once; a video of which a view is broken is left out.
+    are percentages, ``action/videos`` is their number; the table of a test has each action. A view that was
+    seen twice counts once; a video of which a view is broken is left out.
 
     Attributes:
+        by_action: Of the last evaluation: top-1 in percent and number of videos of each action that occurs.
         predictions: Of the last evaluation, on the main process: a dict a video, with its action, the
             likeliest one and its probability, and the place of the true one, from 1.
 
     Args:
         actions: Text file with the name of an action a line, that of the model.
-        per_class: Whether the numbers of each action are among the metrics.
         collect_device: ``'gpu'`` collects through the process group (of any backend), ``'cpu'`` through
             files.
         prefix: Put before every name, ``action`` by default.
@@ -41,12 +40,10 @@ class VideoAccuracy(BaseMetric):
     """
 
     default_prefix = 'action'
-    table = staticmethod(action_table)
 
     def __init__(
         self,
         actions: str,
-        per_class: bool = False,
         collect_device: str = 'gpu',
         prefix: str | None = None,
         paper_row: str | None = None,
@@ -55,7 +52,7 @@ class VideoAccuracy(BaseMetric):
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.actions = read_actions(actions)
         self._file = actions
-        self.per_class = per_class
+        self.by_action: dict[str, tuple[float, int]] = {}
         self.paper_row = None if paper_row is None else find_paper_row(paper_row, paper_tables)
         self.predictions: list[dict[str, Any]] = []
 
@@ -99,15 +96,18 @@ class VideoAccuracy(BaseMetric):
         return self._numbers(place, labels)
 
     def _numbers(self, place: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-        metrics = {f'top{k}': 100 * float((place < k).double().mean()) for k in (1, 5)}
-        by_class = {
-            self.actions[label]: 100 * float((place[labels == label] == 0).double().mean())
+        self.by_action = {
+            self.actions[label]: (_percent(place[labels == label] == 0), int((labels == label).sum()))
             for label in labels.unique().tolist()
         }
-        metrics['mean_class'] = sum(by_class.values()) / len(by_class)
-        metrics['videos'] = len(labels)
-        if self.per_class:
-            counts = torch.bincount(labels, minlength=len(self.actions))
-            metrics |= {f'class/{name}': value for name, value in by_class.items()}
-            metrics |= {f'class/videos/{name}': int(counts[self.actions.index(name)]) for name in by_class}
-        return metrics
+        each = [value for value, _ in self.by_action.values()]
+        metrics = {f'top{k}': _percent(place < k) for k in (1, 5)}
+        return metrics | {'mean_class': sum(each) / len(each), 'videos': len(labels)}
+
+    def table(self, groups: Groups, protocol: dict[str, Any], paper_row: PaperRow | None) -> Table:
+        """Shows the last evaluation in a report."""
+        return action_table(groups, self.by_action, paper_row)
+
+
+def _percent(right: torch.Tensor) -> float:
+    return 100 * float(right.double().mean())

@@ -34,5 +34,5 @@ test_dataloader = dict(
     sampler=dict(type=EpochSampler, shuffle=False),
     **loader,
 )
-test_evaluator = dict(type=VideoAccuracy, per_class=True)
+test_evaluator = dict(type=VideoAccuracy)
 test_cfg = dict(type=ActionLoop)

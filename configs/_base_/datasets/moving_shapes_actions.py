@@ -22,6 +22,6 @@ val_dataloader.dataset = dict(ann_file=f'{data_root}/val_actions.jsonl', **shown
 test_dataloader.dataset = dict(ann_file=f'{data_root}/test_actions.jsonl', **shown)
 actions = f'{data_root}/actions.txt'
 val_evaluator = dict(type=VideoAccuracy, actions=actions)
-test_evaluator = dict(type=VideoAccuracy, actions=actions, per_class=True)
+test_evaluator = dict(type=VideoAccuracy, actions=actions)
 val_cfg = dict(type=ActionLoop)
 test_cfg = dict(type=ActionLoop)
