@@ -29,6 +29,7 @@ from stgt_mm.datasets.readers import (
     write_video,
 )
 from stgt_mm.datasets.readers.facts import forget_all
+from stgt_mm.datasets.readers.torchcodec import video_decoder
 from stgt_mm.engine.cli import described_parser, run_tool
 
 # Conversions to RGB may differ by rounding; beyond this mean difference the frame is looked up in the clip.
@@ -235,6 +236,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         return print_ratios(files, args.small, args.num_frames)
     readers = reader_order(args.readers[0] if args.readers == ['auto'] else args.readers)
     readers += [BARE] if 'decord' in readers else []
+    if 'torchcodec' in readers:
+        video_decoder()  # imported here, and not in the time of each file
     results: dict[str, dict[str, dict]] = defaultdict(dict)
     for path in files:
         truth = truths.get(path.name)
