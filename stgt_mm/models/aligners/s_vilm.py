@@ -44,7 +44,7 @@ class SViLM(Aligner):
         auxiliary_heads: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, neck, vision_norm)
-        self.text_encoder = build_text_encoder(text_encoder, self.data_preprocessor.tokenizer)
+        self.text_encoder = build_text_encoder(text_encoder, self.data_preprocessor)
         widths = {'width': self.text_encoder.width, 'vision_width': self.backbone.embed_dims}
         self.contrastive_head = MODELS.build({**widths, **contrastive_head})
         self.build_auxiliary_heads(auxiliary_heads)

@@ -60,7 +60,7 @@ class DualEncoderAnswerer(Answerer):
             )
         self.text_encoder = None
         if text_encoder is not None:
-            self.text_encoder = build_text_encoder(text_encoder, self.data_preprocessor.tokenizer)
+            self.text_encoder = build_text_encoder(text_encoder, self.data_preprocessor)
         self.answer_head = MODELS.build(answer_head)
         width = self.answer_head.classifier.in_features
         read = self.backbone.embed_dims if text_encoder is None else self.text_encoder.width
