@@ -23,12 +23,13 @@ from pebble import ProcessExpired, ProcessPool
 from stgt_mm.datasets.frame_sampling import sample_frame_indices
 from stgt_mm.datasets.readers import (
     VideoReadError,
-    available_readers,
     open_video,
     read_frames,
+    reader_order,
     write_video,
 )
 from stgt_mm.datasets.readers.facts import forget_all
+from stgt_mm.datasets.readers.torchcodec import video_decoder
 from stgt_mm.engine.cli import described_parser, run_tool
 
 # Conversions to RGB may differ by rounding; beyond this mean difference the frame is looked up in the clip.
@@ -158,6 +159,35 @@ def time_tiny(readers: list[str], clips: int) -> dict[str, tuple[float, float]]:
     return times
 
 
+def print_ratios(files: list[Path], small: Path | None, num_frames: int, rounds: int = 3) -> None:
+    """Prints first reads over later ones and, with a folder of compressed files, theirs over these."""
+    print('| file | counted by | first / again | small / again |\n| --- | --- | --- | --- |')
+    sums = np.zeros(4)  # of files without fallback: first, again; of compressed ones: again, small
+    for path in files:
+        little = small / path.name if small and (small / path.name).is_file() else None
+        try:
+            with open_video(path, 'pyav') as video:
+                exact = video.exact
+            ms = []
+            for _ in range(rounds):
+                forget_all()
+                ms.append([_timed(read_frames, path, num_frames, 'pyav')[1] for _ in range(2)])
+                # a compressed file is known after its first read, too
+                ms[-1] += (
+                    [_timed(read_frames, little, num_frames, 'pyav')[1] for _ in range(2)][1:]
+                    if little
+                    else [0]
+                )
+        except VideoReadError:
+            continue
+        first, again, after = np.median(ms, axis=0)
+        sums += [first * (not exact), again * (not exact), again * bool(little), after]
+        ratio = f'{after / again:.2f}' if little else ''
+        print(f'| {path.name} | {"decoding" if exact else "packets"} | {first / again:.2f} | {ratio} |')
+    print(f'\nSums: first / again {sums[0] / sums[1]:.2f} where packets were counted', end='')
+    print(f', small / again {sums[3] / sums[2]:.2f}' if small else '')
+
+
 def print_tables(results: dict[str, dict[str, dict]], tiny: dict[str, tuple[float, float]]) -> None:
     """Prints the tables in Markdown."""
     right = [
@@ -189,15 +219,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('folder', type=Path, help='folder of video files')
     parser.add_argument('--json', type=Path, help='list of {file, frames_decoded}: the true counts')
     parser.add_argument('--num-frames', type=int, default=8)
+    parser.add_argument(
+        '--readers', nargs='+', default=['auto'], help='names of readers, default: all of auto'
+    )
     parser.add_argument('--limit', type=float, default=30, help='seconds a file may take')
     parser.add_argument('--tiny', type=int, default=0, help='also time this many 64x64 clips')
+    ratios_help = 'only costs of pyav: first reads over later ones'
+    parser.add_argument('--ratios', action='store_true', help=ratios_help)
+    parser.add_argument('--small', type=Path, help='with --ratios: folder of the same files, compressed')
     args = parser.parse_args(argv)
     truths = {r['file']: r['frames_decoded'] for r in json.loads(args.json.read_text())} if args.json else {}
     files = sorted(path for path in args.folder.iterdir() if path.is_file() and path.name != 'videos.json')
     if not files:
         parser.error(f'no file in {args.folder}')
-    readers = available_readers()
+    if args.ratios:
+        return print_ratios(files, args.small, args.num_frames)
+    readers = reader_order(args.readers[0] if args.readers == ['auto'] else args.readers)
     readers += [BARE] if 'decord' in readers else []
+    if 'torchcodec' in readers:
+        video_decoder()  # imported here, and not in the time of each file
     results: dict[str, dict[str, dict]] = defaultdict(dict)
     for path in files:
         truth = truths.get(path.name)

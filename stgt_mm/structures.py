@@ -16,6 +16,8 @@ class VideoTextSample(BaseDataElement):
     - ``question``, ``question_id``, str; ``answer``, the one to learn, str; ``answers``, all that count as
       right, list of str; ``question_type``, str (the last two where the data have them)
     - ``references``: all captions of the clip, list of str (where captions are evaluated)
+    - ``action``: name of the action that is seen, str; ``clip_idx``: number of the clip, int, which views of
+      one clip share (where actions are evaluated)
     - ``sample_idx``: index in the data set, int: results are merged by it
     - ``num_frames``: true number of frames of the file, int (after decoding)
     - ``frame_indices``: the frames that were taken, tuple of int (after decoding)

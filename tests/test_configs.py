@@ -182,6 +182,10 @@ def test_config_trains_and_tests_at_reduced_size(path, small_moving_shapes, tmp_
     if 'qa/accuracy' in metrics:
         assert 0 <= metrics['qa/accuracy'] <= 100 and metrics['qa/questions/all'] == PAIRS
         return
+    if 'action/top1' in metrics:
+        assert 0 <= metrics['action/top1'] <= metrics['action/top5'] <= 100
+        assert metrics['action/videos'] == PAIRS
+        return
     if 'caption/CIDEr' in metrics:
         # pycocoevalcap adds a tiny number to counts of zero
         assert 0 <= metrics['caption/BLEU-4'] <= metrics['caption/BLEU-1'] + 1e-6 <= 100
@@ -198,6 +202,8 @@ def check_training(runner, cfg):
     alphas = [hook['stages'][-1][1] for hook in cfg.get('custom_hooks') or [] if 'stages' in hook]
     contrast = 'loss_csal' if alphas and alphas[0] == 0 else 'loss_vtc'
     losses = ('loss', 'loss_vtm', 'loss_vtg', contrast)
+    if 'ActionClassifier' in str(cfg.model.type):
+        losses = ('loss', 'loss_action')
     if 'DualEncoder' in str(cfg.model.type) or 'SViLM' in str(cfg.model.type):
         losses = ('loss', 'loss_vtc')
     if 'Answerer' in str(cfg.model.type):

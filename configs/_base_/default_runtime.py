@@ -43,6 +43,7 @@ made_by = {
     r'msvd_qa/answers\.txt': f'{converters}/msvd_qa.py downloads/msvd_qa {{folder}} --answers 1000',
     r'custom/words\.txt': f'{converters}/build_vocab.py {{folder}}/qa.jsonl {{path}} --keys question',
     r'custom/answers\.txt': f'{converters}/build_answers.py {{folder}}/qa.jsonl {{path}}',
+    r'(ucf101|hmdb51)/actions\.txt': f'{converters}/{{0}}.py downloads/{{0}} {{folder}}',
     r'moving_shapes/[^/]+': f'{converters}/moving_shapes.py {{folder}}',
 }
 load_from = None

@@ -11,11 +11,12 @@ from stgt_mm.utils import did_you_mean
 
 PACKAGED = Path(__file__).with_name('paper_tables.json')
 RECALLS = ('R1', 'R5', 'R10')
-# what a row may hold: recall by direction, accuracy of question answering, Table 6
+# what a row may hold: recall by direction, accuracy of question answering and of actions, Table 6
 NAMES = {
     't2v': (*RECALLS, 'Rmean', 'MdR', 'MnR'),
     'v2t': (*RECALLS, 'Rmean', 'MdR', 'MnR'),
     'qa': ('accuracy',),
+    'action': ('top1', 'top5', 'mean_class'),
     'efficiency': ('spatio_temporal_M', 'learnable_M', 'seconds_1k', 'fps'),
 }
 _WORDS = ('table', 'setting')

@@ -4,8 +4,10 @@ from stgt_mm.models.aligners import DualEncoder, SViLM, VideoFeatures, VideoText
 from stgt_mm.models.answerers import CausalLanguageModel, DualEncoderAnswerer, VideoQuestionAnswerer
 from stgt_mm.models.backbones import GroupedViT, TimmViT
 from stgt_mm.models.batch_transforms import CutPasteBlend, NounPrompts
+from stgt_mm.models.classifiers import ActionClassifier
 from stgt_mm.models.data_preprocessor import VideoTextDataPreprocessor
 from stgt_mm.models.heads import (
+    ActionHead,
     AnswerHead,
     CaptionHead,
     ContrastiveHead,
@@ -29,6 +31,8 @@ __all__ = [
     'VTC',
     'VTG',
     'VTM',
+    'ActionClassifier',
+    'ActionHead',
     'AnswerHead',
     'BaseNeck',
     'CaptionHead',

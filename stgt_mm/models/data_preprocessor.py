@@ -23,7 +23,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
     Args:
         tokenizer: Config of a tokenizer; built on first use, so that a model can be looked at without its
-            vocabulary.
+            vocabulary. None for a model that reads no text.
         mean: Mean a channel (RGB), in [0, 255]; by default that of the backbone's weights, and CLIP's where
             they tell none.
         std: Standard deviation a channel, likewise.
@@ -35,7 +35,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
     def __init__(
         self,
-        tokenizer: dict[str, Any],
+        tokenizer: dict[str, Any] | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         max_words: int | None = 50,
@@ -61,6 +61,8 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer, built on first use."""
+        if self._tokenizer_cfg is None:
+            raise ValueError('data_preprocessor has no tokenizer, and there is text to read: give it one.')
         return TOKENIZERS.build(self._tokenizer_cfg)
 
     def clean(self, text: str) -> str:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.io.pretrained import load_pretrained
+from stgt_mm.models.data_preprocessor import VideoTextDataPreprocessor
 from stgt_mm.registry import MODELS
 
 
@@ -49,11 +50,11 @@ class TextEncoder(nn.Module):
         return self.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
 
 
-def build_text_encoder(config: dict[str, Any], preprocessor: nn.Module) -> nn.Module:
-    """Builds a text encoder; random weights that lack ``vocab_size`` take that of the tokenizer."""
+def build_text_encoder(config: dict[str, Any], preprocessor: VideoTextDataPreprocessor) -> nn.Module:
+    """Builds a text encoder; random weights get the tokenizer's ``vocab_size`` where theirs is left out."""
     own = config.get('config')
     if own and 'vocab_size' not in own and not config.get('pretrained'):
-        tokenizer = preprocessor.tokenizer
+        tokenizer = preprocessor.tokenizer  # only here: a vocabulary that is not needed may be missing
         ids = {'vocab_size': tokenizer.vocab_size, 'pad_token_id': tokenizer.pad_id}
         config = {**config, 'config': {**own, **ids}}
     return MODELS.build(config)

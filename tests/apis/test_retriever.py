@@ -134,7 +134,8 @@ def test_the_index_follows_the_files(trained, clips, tmp_path, capsys):
     assert (report.encoded, report.unchanged, report.removed) == (5, 0, 0)
     assert sorted(os.path.basename(path) for path in report.broken) == ['\\udcff.mp4', 'broken.mp4']
     assert '2 files cannot be read' in str(report) and 'not a video' in str(report)
-    assert str(report).count('broken.mp4') == 1 and str(report).encode()
+    lines = str(report).splitlines()
+    assert sum('broken.mp4' in line for line in lines) == 1 and str(report).encode()
     retriever = trained.retriever(tmp_path / 'index')
     kept = sorted(path for path in retriever.store.stamps())
     assert retriever.index(clips).unchanged == 5

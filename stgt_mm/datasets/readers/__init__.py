@@ -14,6 +14,8 @@ from stgt_mm.datasets.readers.reading import (
     read_frames,
     reader_order,
 )
+from stgt_mm.datasets.readers.shards import ClipShards, ShardsError
+from stgt_mm.datasets.readers.torchcodec import TorchCodecReader
 from stgt_mm.datasets.readers.writer import write_video
 
 # decord has wheels for x86-64 only; a broken installation shows as an OSError of its library.
@@ -23,7 +25,10 @@ with suppress(ImportError, OSError, RuntimeError):
 __all__ = [
     'DEFAULT_ORDER',
     'BaseReader',
+    'ClipShards',
     'PyAVReader',
+    'ShardsError',
+    'TorchCodecReader',
     'VideoReadError',
     'available_readers',
     'fallback_counts',

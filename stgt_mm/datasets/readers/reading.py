@@ -54,15 +54,20 @@ def _first_success(
 ) -> object:
     """Runs ``use`` on the first reader that manages; counts, lists and logs those that do not."""
     path, reasons = os.fspath(path), []
-    tries = [(name, flag) for name in reader_order(reader) for flag in ((True,) if exact else (False, True))]
-    for name, flag in tries:
+    tries = [(name, exact) for name in reader_order(reader)]
+    while tries:
+        name, by_decoding = tries.pop(0)
+        opened = None
         try:
-            result = use(READERS.module_dict[name](path, exact=flag))
+            opened = READERS.module_dict[name](path, exact=by_decoding)
+            result = use(opened)
         except VideoReadError as error:
             reasons.append(f'{name}: {error.why}')
             fallback_counts[name] += 1
             if failed is not None:
                 failed.append(name)
+            if opened is not None and not opened.exact:
+                tries.insert(0, (name, True))  # packets were counted, and not all of them decode
             continue
         if reasons:
             failures = f'failures so far: {dict(fallback_counts)}'
@@ -72,7 +77,7 @@ def _first_success(
 
 
 def open_video(
-    path: str | os.PathLike, reader: str | Sequence[str] = 'auto', exact: bool = True
+    path: str | os.PathLike, reader: str | Sequence[str] = 'auto', exact: bool = False
 ) -> BaseReader:
     """Opens a video with the first reader that can; ``VideoReadError`` if none can.
 
@@ -86,18 +91,19 @@ def read_frames(
     num_frames: int = 8,
     reader: str | Sequence[str] = 'auto',
     indices_fn: Callable[[int], Sequence[int]] | None = None,
-    exact: bool = True,
+    exact: bool = False,
     failed: list[str] | None = None,
     span: tuple[float | None, float | None] | None = None,
 ) -> np.ndarray:
     """Reads frames of a video with the first reader that can: uint8 [T, H, W, 3], RGB, as displayed.
 
-    ``num_frames`` are spread evenly. ``indices_fn`` in their place gets the true number of frames, once for
-    each reader that opens the file, and returns indices; one past the end gives the last frame. For
-    ``reader`` see :func:`reader_order`, for ``exact`` :class:`BaseReader`; without it, a file that turns out
-    damaged is read again exactly. ``span`` takes a moment, (start, end) as of :meth:`BaseReader.between`, for
-    the whole: frames are counted and indexed within it. ``failed`` gets the names of the readers that were
-    tried in vain. If no reader gives the frames, ``VideoReadError`` has the reason of each.
+    ``num_frames`` are spread evenly. ``indices_fn`` in their place gets the number of frames, once for each
+    reader that opens the file, and returns indices; one past the end gives the last frame. For ``reader`` see
+    :func:`reader_order`, for ``exact`` :class:`BaseReader`; without it, a file whose frames do not all decode
+    is counted by decoding and read again. ``span`` takes a moment, (start, end) as of
+    :meth:`BaseReader.between`, for the whole: frames are counted and indexed within it. ``failed`` gets the
+    names of the readers that were tried in vain. If no reader gives the frames, ``VideoReadError`` has the
+    reason of each.
     """
     if num_frames < 1:
         raise ValueError(f'num_frames must be at least 1, got {num_frames}')

@@ -1,6 +1,8 @@
 """Writing clips: frames to an H.264 file that every reader opens and that is the same on every run."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +13,9 @@ from stgt_mm.io.whole_file import whole_file
 
 # Keeps library versions and build dates out of the file: the same frames give the same bytes.
 _BITEXACT = {'fflags': '+bitexact'}
+Add = Callable[
+    ..., None
+]  # (image, uint8 [H, W, 3] of the size given, and its time stamp if there is a clock)
 
 
 def _check_frames(frames: np.ndarray) -> None:
@@ -23,6 +28,50 @@ def _check_frames(frames: np.ndarray) -> None:
     if height % 2 or width % 2:
         got = f'{height}x{width}'
         raise ValueError(f'yuv420p needs an even height and width, got {got}; pad or crop one pixel')
+
+
+@contextmanager
+def open_clip(
+    path: str | os.PathLike,
+    size: tuple[int, int],
+    fps: float = 8,
+    codec: str = 'libx264',
+    crf: int = 18,
+    preset: str = 'veryfast',
+    gop: int = 16,
+    threads: int = 1,
+    bframes: int = 0,
+    clock: Fraction | None = None,
+    container_format: str | None = None,
+) -> Iterator[Add]:
+    """Lends a function that adds an image to a clip of ``size`` (height, width); see :func:`write_video`.
+
+    The file appears when the block ends well. With a ``clock``, the seconds of a unit of time, each image
+    comes with its time stamp, ascending; ``container_format`` is for a name whose extension is of another.
+    """
+    options = {'crf': str(crf)}
+    if codec in ('libx264', 'libx265'):
+        options.update(preset=preset, bf=str(bframes))
+    with (
+        whole_file(path) as partial,
+        av.open(str(partial), 'w', format=container_format, options=_BITEXACT) as container,
+    ):
+        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
+        stream.height, stream.width = size
+        stream.pix_fmt = 'yuv420p'
+        stream.gop_size = gop
+        stream.codec_context.thread_count = threads
+        if clock is not None:
+            stream.codec_context.time_base = clock
+
+        def add(image: np.ndarray, stamp: int | None = None) -> None:
+            frame = av.VideoFrame.from_ndarray(image, format='rgb24')
+            if clock is not None:
+                frame.pts, frame.time_base = stamp, clock
+            container.mux(stream.encode(frame))
+
+        yield add
+        container.mux(stream.encode(None))
 
 
 def write_video(
@@ -45,17 +94,7 @@ def write_video(
     ones make sparse sampling cheap. ``preset`` and ``bframes`` (most in a row) are for x264 and x265.
     """
     _check_frames(frames)
-    path = Path(path)
-    options = {'crf': str(crf)}
-    if codec in ('libx264', 'libx265'):
-        options.update(preset=preset, bf=str(bframes))
-    with whole_file(path) as partial, av.open(str(partial), 'w', options=_BITEXACT) as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt = 'yuv420p'
-        stream.gop_size = gop
-        stream.codec_context.thread_count = threads
+    with open_clip(path, frames.shape[1:3], fps, codec, crf, preset, gop, threads, bframes) as add:
         for image in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format='rgb24')))
-        container.mux(stream.encode(None))
-    return path
+            add(image)
+    return Path(path)
