@@ -84,6 +84,9 @@ OPTIMIZERS = _child(root.OPTIMIZERS, 'engine.muon')
 OPTIM_WRAPPERS = _child(root.OPTIM_WRAPPERS, 'engine.optim')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optim')
 PARAM_SCHEDULERS = _child(root.PARAM_SCHEDULERS, 'engine.schedulers')
+BATCH_TRANSFORMS = Registry(
+    'batch transform', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.models.batch_transforms']
+)
 TOKENIZERS = Registry('tokenizer', scope=SCOPE, build_func=_build, locations=[f'{SCOPE}.models.tokenizer'])
 # Nothing of ours is in these; without them mmengine warns at every start that it looks into its own.
 VISBACKENDS = _child(root.VISBACKENDS)

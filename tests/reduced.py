@@ -18,7 +18,7 @@ SMALL = {'batch_size': PAIRS, 'num_workers': 0, 'persistent_workers': False, 'pi
 SMALL_MODEL = {
     'backbone': {
         'model_name': 'vit_tiny_patch16_224', 'img_size': SIDE, 'patch_size': PATCH, 'embed_dim': WIDTH,
-        'depth': 1, 'num_heads': 2,
+        'depth': 1, 'num_heads': 2, 'group_after': (1,), 'num_groups': 4,
     },
     'neck': {'embed_dims': WIDTH, 'num_heads': 2, 'grid_size': SIDE // PATCH},
     'qformer': {'width': WIDTH, 'vision_width': WIDTH, 'depth': 2, 'num_heads': 2, 'num_queries': 4,
@@ -26,7 +26,15 @@ SMALL_MODEL = {
     'contrastive_head': {'width': WIDTH},
     'matching_head': {'width': WIDTH},
     'answer_head': {'width': WIDTH, 'num_answers': None},
+    'action_head': {'width': WIDTH, 'num_actions': None},
 }  # fmt: skip
+SMALL_TEXT_ENCODER = {
+    'model_type': 'bert',
+    'hidden_size': WIDTH,
+    'intermediate_size': WIDTH,
+    'num_hidden_layers': 1,
+    'num_attention_heads': 2,
+}
 SMALL_LANGUAGE_MODEL = {
     'model_type': 'opt', 'hidden_size': WIDTH, 'word_embed_proj_dim': WIDTH, 'ffn_dim': WIDTH,
     'num_hidden_layers': 1, 'num_attention_heads': 2, 'max_position_embeddings': 256, 'dropout': 0.0,
@@ -54,6 +62,8 @@ def reduce_config(cfg, data: Path, work_dir: Path):
     for name in ('val_evaluator', 'test_evaluator'):
         if (cfg.get(name) or {}).get('vocabulary') is not None:
             cfg[name].vocabulary = str(data / 'answers.txt')
+        if (cfg.get(name) or {}).get('actions') is not None:
+            cfg[name].actions = str(data / 'actions.txt')
     _reduce_model(cfg.model, data)
     if cfg.model.backbone.get('pretrained'):
         _publish_towers(cfg, work_dir / 'published')
@@ -68,10 +78,10 @@ def _reduce_data(node, data, work_dir):
     if isinstance(node, dict):
         if 'ann_file' in node:
             images = 'LoadImage' in str(node['pipeline'][0]['type'])
-            questions = 'VideoQADataset' in str(node['type'])
-            stem = Path(node['ann_file']).stem.removesuffix('_qa') + '_qa' * questions
-            source = data / f'{stem}.jsonl'
-            source = source if source.is_file() else data / f'train{"_qa" * questions}.jsonl'
+            kinds = {'VideoQADataset': '_qa', 'VideoActionDataset': '_actions'}
+            kind = kinds.get(str(node['type']).rpartition('.')[2], '')
+            source = data / f'{Path(node["ann_file"]).stem.removesuffix(kind)}{kind}.jsonl'
+            source = source if source.is_file() else data / f'train{kind}.jsonl'
             node['ann_file'], node['video_root'] = _pairs(source, data, work_dir, images)
             node.pop('feature_cache', None)
         if 'size' in node and node['size'] in (224, 336):
@@ -100,24 +110,33 @@ def _pairs(source, data, work_dir, images):
 
 
 def _reduce_model(model, data):
-    if 'vocab' in model.data_preprocessor.tokenizer:
+    if 'vocab' in model.data_preprocessor.get('tokenizer', {}):
         model.data_preprocessor.tokenizer.vocab = str(data / 'vocab.txt')
     if model.get('answer_head') is not None:
         model.answer_head.vocabulary = str(data / 'answers.txt')
+    if model.get('action_head') is not None:
+        model.action_head.actions = str(data / 'actions.txt')
     if model.get('candidates') is not None:
         model.candidates = str(data / 'answers.txt')
     if model.get('language_model') is not None:
         own = {'config': SMALL_LANGUAGE_MODEL, 'tokenizer': str(data / 'qa_vocab.txt')}
         model.language_model.update(own, pretrained=None, precision='float32')
-    if 'TimmViT' not in str(model.backbone.type) or model.backbone.get('img_size') == 48:
+    kind = str(model.backbone.type).rstrip("'>").rpartition('.')[2]
+    if kind not in ('TimmViT', 'GroupedViT') or model.backbone.get('img_size') == 48:
         return
     for part, values in SMALL_MODEL.items():
         if part not in model:
             continue
         known = {key: value for key, value in values.items() if key in model[part]}
         model[part].update(known, **{key: values[key] for key in ALWAYS_SET.get(part, ())})
+    if kind == 'GroupedViT':
+        model.backbone.depth = 2  # a block behind the last grouping, which else trains no token
     if 'contrastive_head' in model:
         model.contrastive_head.embed_dim //= 16
+    if 'text_encoder' in model:
+        model.text_encoder.update(pretrained=None, config=SMALL_TEXT_ENCODER)
+    for head in (model.get('auxiliary_heads') or {}).values():
+        head.update({'width': WIDTH} if 'width' in head else {})
 
 
 def _publish_towers(cfg, folder):
@@ -155,26 +174,34 @@ def _reduce_schedule(cfg):
 def _write_weights(cfg, work_dir):
     """Writes what the config starts from: the backbone's own file, and of the rest what must be there."""
     backbone, start = cfg.model.backbone, cfg.model.pop('checkpoint', None)
-    own_backbone = backbone.img_size == SIDE
+    grouped = 'GroupedViT' in str(backbone.type)
+    own_backbone = backbone.img_size == SIDE and not (grouped and start)
     if own_backbone:
         backbone.checkpoint = None
     model = MODELS.build(cfg.model)
     if own_backbone:
         backbone.checkpoint = str(work_dir / 'vit.safetensors')
-        save_file(model.backbone.vit.state_dict(), backbone.checkpoint)
+        # weights of an image, which a video encoder inflates
+        image = (
+            MODELS.build({**backbone, 'checkpoint': None, 'tubelet': 1})
+            if 'tubelet' in backbone
+            else model.backbone
+        )
+        save_file(image.vit.state_dict(), backbone.checkpoint)
     if start:
         cfg.model.checkpoint = str(work_dir / 'aligner.safetensors')
         state = model.state_dict()
-        parts = [key for key in state if is_in(key, ('neck', 'vision_norm', 'qformer'))]
+        kept = ('neck', 'vision_norm', 'qformer', *['backbone'] * grouped)
+        parts = [key for key in state if is_in(key, kept)]
         save_file({key: state[key] for key in parts}, cfg.model.checkpoint)
     if cfg.get('load_from'):
         fresh = cfg.get('load_strict', True)
-        if fresh is not True:
+        if not isinstance(fresh, bool):
             # the small Q-Former lacks layers
             fresh = cfg.load_strict = [
                 own for own in fresh if any(is_in(key, [own]) for key in model.state_dict())
             ]
-        absent = ['backbone', *([] if fresh is True else fresh)]
+        absent = ['backbone', *([] if isinstance(fresh, bool) else fresh)]
         state = {key: value for key, value in model.state_dict().items() if not is_in(key, absent)}
         cfg.load_from = str(work_dir / 'start.safetensors')
         save_file(state, cfg.load_from)

@@ -103,6 +103,18 @@ def test_dual_encoders_build_at_full_size_without_memory(name, total):
     assert sum(parameter.numel() for parameter in model.parameters()) == total, 'as published'
 
 
+def test_s_vilm_builds_at_full_size_without_memory():
+    model = build_on_meta(full('s_vilm/pretrain_videocc.py').model)
+    parts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    blocks = sum(p.numel() for p in model.backbone.grouping.parameters())
+    # ViT-B/16 without its classifier; 3 x 16 x 16 x 768 more for the second frame of a tubelet
+    beside = blocks + (16 + 32) * 768 + 3 * 16 * 16 * 768
+    assert parts['backbone'] - beside == 85_798_656
+    assert parts['text_encoder'] == 109_482_240 - (768 + 1) * 768, 'BERT base without its pooler'
+    full_row = find_paper_row('msrvtt_zeroshot/s_vilm')
+    assert str(full_row.values['t2v']['R1']) == '28.6' and 'second-hand' in full_row.setting
+
+
 @pytest.mark.parametrize('path', ANSWERERS, ids=lambda path: path.stem)
 def test_answerers_build_at_full_size_without_memory(path):
     cfg = loaded(path)
@@ -122,6 +134,21 @@ def test_answerers_build_at_full_size_without_memory(path):
         assert find_paper_row(cfg.test_evaluator.paper_row).values['qa']['accuracy'] > 50
         short = 'Short answer' if 'opt' in path.stem else 'Answer'
         assert cfg.model.prompt == f'Question: {{question}} {short}:'
+
+
+@pytest.mark.parametrize('name,answers,accuracy', [('msrvtt', 1500, 43.5), ('msvd', 1000, 46.4)])
+def test_s_vilm_answers_at_full_size_from_its_pretraining(name, answers, accuracy):
+    cfg = full(f's_vilm/{name}_qa.py')
+    model = build_on_meta(cfg.model)
+    assert model.answer_head.classifier.out_features == answers
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    assert {loader.dataset.pipeline[0].num_frames for loader in loaders} == {32}
+    assert cfg.load_strict is False
+    aligner = build_on_meta(full('s_vilm/pretrain_videocc.py').model).state_dict()
+    fresh = ('video_proj', 'question_proj', 'fusion', 'answer_head')
+    assert {key for key in model.state_dict() if not key.startswith(fresh)} <= set(aligner)
+    row = find_paper_row(cfg.test_evaluator.paper_row)
+    assert float(row.values['qa']['accuracy']) == accuracy and 'second-hand' in row.setting
 
 
 @pytest.fixture(scope='module')
@@ -155,6 +182,10 @@ def test_config_trains_and_tests_at_reduced_size(path, small_moving_shapes, tmp_
     if 'qa/accuracy' in metrics:
         assert 0 <= metrics['qa/accuracy'] <= 100 and metrics['qa/questions/all'] == PAIRS
         return
+    if 'action/top1' in metrics:
+        assert 0 <= metrics['action/top1'] <= metrics['action/top5'] <= 100
+        assert metrics['action/videos'] == PAIRS
+        return
     if 'caption/CIDEr' in metrics:
         # pycocoevalcap adds a tiny number to counts of zero
         assert 0 <= metrics['caption/BLEU-4'] <= metrics['caption/BLEU-1'] + 1e-6 <= 100
@@ -171,16 +202,23 @@ def check_training(runner, cfg):
     alphas = [hook['stages'][-1][1] for hook in cfg.get('custom_hooks') or [] if 'stages' in hook]
     contrast = 'loss_csal' if alphas and alphas[0] == 0 else 'loss_vtc'
     losses = ('loss', 'loss_vtm', 'loss_vtg', contrast)
+    if 'ActionClassifier' in str(cfg.model.type):
+        losses = ('loss', 'loss_action')
+    if 'DualEncoder' in str(cfg.model.type) or 'SViLM' in str(cfg.model.type):
+        losses = ('loss', 'loss_vtc')
     if 'Answerer' in str(cfg.model.type):
         losses = ('loss', 'loss_answer')
-    if 'DualEncoder' in str(cfg.model.type):
-        losses = ('loss', 'loss_vtc')
+    if cfg.model.get('auxiliary_heads'):
+        losses += ('loss_temporal_grouping', 'loss_noun_grounding')
     assert all(math.isfinite(runner.message_hub.get_scalar(f'train/{key}').current()) for key in losses)
     after = runner.model.state_dict()
     trained = [name for name, p in runner.model.named_parameters() if p.requires_grad]
     for name, value in before.items():
         if name.startswith('backbone.') and name not in trained:
             assert value.equal(after[name]), f'{name}: a frozen weight changed'
+    if 'group_after' in cfg.model.backbone and not cfg.model.get('auxiliary_heads'):
+        # neither contrast nor answers read groups: their gradient is zero
+        trained = [name for name in trained if not name.startswith('backbone.grouping.')]
     changed = [name for name in trained if not before[name].equal(after[name])]
     assert len(changed) > 0.9 * len(trained)
 

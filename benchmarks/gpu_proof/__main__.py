@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-PARTS = ('tests', 'step', 'attention', 'rerank', 'throughput', 'compile', 'distributed', 'losses')
+PARTS = ('tests', 'step', 'attention', 'flex', 'rerank', 'throughput', 'compile', 'distributed', 'losses')
 LIMIT_S = 540
 SHOWN_LINES = 15
 

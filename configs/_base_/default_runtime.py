@@ -30,17 +30,20 @@ made_by = {
     r'clip_vit_(?:b32|b16|l14)\.safetensors': f'{convert} openai_clip CLIP_FOLDER {{path}}',
     r'(vit_\w+\.\w+)/model\.safetensors': 'hf download timm/{0} model.safetensors --local-dir {folder}',
     r'work_dirs/quickstart/[^/]+\.pth': 'python tools/quickstart.py --work-dir work_dirs/quickstart',
+    r'work_dirs/(pretrain_videocc)/[^/]+\.pth': 'bash tools/dist_train.sh configs/s_vilm/{0}.py 8',
     r'work_dirs/(pretrain_\w+)/[^/]+\.pth': 'bash tools/dist_train.sh configs/stgt/{0}.py 8',
     r'work_dirs/(\w+)/[^/]+\.pth': 'the training that has work_dirs/{0} as its --work-dir',
     r'bert-base-uncased/vocab\.txt': (
         'hf download google-bert/bert-base-uncased vocab.txt --local-dir {folder}'
     ),
+    r'weights/bert-base-uncased': 'hf download google-bert/bert-base-uncased --local-dir {path}',
     r'weights/opt-2\.7b': 'hf download facebook/opt-2.7b --local-dir {path}',
     r'weights/vicuna-7b': 'hf download lmsys/vicuna-7b-v1.3 --local-dir {path}',
     r'msrvtt_qa/answers\.txt': f'{converters}/msrvtt_qa.py downloads/msrvtt_qa {{folder}} --answers 1500',
     r'msvd_qa/answers\.txt': f'{converters}/msvd_qa.py downloads/msvd_qa {{folder}} --answers 1000',
     r'custom/words\.txt': f'{converters}/build_vocab.py {{folder}}/qa.jsonl {{path}} --keys question',
     r'custom/answers\.txt': f'{converters}/build_answers.py {{folder}}/qa.jsonl {{path}}',
+    r'(ucf101|hmdb51)/actions\.txt': f'{converters}/{{0}}.py downloads/{{0}} {{folder}}',
     r'moving_shapes/[^/]+': f'{converters}/moving_shapes.py {{folder}}',
 }
 load_from = None

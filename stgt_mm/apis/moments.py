@@ -1,7 +1,7 @@
 """The moments of video files, read by workers and encoded in batches."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -64,10 +64,19 @@ class MomentStream(IterableDataset):
 
 @torch.no_grad()
 def encode_files(
-    model: nn.Module, stream: MomentStream, batch_size: int, num_workers: int, amp: torch.dtype | None
-) -> Iterator[tuple[int, list[Moment] | str]]:
-    """Encodes files; yields the number of each when it is done, and its moments or why it cannot be read."""
-    pending: dict[int, list[Moment]] = {}
+    model: nn.Module,
+    stream: MomentStream,
+    batch_size: int,
+    num_workers: int,
+    amp: torch.dtype | None,
+    encode: Callable[..., Iterable[Any]] | None = None,
+) -> Iterator[tuple[int, list[Any] | str]]:
+    """Encodes files; yields the number of each when it is done, and its moments or why it cannot be read.
+
+    ``encode``, called like ``encode_batch``, may make something else of a batch than moments.
+    """
+    encode = encode or encode_batch
+    pending: dict[int, list[Any]] = {}
     workers = min(num_workers, len(stream.paths))
     loader = DataLoader(stream, batch_size, num_workers=workers, collate_fn=video_text_collate)
     with warnings.catch_warnings():
@@ -76,7 +85,7 @@ def encode_files(
         batches = iter(loader)
     for batch in batches:
         broken = batch.pop('broken', [])
-        for sample, moment in zip(batch['data_samples'], encode_batch(model, batch, amp)):
+        for sample, moment in zip(batch['data_samples'], encode(model, batch, amp)):
             pending.setdefault(sample.sample_idx, []).append(moment)
             if sample.last:
                 yield sample.sample_idx, pending.pop(sample.sample_idx)

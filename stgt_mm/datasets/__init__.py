@@ -10,6 +10,7 @@ from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_r
 from stgt_mm.datasets.retrieval_dataset import RetrievalDataset
 from stgt_mm.datasets.samplers import EpochIndex, EpochSampler, set_data_progress
 from stgt_mm.datasets.source_batches import SourceBatchSampler
+from stgt_mm.datasets.video_action_dataset import VideoActionDataset
 from stgt_mm.datasets.video_caption_dataset import VideoCaptionDataset
 from stgt_mm.datasets.video_qa_dataset import VideoQADataset
 from stgt_mm.datasets.video_text_dataset import VideoTextDataset
@@ -26,6 +27,7 @@ __all__ = [
     'MixedDataset',
     'RetrievalDataset',
     'SourceBatchSampler',
+    'VideoActionDataset',
     'VideoCaptionDataset',
     'VideoQADataset',
     'VideoTextDataset',

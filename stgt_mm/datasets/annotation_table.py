@@ -76,6 +76,8 @@ def _write_parsed(path: Path, target: Path, required: tuple[str, ...], subject: 
             _check_strings(row, required, checked, f'{path}:{number}')
             if subject == 'question':
                 _check_answers(row, f'{path}:{number}')
+            if 'noun_phrases' in row:
+                _check_phrases(row['noun_phrases'], f'{path}:{number}')
             line = raw.strip().removeprefix(BYTE_ORDER_MARK)
             digest.update(line + b'\n')
             video = row['video']
@@ -144,6 +146,15 @@ def _check_answers(row: dict[str, Any], where: str) -> None:
         raise AnnotationError(
             f'{where}: question {row["question"]!r} lacks an answer; there is: {given or "none"}. Write '
             '"answer": "a text" or "answers": ["a text", "another"], or remove the line.'
+        )
+
+
+def _check_phrases(phrases: Any, where: str) -> None:
+    words = isinstance(phrases, list) and all(isinstance(own, str) and own.strip() for own in phrases)
+    if not words:
+        raise AnnotationError(
+            f"{where}: 'noun_phrases' is {phrases!r}, a list of texts was expected, "
+            '["man", "red car"]; an empty list where there is none.'
         )
 
 

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from stgt_mm.datasets.feature_cache import FeatureCache
 from stgt_mm.datasets.missing_videos import check_videos
 from stgt_mm.datasets.readers import VideoReadError
+from stgt_mm.datasets.readers.shards import find_shards
 from stgt_mm.datasets.records import AnnotationError, Records, read_records
 from stgt_mm.registry import TRANSFORMS
 from stgt_mm.structures import VideoTextSample
@@ -31,7 +32,8 @@ class ClipDataset(Dataset):
 
     Args:
         ann_file: JSON-lines file, see :func:`~stgt_mm.datasets.records.read_records`.
-        video_root: Folder that the ``video`` paths are relative to.
+        video_root: Folder that the ``video`` paths are relative to, or that ``make_shards.py``
+            wrote, whose members they name; shards may lie at an fsspec address, ``s3://bucket/w10m`` say.
         pipeline: Configs of transforms, ending in ``PackVideoText``.
         missing: What to do when some videos are absent: ``'error'``, ``'skip'`` or ``'keep'``.
         seed: Seed of samples that are asked for by a plain index.
@@ -61,7 +63,8 @@ class ClipDataset(Dataset):
         allow_outside: bool = False,
     ) -> None:
         self.ann_file = Path(ann_file)
-        self.video_root = Path(video_root)
+        self.shards = find_shards(video_root)
+        self.video_root = video_root if self.shards else Path(video_root)
         self.seed = seed
         self.transforms = [TRANSFORMS.build(dict(step)) for step in pipeline]
         self.feature_cache = feature_cache
@@ -110,9 +113,10 @@ class ClipDataset(Dataset):
     def __len__(self) -> int:
         return len(self.records)
 
-    def path_of(self, record: dict[str, Any]) -> Path:
-        """Returns the file of a record."""
-        return self.video_root / record['video']
+    def path_of(self, record: dict[str, Any]) -> str:
+        """Returns the file of a record, or its address in a shard."""
+        video = record['video']
+        return str(self.video_root / video) if self.shards is None else self.shards.address(video)
 
     def rng_of(self, index: int) -> np.random.Generator:
         """Makes the generator of a sample: a function of seed, epoch and index alone."""
@@ -160,7 +164,7 @@ class ClipDataset(Dataset):
             'record': record,
             'rng': rng,
             'sample_idx': int(index),
-            'video': str(self.path_of(record)),
+            'video': self.path_of(record),
             'video_id': record['video_id'],
         }
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from stgt_mm.datasets.clip_dataset import ClipDataset, broken_sample
 from stgt_mm.datasets.collate import video_text_collate
 from stgt_mm.datasets.feature_cache import FeatureCache
 from stgt_mm.datasets.readers import VideoReadError
+from stgt_mm.datasets.readers.shards import file_stamp, is_member
 from stgt_mm.progress import ProgressLine
 from stgt_mm.utils import evaluating
 
@@ -40,9 +42,9 @@ def cache_key(dataset: ClipDataset, *modules: nn.Module) -> str:
     digest = hashlib.sha256()
     for clip in dataset.clips:
         path = dataset.path_of(clip)
-        facts = path.stat() if path.is_file() else None
-        stamp = (facts.st_size, facts.st_mtime_ns) if facts else None
-        digest.update(f'{path.resolve()} {stamp} {bool(clip.get("reverse", False))}\n'.encode())
+        stamp = file_stamp(path)
+        place = path if is_member(path) else Path(path).resolve()
+        digest.update(f'{place} {stamp} {bool(clip.get("reverse", False))}\n'.encode())
     on_frames = [repr(step) for step in dataset.transforms if getattr(step, 'on_frames', True)]
     digest.update('\n'.join(on_frames).encode())
     prints = ' '.join(module_fingerprint(module) for module in modules)

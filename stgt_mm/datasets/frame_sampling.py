@@ -3,6 +3,20 @@
 import numpy as np
 
 SAMPLINGS = ('uniform', 'headtail')
+WINDOWS = ('window', 'random_window')
+
+
+def window_indices(total: int, count: int, stride: int, place: float) -> np.ndarray:
+    """Chooses ``count`` of ``total`` frames, one in ``stride``: sorted indices, int64 of shape (count,).
+
+    ``place`` in [0, 1] says where the window begins, 0 with the video and 1 so that it ends with it. A video
+    that is shorter than the window repeats its last frame.
+    """
+    if total < 1 or count < 1 or stride < 1:
+        raise ValueError(f'{count} frames of {total}, one in {stride}: the numbers must be at least 1.')
+    room = max(0, total - (count - 1) * stride - 1)
+    # each start is as likely as any other, if places are
+    return np.minimum(min(int(place * (room + 1)), room) + np.arange(count) * stride, total - 1)
 
 
 def sample_frame_indices(

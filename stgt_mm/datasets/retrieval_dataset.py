@@ -61,4 +61,4 @@ class RetrievalDataset(ClipDataset):
         except VideoReadError as error:
             if not self.collect_broken:
                 raise
-            return broken_sample({**record, 'video': str(self.path_of(record))}, index, error)
+            return broken_sample({**record, 'video': self.path_of(record)}, index, error)

@@ -37,6 +37,8 @@ class EpochSampler(Sampler):
         epoch: The epoch to be gone through next.
         size: Samples of an epoch, over all processes.
         start: Samples of this process already done in that epoch.
+        block: In evaluation, neighbouring indices that are dealt out together: process r takes every W-th
+            block.
 
     Args:
         dataset: Anything with a length.
@@ -73,6 +75,7 @@ class EpochSampler(Sampler):
         self.world_size = found_world if world_size is None else world_size
         self.epoch = 0
         self.start = 0
+        self.block = 1
 
     def set_epoch(self, epoch: int) -> None:
         """Chooses the epoch to go through next; the place in it is kept if it is the epoch set already."""
@@ -96,7 +99,8 @@ class EpochSampler(Sampler):
 
     def _order(self) -> np.ndarray:
         if not self.shuffle:
-            return np.arange(self.rank, self.size, self.world_size)
+            every = np.arange(self.size)
+            return every[every // self.block % self.world_size == self.rank]
         rng = np.random.default_rng((self.seed, self.epoch))
         passes = -(-self.size // max(1, len(self.dataset)))
         order = np.concatenate([rng.permutation(len(self.dataset)) for _ in range(max(1, passes))])
@@ -106,7 +110,7 @@ class EpochSampler(Sampler):
         """Samples of this process in a whole epoch."""
         if self.shuffle:
             return self.size // self.world_size
-        return len(range(self.rank, self.size, self.world_size))
+        return len(self._order())
 
 
 def set_data_progress(dataloader: DataLoader, epoch: int, batches_done: int) -> None:

@@ -36,7 +36,7 @@ class VideoTextDataset(ClipDataset):
 
     def words_of(self, record: dict[str, Any]) -> dict[str, Any]:
         """Returns what a sample says of its clip."""
-        return {'text': record['text'], 'text_id': record['text_id']}
+        return {key: record[key] for key in ('text', 'text_id', 'noun_phrases') if key in record}
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Loads a pair; ``inputs`` are uint8 (T, 3, H, W) or cached tokens (T, 1 + N, C)."""

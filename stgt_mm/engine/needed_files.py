@@ -22,11 +22,12 @@ _KINDS = {
     'tokenizer': 'tokenizer',
     'vocabulary': 'answer vocabulary',
     'candidates': 'answer vocabulary',
+    'actions': 'action vocabulary',
     'pretrained': _LANGUAGE_MODEL,
     'checkpoint': 'weights',
 }
-_OF_MODELS = ('checkpoint', 'vocab', 'tokenizer', 'vocabulary', 'candidates', 'pretrained')
-_OF_DATA = ('ann_file', 'video_root', 'bank', 'vocabulary')
+_OF_MODELS = ('checkpoint', 'vocab', 'tokenizer', 'vocabulary', 'candidates', 'actions', 'pretrained')
+_OF_DATA = ('ann_file', 'video_root', 'bank', 'vocabulary', 'actions')
 # may be the name of a Hugging Face repository
 _ON_THE_HUB = ('vocab', 'tokenizer', 'pretrained')
 _TOOLS = 'python tools/dataset_converters'
@@ -37,6 +38,7 @@ _DEFAULT_REMEDIES = {
     f'{_TOOLS}/moving_shapes.py',
     'tokenizer': f'{_TOOLS}/build_vocab.py ANNOTATION.jsonl {{path}} --keys question answer',
     'answer vocabulary': f'{_TOOLS}/build_answers.py ANNOTATION.jsonl {{path}}',
+    'action vocabulary': f'the converter of the data set: {_TOOLS}/ucf101.py SPLITS {{folder}}, for one',
     _LANGUAGE_MODEL: 'hf download NAME --local-dir {path}, NAME being that of the model at Hugging Face',
     'weights': 'give the path of an existing file: --cfg-options {key}=PATH',
     _VIDEOS: 'put the videos there, or a link to them: ln -s VIDEOS {path}',
@@ -131,7 +133,8 @@ def check_needed_files(cfg: Mapping[str, Any], reads: Sequence[str]) -> None:
     paths = set()
     for item in needed_files(cfg, reads):
         path = Path(item.path).expanduser()
-        if path.is_dir() if item.kind == _VIDEOS else path.exists():
+        is_address = item.kind == _VIDEOS and '://' in item.path  # of shards: the data set asks there
+        if is_address or (path.is_dir() if item.kind == _VIDEOS else path.exists()):
             continue
         paths.add(item.path)
         line = f"  no {item.kind} '{item.path}' ({item.key})"

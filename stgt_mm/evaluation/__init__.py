@@ -1,5 +1,6 @@
 """Evaluation in three steps: encode, rank, report."""
 
+from stgt_mm.evaluation.action_metric import VideoAccuracy
 from stgt_mm.evaluation.caption_metric import CaptionMetric
 from stgt_mm.evaluation.encode import BrokenVideosError
 from stgt_mm.evaluation.paper_rows import PaperRow, find_paper_row
@@ -15,6 +16,7 @@ __all__ = [
     'PaperRow',
     'QBNorm',
     'RetrievalMetric',
+    'VideoAccuracy',
     'VideoQAMetric',
     'find_paper_row',
     'format_report',

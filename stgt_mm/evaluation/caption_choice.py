@@ -20,12 +20,13 @@ def caption_choice(
     fuse: Callable[[Tensor, Tensor], Tensor] | None = None,
     skip_broken: bool = False,
     amp: torch.dtype | None = None,
+    block: int = 1,
 ) -> tuple[dict[str, float], int]:
     """Lets a model choose between captions of a ``CaptionChoiceDataset``, n times; returns metrics and n.
 
     ``<name>/*`` is by similarity, ``fused_<name>/*`` by ``fuse`` of cosines (n, 2) and logits (n, 2, 2).
     """
-    videos = encode_videos(model, dataset, batches, skip_broken, amp, f'encoding for {name}, videos')
+    videos = encode_videos(model, dataset, batches, skip_broken, amp, block, f'encoding for {name}, videos')
     triples = [triple for triple in dataset.triples if triple['video'] not in videos.broken]
     texts = encode_texts(model, dataset.texts, amp)
     text = torch.tensor([[t['true'], t['false']] for t in triples], dtype=torch.int64).reshape(-1, 2)
@@ -35,7 +36,7 @@ def caption_choice(
     metrics = {f'{name}/{key}': value for key, value in choice_accuracy(cosine, kinds).items()}
     if fuse is not None:
         *pairs, place = unique_pairs(video, text, len(dataset.texts))
-        logits = match_pairs(model, videos.tokens, texts, *pairs, amp)[place]
+        logits = match_pairs(model, videos.tokens, texts, *pairs, amp, block)[place]
         fused = choice_accuracy(fuse(cosine, logits), kinds)
         metrics.update({f'fused_{name}/{key}': value for key, value in fused.items()})
     if videos.broken:

@@ -1,9 +1,10 @@
 """First step of evaluation: every video and every text is encoded once, merged by id over all processes.
 
 A float may change in its last bit with the shape of the batch it is computed in. So nothing here is computed
-in a shape that depends on the dataloader's batch size or on the number of processes: videos go through the
-model one at a time, texts in fixed blocks that are dealt out whole. Results are merged by adding arrays that
-are zero outside a process's own entries, which is exact.
+in a shape that depends on the dataloader's batch size or on the number of processes: a video goes through the
+model in a block of fixed size, in the row that its index gives it, alone unless ``block`` says otherwise, and
+texts in fixed blocks that are dealt out whole. Results are merged by adding arrays that are zero outside a
+process's own entries, which is exact.
 """
 
 import math
@@ -73,9 +74,10 @@ def encode_split(
     batches: Iterable[dict[str, Any]],
     skip_broken: bool = False,
     amp: torch.dtype | None = None,
+    block: int = 1,
 ) -> EncodedSplit:
     """Encodes a ``RetrievalDataset``; with ``skip_broken`` without the videos that cannot be read."""
-    videos = encode_videos(model, dataset, batches, skip_broken, amp)
+    videos = encode_videos(model, dataset, batches, skip_broken, amp, block)
     left = [index for index in range(len(dataset)) if index not in videos.broken]
     place = {index: new for new, index in enumerate(left)}
     own = [[place[video] for video in own if video in place] for own in dataset.text_to_videos]
@@ -97,9 +99,10 @@ def encode_videos(
     batches: Iterable[dict[str, Any]],
     skip_broken: bool = False,
     amp: torch.dtype | None = None,
+    block: int = 1,
     what: str = 'encoding, videos',
 ) -> EncodedVideos:
-    """Encodes each video of a data set once, from its collated batches.
+    """Encodes each video of a data set once, from its collated batches, ``block`` neighbours at once.
 
     A sampler may hand the same video to two processes, or twice to one (padding): the process of lowest rank
     keeps it. Videos that cannot be read stop it, unless ``skip_broken``.
@@ -108,7 +111,7 @@ def encode_videos(
     broken: dict[int, str] = {}
     num_frames = 0
     share = math.ceil(len(dataset) / get_world_size())
-    for index, found in track_on_main(_each_video(model, batches, amp), what, share):
+    for index, found in track_on_main(_each_video(model, batches, amp, block), what, share):
         if isinstance(found, str):
             broken[index] = found
         else:
@@ -136,10 +139,15 @@ def encode_videos(
 
 
 def _each_video(
-    model: nn.Module, batches: Iterable[dict[str, Any]], amp: torch.dtype | None
+    model: nn.Module, batches: Iterable[dict[str, Any]], amp: torch.dtype | None, block: int
 ) -> Iterator[tuple[int, tuple[Tensor, Tensor, int] | str]]:
-    """Yields index and (queries, tokens, frames) or the reason why it is broken, each video once."""
+    """Yields index and (queries, tokens, frames) or the reason why it is broken, each video once.
+
+    A block is encoded when it is whole, or a clip of another one comes: what a process was not given stays
+    zero, so that any sampler gives the same digits; one that deals out whole blocks makes the fewest calls.
+    """
     seen: set[int] = set()
+    waiting: dict[int, Tensor] = {}  # clips of one block by index
     for batch in batches:
         for sample in batch.get('broken') or []:
             if int(sample.sample_idx) not in seen:
@@ -150,16 +158,41 @@ def _each_video(
             continue
         readable = {'inputs': batch['inputs'], 'data_samples': samples}
         inputs = model.data_preprocessor(readable, False)['inputs']
-        for row, sample in enumerate(samples):
-            if int(sample.sample_idx) in seen:
+        kind = 'video' if 'video' in inputs else 'tokens'
+        for clip, sample in zip(inputs[kind], samples, strict=True):
+            index = int(sample.sample_idx)
+            if index in seen:
                 continue
-            seen.add(int(sample.sample_idx))
-            # A clone has the alignment of fresh memory, whatever the row: vector kernels look at it.
-            clip = {key: inputs[key][row : row + 1].clone() for key in ('video', 'tokens') if key in inputs}
-            with autocast(model, amp):
-                features = model.encode_video(clip)
-            found = (features.queries.float().cpu(), features.tokens.cpu(), int(batch['inputs'].shape[1]))
-            yield int(sample.sample_idx), found
+            seen.add(index)
+            if waiting and next(iter(waiting)) // block != index // block:
+                yield from _encode_block(model, kind, waiting, amp, block)
+            waiting[index] = clip
+            if len(waiting) == block:
+                yield from _encode_block(model, kind, waiting, amp, block)
+    if waiting:
+        yield from _encode_block(model, kind, waiting, amp, block)
+
+
+def _encode_block(
+    model: nn.Module, kind: str, waiting: dict[int, Tensor], amp: torch.dtype | None, block: int
+) -> Iterator[tuple[int, tuple[Tensor, Tensor, int]]]:
+    """Encodes the clips of one block and takes them out of ``waiting``."""
+    shapes = {tuple(clip.shape) for clip in waiting.values()}
+    if len(shapes) > 1:
+        raise ValueError(
+            f'encode_block={block}: videos {sorted(waiting)} give clips of the shapes {sorted(shapes)}, and '
+            'those of a block need one. Set encode_block=1.'
+        )
+    # Fresh memory has the same alignment, whatever the row of a batch: vector kernels look at it.
+    clips = next(iter(waiting.values())).new_zeros(block, *shapes.pop())
+    for index, clip in waiting.items():
+        clips[index % block] = clip
+    with autocast(model, amp):
+        features = model.encode_video({kind: clips})
+    queries, tokens = features.queries.float().cpu().split(1), features.tokens.cpu().split(1)
+    while waiting:
+        index, clip = waiting.popitem()
+        yield index, (queries[index % block], tokens[index % block], len(clip))
 
 
 def encode_texts(model: nn.Module, texts: list[str], amp: torch.dtype | None = None) -> EncodedTexts:
@@ -179,6 +212,6 @@ def encode_texts(model: nn.Module, texts: list[str], amp: torch.dtype | None = N
 
 
 def trimmed(ids: Tensor, mask: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cuts ids and mask (n, L) to the longest of the n texts, on the device."""
-    length = int(mask.any(dim=0).nonzero().max()) + 1
-    return ids[:, :length].to(device), mask[:, :length].to(device)
+    """Cuts ids and mask (..., L) to the longest of the texts, on the device."""
+    length = int(mask.flatten(0, -2).any(dim=0).nonzero().max()) + 1
+    return ids[..., :length].to(device), mask[..., :length].to(device)

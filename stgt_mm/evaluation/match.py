@@ -4,10 +4,13 @@ As in :mod:`~stgt_mm.evaluation.encode`, what is computed together depends only 
 number of processes.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from stgt_mm.evaluation.encode import EncodedSplit, EncodedTexts, trimmed
 from stgt_mm.evaluation.shares import autocast, device_of, merge_disjoint, refuse_nan
@@ -30,7 +33,12 @@ class Candidates:
 
 
 def match_candidates(
-    model: nn.Module, split: EncodedSplit, similarity: Tensor, k: int, amp: torch.dtype | None = None
+    model: nn.Module,
+    split: EncodedSplit,
+    similarity: Tensor,
+    k: int,
+    amp: torch.dtype | None = None,
+    block: int = 1,
 ) -> Candidates:
     """Chooses the k best candidates of each query by similarity (V, K); the matching head scores them."""
     t2v, v2t = top_candidates(similarity.T, k), top_candidates(similarity, k)
@@ -40,7 +48,7 @@ def match_candidates(
         torch.cat([texts.repeat_interleave(t2v.shape[1]), v2t.flatten()]),
         len(texts),
     )
-    logits = match_pairs(model, split.videos.tokens, split.texts, video, text, amp)
+    logits = match_pairs(model, split.videos.tokens, split.texts, video, text, amp, block)
     t2v_pair, v2t_pair = place[: t2v.numel()].view_as(t2v), place[t2v.numel() :].view_as(v2t)
     return Candidates(t2v, v2t, t2v_pair, v2t_pair, similarity[video, text], logits)
 
@@ -76,24 +84,50 @@ def match_pairs(
     video: Tensor,
     text: Tensor,
     amp: torch.dtype | None = None,
+    block: int = 1,
 ) -> Tensor:
     """Logits (no match, match) of n pairs that are sorted by video, float32 on every process, shape (n, 2).
 
-    A process scores the pairs of the videos whose ``tokens`` it owns, one video at a time, projected once for
-    all its texts, these shortest first and in fixed blocks.
+    A process scores the pairs of the videos whose ``tokens`` it owns, ``block`` neighbours at once, projected
+    once for all their texts, these shortest first and in fixed blocks. Videos of a block that it does not own
+    are zero; their texts are read all the same, so that no shape depends on who owns what.
     """
     device = device_of(model)
     length = texts.mask.sum(dim=1)
     logits = torch.zeros(len(video), 2)
-    for index in track_on_main(sorted(tokens), 're-ranking, videos', len(tokens)):
-        first, last = torch.searchsorted(video, torch.tensor([index, index + 1])).tolist()
-        if first == last:
+    numbers = sorted({index // block for index in tokens})
+    what = 're-ranking, videos' if block == 1 else f're-ranking, blocks of {block} videos'
+    for number in track_on_main(numbers, what, len(numbers)):
+        members = torch.arange(number * block, (number + 1) * block + 1)
+        edges = torch.searchsorted(video, members).tolist()
+        if edges[0] == edges[-1]:
             continue
-        own = first + length[text[first:last]].argsort(stable=True)
+        own = [first + length[text[first:last]].argsort(stable=True) for first, last in pairwise(edges)]
+        here = torch.tensor([index in tokens for index in members[:-1].tolist()])
+        zero = torch.zeros_like(tokens[int(members[:-1][here][0])])
+        clips = torch.cat([tokens.get(index, zero) for index in members[:-1].tolist()])
         with autocast(model, amp):
-            keys_values = model.qformer.project_video(tokens[index].to(device))
-            for part in own.split(MATCHING_BLOCK):
-                ids, mask = trimmed(texts.ids[text[part]], texts.mask[text[part]], device)
-                fused = model.qformer.fuse(keys_values, ids[None], mask[None])
-                logits[part] = model.matching_head(fused)[0].float().cpu()
+            keys_values = model.qformer.project_video(clips.to(device))
+            for rows, part in _parts(pad_sequence(own, batch_first=True, padding_value=-1)):
+                real = part >= 0
+                mask = texts.mask[text[part]] & real[..., None]
+                given = trimmed(texts.ids[text[part]], mask, device)
+                some = (
+                    keys_values if rows.all() else model.qformer.select_videos(keys_values, rows.to(device))
+                )
+                found = model.matching_head(model.qformer.fuse(some, *given)).float().cpu()
+                real &= here[rows, None]
+                logits[part[real]] = found[real]
     return refuse_nan(merge_disjoint(logits), 'matching logits')
+
+
+def _parts(pairs: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Cuts the pairs of S videos (S, k), -1 behind the last of each, into parts of ``MATCHING_BLOCK``.
+
+    Yields which videos have some left (S,), and their next ones, as many of each.
+    """
+    while pairs.shape[1]:
+        rows = pairs[:, 0] >= 0
+        size = max(1, MATCHING_BLOCK // int(rows.sum()))
+        yield rows, pairs[rows, :size]
+        pairs = pairs[:, size:]

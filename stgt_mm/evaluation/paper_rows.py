@@ -11,11 +11,12 @@ from stgt_mm.utils import did_you_mean
 
 PACKAGED = Path(__file__).with_name('paper_tables.json')
 RECALLS = ('R1', 'R5', 'R10')
-# what a row may hold: recall by direction, accuracy of question answering, Table 6
+# what a row may hold: recall by direction, accuracy of question answering and of actions, Table 6
 NAMES = {
     't2v': (*RECALLS, 'Rmean', 'MdR', 'MnR'),
     'v2t': (*RECALLS, 'Rmean', 'MdR', 'MnR'),
     'qa': ('accuracy',),
+    'action': ('top1', 'top5', 'mean_class'),
     'efficiency': ('spatio_temporal_M', 'learnable_M', 'seconds_1k', 'fps'),
 }
 _WORDS = ('table', 'setting')
@@ -96,7 +97,9 @@ def find_paper_row(key: str, path: str | Path | None = None) -> PaperRow:
 def _read(path: Path) -> dict[str, PaperRow]:
     try:
         content = json.loads(path.read_text(encoding='utf-8'), parse_float=Decimal, parse_int=Decimal)
-        return {key: _row(key, own) for key, own in content['rows'].items()}
+        # rows that were read in texts about a paper, and say so
+        rows = {**content['rows'], **content.get('second_hand', {})}
+        return {key: _row(key, own) for key, own in rows.items()}
     except FileNotFoundError as error:
         raise UserError(f"paper_tables='{path}' does not exist. It is a JSON file: {_FORM}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

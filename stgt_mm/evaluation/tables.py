@@ -80,6 +80,23 @@ def answer_table(groups: Groups, protocol: dict[str, Any], paper_row: PaperRow |
     return Table(shown, rows, notes + _paper_notes(paper_row if names else None))
 
 
+def action_table(
+    groups: Groups, by_action: dict[str, tuple[float, int]], paper_row: PaperRow | None = None
+) -> Table:
+    """Shows accuracies over videos and over actions, then each action (percent, videos), the worst first."""
+    names = [name for name, values in groups.items() if 'mean_class' in values]
+    printed = {} if paper_row is None else paper_row.values
+    rows = [['', 'action', 'videos', 'accuracy', *(['paper'] if printed else [])]]
+    for name in names:
+        values = groups[name]
+        for key, label in (('top1', 'all, top 1'), ('top5', 'all, top 5'), ('mean_class', 'mean of actions')):
+            paper = [str(printed.get(name, {}).get(key, '-'))] if printed else []
+            rows.append([name, label, f'{values["videos"]:.0f}', f'{values[key]:.1f}', *paper])
+        for label, (value, count) in sorted(by_action.items(), key=lambda item: item[1]):
+            rows.append([name, label, str(count), f'{value:.1f}', *(['-'] if printed else [])])
+    return Table(set(names), rows, _paper_notes(paper_row if names else None))
+
+
 def value_table(groups: Groups, protocol: dict[str, Any], paper_row: PaperRow | None = None) -> Table:
     """Shows the numbers of any task, a row each: ``qa/accuracy``, ``qa/what``, ``action/top1``."""
     fits = paper_row is not None and not groups.keys().isdisjoint(paper_row.values)

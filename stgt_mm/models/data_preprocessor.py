@@ -9,7 +9,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor, nn
 
 from stgt_mm.functional.text_cleaning import clean_caption
-from stgt_mm.registry import MODELS, TOKENIZERS
+from stgt_mm.registry import BATCH_TRANSFORMS, MODELS, TOKENIZERS
 
 CLIP_MEAN = (122.771, 116.746, 104.094)
 CLIP_STD = (68.501, 66.632, 70.323)
@@ -23,26 +23,29 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
     Args:
         tokenizer: Config of a tokenizer; built on first use, so that a model can be looked at without its
-            vocabulary.
+            vocabulary. None for a model that reads no text.
         mean: Mean a channel (RGB), in [0, 255]; by default that of the backbone's weights, and CLIP's where
             they tell none.
         std: Standard deviation a channel, likewise.
         max_words: Words of a caption that are kept before tokenisation; None leaves texts as they are, for a
             published tokenizer that cleans them its own way.
         non_blocking: Whether copies to the device may be asynchronous.
+        batch_transforms: Configs of what is done to the batch last, such as ``CutPasteBlend``.
     """
 
     def __init__(
         self,
-        tokenizer: dict[str, Any],
+        tokenizer: dict[str, Any] | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         max_words: int | None = 50,
         non_blocking: bool = False,
+        batch_transforms: Sequence[dict[str, Any]] = (),
     ) -> None:
         super().__init__(non_blocking)
         self._tokenizer_cfg = tokenizer
         self.max_words = max_words
+        self.batch_transforms = [BATCH_TRANSFORMS.build(step) for step in batch_transforms]
         self._given = {'mean': mean, 'std': std}
         for name, default in (('mean', CLIP_MEAN), ('std', CLIP_STD)):
             value = torch.tensor(self._given[name] or default).view(3, 1, 1)
@@ -58,6 +61,8 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
     @cached_property
     def tokenizer(self) -> Any:
         """The tokenizer, built on first use."""
+        if self._tokenizer_cfg is None:
+            raise ValueError('data_preprocessor has no tokenizer, and there is text to read: give it one.')
         return TOKENIZERS.build(self._tokenizer_cfg)
 
     def clean(self, text: str) -> str:
@@ -78,11 +83,13 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
         ``inputs`` are frames, uint8 (B, T, 3, H, W), or cached backbone tokens, float (B, T, 1 + N, C). They
         become a dict with ``video`` or ``tokens``, and, when every sample has a caption, ``text_ids`` and
-        ``text_mask`` (B, L). ``training`` is unused: nothing random happens on the device.
+        ``text_mask`` (B, L), and what the batch transforms make of it, which may depend on ``training``.
         """
         samples = data['data_samples']
         clips = data['inputs'].to(self.mean.device, non_blocking=self._non_blocking)
         inputs = {'video': self.normalise(clips)} if clips.ndim == 5 else {'tokens': clips.float()}
         if samples and all('text' in sample for sample in samples):
             inputs['text_ids'], inputs['text_mask'] = self.tokenize([sample.text for sample in samples])
+        for step in self.batch_transforms:
+            inputs = step(inputs, samples, self, training)
         return {'inputs': inputs, 'data_samples': samples}

@@ -69,6 +69,7 @@ def records(clip: Clip) -> list[dict]:
             'family': meaning.family,
             'looks': [[look.size, look.colour, look.shape] for look in meaning.objects],
             'event': list(meaning.event),
+            'noun_phrases': [f'{look.colour} {look.shape}' for look in meaning.objects],
         }
         for number, text in enumerate(texts)
     ]
@@ -139,6 +140,16 @@ def qa_records(benchmark: Benchmark, split: str) -> list[dict]:
     return lines
 
 
+def action(clip: Clip) -> str:
+    """Names what happens in a clip, whatever it happens to: 'turn left up', 'order_two swell right'."""
+    return ' '.join((clip.meaning.family, *clip.meaning.event))
+
+
+def action_record(clip: Clip) -> dict:
+    """Returns a clip's line in ``{split}_actions.jsonl``."""
+    return {'video': f'{clip.video_id}.mp4', 'video_id': clip.video_id, 'action': action(clip)}
+
+
 def vocabulary(texts: Iterable[str]) -> list[str]:
     """Returns a WordPiece vocabulary in which every word of ``texts`` is one token.
 
@@ -161,6 +172,10 @@ def write_annotations(benchmark: Benchmark, root: Path) -> list[Path]:
     files['backwards.jsonl'] = backwards_records(benchmark)
     files['one_fact.jsonl'] = one_fact_records(benchmark)
     files |= {f'{split}_qa.jsonl': qa_records(benchmark, split) for split in ('train', 'val', 'test')}
+    files |= {
+        f'{split}_actions.jsonl': [action_record(clip) for clip in benchmark.of(split)]
+        for split in ('train', 'val', 'test')
+    }
     contents = {name: ''.join(f'{json.dumps(line)}\n' for line in lines) for name, lines in files.items()}
     contents['moving_shapes_data.json'] = json.dumps(msrvtt_annotation(benchmark))
     for split in ('train', 'val', 'test'):
@@ -172,6 +187,8 @@ def write_annotations(benchmark: Benchmark, root: Path) -> list[Path]:
     contents['qa_vocab.txt'] = ''.join(f'{word}\n' for word in words)
     answers = frequent_answers(line['answer'] for line in asked)
     contents['answers.txt'] = ''.join(f'{answer}\n' for answer in answers)
+    actions = sorted({action(clip) for clip in benchmark.clips})
+    contents['actions.txt'] = ''.join(f'{name}\n' for name in actions)
     for name, content in contents.items():
         (root / name).write_text(content, encoding='utf-8', newline='\n')
     return [root / name for name in contents]

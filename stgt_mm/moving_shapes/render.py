@@ -62,6 +62,19 @@ def opacity(track: Track) -> np.ndarray:
     return inside * track.visible.astype(np.float32)[:, None, None]
 
 
+def visible_shares(tracks: list[Track]) -> np.ndarray:
+    """Returns the share that each object has of each pixel, shape (objects, T, H, W), in [0, 1].
+
+    A track hides those before it in the list; what they leave is background.
+    """
+    shares, free = [], np.float32(1)
+    for track in reversed(tracks):
+        alpha = opacity(track)
+        shares.append(alpha * free)
+        free = free * (1 - alpha)
+    return np.stack(shares[::-1])
+
+
 def render(tracks: list[Track], backdrop: np.ndarray, shade: np.ndarray) -> np.ndarray:
     """Draws a clip, uint8, shape (T, H, W, 3); a track hides those before it in the list.
 

@@ -1,16 +1,19 @@
-"""Command lines of the tools that convert public data sets."""
+"""Command lines of the tools that convert public data sets, and of work on their files."""
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from stgt_mm.engine.cli import described_parser
+from stgt_mm.preparation.annotations.actions import write_actions
 from stgt_mm.preparation.annotations.conversion import choose_splits, convert_list, write_splits
 from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.questions import write_answers
 from stgt_mm.preparation.annotations.video_files import VideoFiles
+from stgt_mm.preparation.verification.engine import ENGINES, Engine
 
 
 def split_converter(
@@ -20,8 +23,8 @@ def split_converter(
 
     ``data_set`` is a module with ``NEEDS`` (files of each split), ``SUFFIX`` of the videos, ``PUBLISHED``
     (videos, or questions, of each split in the literature) and ``read_splits(files of each split, video
-    files, notes)``. ``subject`` is what a line has: a ``'text'``, or a ``'question'``, whose training answers
-    can be written as a vocabulary.
+    files, notes)``. ``subject`` is what a line has: a ``'text'``; a ``'question'``, whose training answers
+    can be written as a vocabulary; or an ``'action'``, of which all names are written.
     """
 
     def main(argv: Sequence[str] | None = None) -> None:
@@ -49,6 +52,8 @@ def split_converter(
             )
         splits = data_set.read_splits(chosen, files, notes)
         lines = write_splits(splits, args.out, files, notes, data_set.PUBLISHED, subject)
+        if subject == 'action':
+            lines += write_actions(splits.values(), args.out)
         if size is not None:
             own = {'train': splits['train'], **splits}
             lines += write_answers(own, Path(args.out) / 'answers.txt', size)
@@ -85,3 +90,18 @@ def list_parser(
 def run_conversion(args: argparse.Namespace, read: Callable[[Notes], Iterator[dict[str, Any]]]) -> None:
     """Converts a list with the options of :func:`list_parser`, and prints what was left out and written."""
     print('\n'.join(convert_list(read, args.out, args.root, args.max_videos)))
+
+
+def add_engine_options(parser: argparse.ArgumentParser, time_limit: float) -> None:
+    """Adds the options that :func:`engine_of` reads."""
+    add = parser.add_argument
+    engine_help = 'local: processes of this machine (default); ray: a Ray cluster'
+    add('--engine', choices=ENGINES, default='local', help=engine_help)
+    add('--ray-address', metavar='HOST:PORT', help='a cluster that runs; default: Ray on this machine')
+    add('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
+    add('--time-limit', type=float, default=time_limit, metavar='S', help='seconds for an item')
+
+
+def engine_of(args: argparse.Namespace, modules: Iterable[str] = ()) -> Engine:
+    """Makes the engine that the options name."""
+    return Engine(args.engine, args.jobs, args.time_limit, args.ray_address, tuple(modules))

@@ -7,10 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stgt_mm.visualization.panels import GAP, GREY, SMALL, TINY, Page, aspect, overlay
+from stgt_mm.visualization.panels import BAR, EDGE, GAP, GREY, LABELS, TINY, Page, Rows, aspect, overlay
 from stgt_mm.visualization.token_view import Sampling, TokenView
 
-EDGE, LABELS, BAR = 0.05, 1.2, 0.4  # inches beside the frames
 TOKEN, LINK = '#ffe119', '#e6194b'
 OF_COLUMN, OF_ROW = '#1f5fd6', '#2ca02c'
 
@@ -22,7 +21,7 @@ def draw_links(view: TokenView, frames: Tensor, titles: Sequence[str], path: str
     """
     weights = view.similarity.masked_fill(~view.linked, float('nan'))
     h = '' if view.threshold is None else f'\n$h = {view.threshold:g}$'
-    sheet = _Rows(frames, titles)
+    sheet = Rows(frames, titles)
     rows = [
         sheet.shares('(a)  attention\nwithout the graph', view.without_graph),
         sheet.shares('(b)  attention\nof [CLS]', view.cls),
@@ -78,7 +77,7 @@ def draw_thresholds(
 
 def draw_pooling(sampling: Sampling, frames: Tensor, titles: Sequence[str], path: str | Path) -> Path:
     """Draws where max-pooling samples each frame: mean places over the channels, and shares: Figure 9."""
-    sheet = _Rows(frames, titles, top=0.42)
+    sheet = Rows(frames, titles, top=0.42)
     sheet.page.text(LABELS, 0.03, '●  maximum of a column (along y)', color=OF_COLUMN)
     sheet.page.text(LABELS + 2.4, 0.03, '■  maximum of a row (along x)', color=OF_ROW)
     rows, columns = (torch.arange(size, dtype=torch.float32) for size in sampling.rows.shape[1:])
@@ -89,41 +88,6 @@ def draw_pooling(sampling: Sampling, frames: Tensor, titles: Sequence[str], path
     sheet.shares('share of channels\nwith the maximum\nof the column', sampling.columns)
     sheet.shares('share of channels\nwith the maximum\nof the row', sampling.rows)
     return sheet.page.save(path)
-
-
-class _Rows:
-    """Rows of all frames of a clip, a label at the left and a colour bar at the right of each."""
-
-    def __init__(self, frames: Tensor, titles: Sequence[str], top: float = 0.22) -> None:
-        self.frames, self.top = frames, top
-        self.size = max(0.6, min(1.1, 7.2 / len(frames)))
-        self.lefts = [LABELS + number * (self.size + GAP) for number in range(len(frames) + 1)]
-        self.page = Page(self.lefts[-1] + BAR)
-        for left, title in zip(self.lefts, titles):
-            self.page.text(left + self.size / 2, top - 0.04, title, SMALL, ha='center', va='bottom')
-
-    def row(self, label: str, look: str) -> list[Any]:
-        """Adds a row of frames and returns their axes."""
-        height = self.size / aspect(self.frames)
-        self.page.text(EDGE, self.top + height / 2, label, va='center', parse_math=True)
-        frames = zip(self.lefts, self.frames)
-        panels = [self.page.picture(left, self.top, self.size, frame, look) for left, frame in frames]
-        self.top += height + GAP
-        return panels
-
-    def shares(self, label: str, values: Tensor) -> list[Any]:
-        """Adds a row with values (T, Gh, Gw) from 0 to their largest."""
-        return self._map(self.row(label, 'pale'), values, float(values.max()))
-
-    def cosines(self, label: str, values: Tensor) -> list[Any]:
-        """Adds a row with values (T, Gh, Gw) from -1 to 1."""
-        return self._map(self.row(label, 'grey'), values)
-
-    def _map(self, panels: list[Any], values: Tensor, high: float | None = None) -> list[Any]:
-        drawn = [overlay(panel, own, high) for panel, own in zip(panels, values, strict=True)]
-        height = self.size / aspect(self.frames)
-        self.page.colour_bar(self.lefts[-1] + 0.02, self.top - height - GAP, height, drawn[0])
-        return panels
 
 
 def _points(panel: Any, rows: Tensor, columns: Tensor, grid: Sequence[int], **look: Any) -> None:

@@ -1,5 +1,6 @@
 """A page of a figure laid out in inches from its top left corner, and what is put on it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ DOTS = 200  # an inch
 TALLEST = 60.0  # inches; what is not used is cut off
 TINY, SMALL, NORMAL = 6, 7, 8  # points, in a figure as wide as a page of two columns
 GAP, MARGIN = 0.04, 0.08
+EDGE, LABELS, BAR = 0.05, 1.2, 0.4  # inches beside the frames of a row
 GREY = '0.45'
 # Colours with opacity: a share of 0 leaves the picture as it is.
 SHARE = ('#ffd54f00', '#ff9800c0', '#e53935e6', '#8e0038ff', '#2d0022ff')
@@ -104,3 +106,38 @@ def overlay(axes: Any, values: Tensor, high: float | None = None) -> Any:
     low, high = (0, high) if high else (-1, 1)
     place = {'extent': (0, 1, 1, 0), 'aspect': 'auto', 'interpolation': 'nearest'}
     return axes.imshow(values.numpy(), colours, vmin=low, vmax=high, **place)
+
+
+class Rows:
+    """Rows of all frames of a clip, a label at the left and a colour bar at the right of each."""
+
+    def __init__(self, frames: Tensor, titles: Sequence[str], top: float = 0.22) -> None:
+        self.frames, self.top = frames, top
+        self.size = max(0.6, min(1.1, 7.2 / len(frames)))
+        self.lefts = [LABELS + number * (self.size + GAP) for number in range(len(frames) + 1)]
+        self.page = Page(self.lefts[-1] + BAR)
+        for left, title in zip(self.lefts, titles):
+            self.page.text(left + self.size / 2, top - 0.04, title, SMALL, ha='center', va='bottom')
+
+    def row(self, label: str, look: str) -> list[Any]:
+        """Adds a row of frames and returns their axes."""
+        height = self.size / aspect(self.frames)
+        self.page.text(EDGE, self.top + height / 2, label, va='center', parse_math=True)
+        frames = zip(self.lefts, self.frames)
+        panels = [self.page.picture(left, self.top, self.size, frame, look) for left, frame in frames]
+        self.top += height + GAP
+        return panels
+
+    def shares(self, label: str, values: Tensor) -> list[Any]:
+        """Adds a row with values (T, Gh, Gw) from 0 to their largest."""
+        return self._map(self.row(label, 'pale'), values, float(values.max()))
+
+    def cosines(self, label: str, values: Tensor) -> list[Any]:
+        """Adds a row with values (T, Gh, Gw) from -1 to 1."""
+        return self._map(self.row(label, 'grey'), values)
+
+    def _map(self, panels: list[Any], values: Tensor, high: float | None = None) -> list[Any]:
+        drawn = [overlay(panel, own, high) for panel, own in zip(panels, values, strict=True)]
+        height = self.size / aspect(self.frames)
+        self.page.colour_bar(self.lefts[-1] + 0.02, self.top - height - GAP, height, drawn[0])
+        return panels

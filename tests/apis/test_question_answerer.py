@@ -22,8 +22,8 @@ from stgt_mm.registry import MODELS
 class Trained:
     """A reduced config and a checkpoint of it with large random weights, both as files."""
 
-    def __init__(self, mode, data, folder):
-        self.cfg = reduce_config(load_config(ROOT / f'configs/moving_shapes/qa_{mode}.py'), data, folder)
+    def __init__(self, name, data, folder):
+        self.cfg = reduce_config(load_config(ROOT / f'configs/{name}.py'), data, folder)
         self.config, self.checkpoint = str(folder / 'config.py'), str(folder / 'trained.pth')
         self.cfg.dump(self.config)
         torch.manual_seed(0)
@@ -44,14 +44,15 @@ def trained(small_moving_shapes, tmp_path_factory):
     made = {}
 
     def of(mode):
+        name = 's_vilm/msvd_qa' if mode == 'two encoders' else f'moving_shapes/qa_{mode}'
         if mode not in made:
-            made[mode] = Trained(mode, small_moving_shapes, tmp_path_factory.mktemp(mode))
+            made[mode] = Trained(name, small_moving_shapes, tmp_path_factory.mktemp('trained'))
         return made[mode]
 
     return of
 
 
-@pytest.mark.parametrize('mode', ['classify', 'generate', 'rank'])
+@pytest.mark.parametrize('mode', ['classify', 'generate', 'rank', 'two encoders'])
 def test_the_answer_is_that_of_the_test_tool(trained, mode, tmp_path):
     own, out = trained(mode), tmp_path / 'results.json'
     assert run_here('test.py', own.config, own.checkpoint, '--out', out, '--work-dir', tmp_path) == 0
@@ -59,7 +60,7 @@ def test_the_answer_is_that_of_the_test_tool(trained, mode, tmp_path):
     ask = VideoQuestionAnswererInferencer(own.config, own.checkpoint, device='cpu')
     result = ask(own.videos, own.questions, k=3, batch_size=5)
     found = result['predictions']
-    assert result['mode'] == mode and len(found) == PAIRS
+    assert result['mode'] == mode.replace('two encoders', 'classify') and len(found) == PAIRS
     assert [p['answers'][0]['answer'] for p in found] == [row['prediction'] for row in tested]
     scores = [p['answers'][0]['score'] for p in found]
     assert scores == pytest.approx([row['score'] for row in tested], abs=1e-5)

@@ -72,6 +72,10 @@ def test_evaluation_takes_each_once_in_order():
     parts = [list(sampler) for sampler in samplers]
     assert [len(part) for part in parts] == [len(sampler) for sampler in samplers] == [4, 3, 3]
     assert sorted(index for part in parts for index in part) == list(range(10)) and parts[0] == [0, 3, 6, 9]
+    for sampler in samplers:
+        sampler.block = 4  # neighbours stay together, those of the last block too
+    assert [list(sampler) for sampler in samplers] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert [len(sampler) for sampler in samplers] == [4, 4, 2]
 
 
 @pytest.mark.parametrize('grouped', [False, True])

@@ -45,6 +45,9 @@ class FakeQFormer(nn.Module):
     def project_video(self, tokens):
         return self.key(tokens)
 
+    def select_videos(self, keys, index):
+        return keys[index]
+
     def fuse(self, keys, ids, mask):
         text = (self.words(ids) * mask[..., None]).sum(-2) / mask.sum(-1, keepdim=True)
         reader = self.queries + text[..., None, :]  # [V, k, Q, D]

@@ -44,6 +44,8 @@ def test_everything_that_is_absent_is_in_one_message_with_its_key_and_command(ti
 def test_only_what_the_run_reads_counts(tiny):
     make(['data/moving_shapes/vocab.txt', 'data/moving_shapes/train.jsonl', 'data/moving_shapes/videos'])
     check_needed_files(tiny, ['train_dataloader'])
+    tiny.train_dataloader.dataset.video_root = 's3://bucket/shards'  # its data set asks there
+    check_needed_files(tiny, ['train_dataloader'])
     with pytest.raises(MissingFilesError, match=r'backwards\.jsonl'):
         check_needed_files(tiny, ['test_dataloader'])
 

@@ -1,6 +1,7 @@
 """Ranks of the loop against sorting the full matrix, for any batch size and number of processes."""
 
 import pytest
+import torch
 from fake_retrieval import (
     NAMES,
     FakeRetrieval,
@@ -12,6 +13,7 @@ from fake_retrieval import (
 from gloo_pair import in_two_processes
 from torch.utils.data import DistributedSampler
 
+from stgt_mm.datasets import EpochSampler
 from stgt_mm.evaluation import BrokenVideosError
 from stgt_mm.functional.fusion import fuse_scores
 
@@ -47,8 +49,8 @@ def test_without_reranking_only_similarity_is_reported():
         assert loop.protocol['score_fusion'] == 'itc'
 
 
-def all_numbers(batch_size, sampler=None):
-    options = {'score_fusion': 'calibrated', 'rerank_k': 5, 'calibrate': True}
+def all_numbers(batch_size, sampler=None, block=1):
+    options = {'score_fusion': 'calibrated', 'rerank_k': 5, 'calibrate': True, 'encode_block': block}
     loop = make_loop(None, batch_size, None, ['facts'], sampler, **options)
     return {**loop.run(), 'digest': digest_of_scores(loop)}
 
@@ -62,17 +64,54 @@ def test_the_batch_size_and_repeated_samples_change_no_digit():
         all_numbers(4, sampler=list(range(21)))
 
 
+def test_blocks_of_videos_keep_their_promise_whatever_comes_together():
+    """Members, rows and shapes come from the index: also with clips in another order, or broken ones."""
+    first = all_numbers(1, block=4)
+    assert first == all_numbers(4, block=4) == all_numbers(23, [*range(5, 23), 6, *range(5)], block=4)
+    assert first['t2v/MnR'] == pytest.approx(all_numbers(4)['t2v/MnR'])
+    loop = make_loop(rerank_k=1000, encode_block=4)
+    loop.run()
+    assert loop.model.calls == [4] * 6 and loop.protocol['encode_block'] == 4
+    found = loop.rank(loop.encode(), [1000])[1000]
+    wanted = make_loop(rerank_k=1000)
+    for ranking, other in zip(found, wanted.rank(wanted.encode(), [1000])[1000], strict=True):
+        for (_, scores, *_), (_, expected, *_) in zip(ranking.blocks(), other.blocks(), strict=True):
+            assert torch.allclose(scores, expected, atol=1e-5)
+    less = {'broken': (1, 4, 5, 6, 7, 22), 'collect_broken': True}
+    options = {'skip_broken': True, 'rerank_k': 3, 'choices': ['facts']}
+    digests = [
+        digest_of_scores(make_loop(FakeRetrieval(**less), size, encode_block=4, **options))
+        for size in (2, 23)
+    ]
+    assert digests[0] == digests[1]
+    with pytest.raises(ValueError, match='encode_block=0'):
+        make_loop(encode_block=0)
+
+
+def test_clips_of_two_shapes_are_no_block():
+    dataset = FakeRetrieval(collect_broken=True)
+    dataset.clips = [clip[: 5 - index % 2] for index, clip in enumerate(dataset.clips)]
+    assert make_loop(dataset, 1).run()
+    with pytest.raises(ValueError, match=r'encode_block=4: videos \[0, 1, 2, 3\] .*Set encode_block=1'):
+        make_loop(dataset, 1, encode_block=4).run()
+
+
 def two_process_numbers():
     dataset = FakeRetrieval(collect_broken=True)
     sampler = DistributedSampler(dataset, shuffle=False)
     metrics = all_numbers(4, sampler)
+    # blocks that a process has one half of, and blocks dealt out whole: of 6 it makes 3
+    blocks = [all_numbers(size, own, 4) for size, own in ((3, sampler), (2, EpochSampler(dataset, False)))]
+    loop = make_loop(sampler=EpochSampler(dataset, False), encode_block=4)
+    loop.encode()
+    assert loop.model.calls == [4] * 3
     with pytest.raises(BrokenVideosError) as caught:
         make_loop(FakeRetrieval(collect_broken=True, broken=(2, 3)), sampler=sampler).run()
-    return metrics, str(caught.value)
+    return metrics, blocks, str(caught.value)
 
 
 def test_two_processes_give_the_same_to_the_last_digit(tmp_path):
-    expected = all_numbers(4)
-    for metrics, listed in in_two_processes(two_process_numbers, tmp_path):
-        assert metrics == expected
+    expected, in_blocks = all_numbers(4), all_numbers(4, block=4)
+    for metrics, blocks, listed in in_two_processes(two_process_numbers, tmp_path):
+        assert metrics == expected and blocks == [in_blocks] * 2
         assert 'v2.mp4: no moov atom' in listed and 'v3.mp4' in listed

@@ -31,18 +31,22 @@ def make_real_loop(data, batch_size, processes=False, **options):
     return RetrievalLoop(runner, loader, Evaluator(RetrievalMetric()), **options)
 
 
-def numbers(data, batch_size, processes=False):
-    loop = make_real_loop(data, batch_size, processes)
+def numbers(data, batch_size, processes=False, block=1):
+    loop = make_real_loop(data, batch_size, processes, encode_block=block)
     return {**loop.run(), 'digest': digest_of_scores(loop)}
 
 
+def numbers_with_blocks(data, batch_size, processes=False):
+    return [numbers(data, batch_size, processes, block) for block in (1, 4)]
+
+
 def test_batch_size_and_processes_change_no_bit(small_moving_shapes, tmp_path):
-    first = numbers(small_moving_shapes, 1)
+    first, in_blocks = both = numbers_with_blocks(small_moving_shapes, 1)
     assert {'t2v/R1', 'sim_t2v/R1', 'sim_t2v_dsl/R1', 'sim_v2t_dsl/R1', 'sim_t2v_qbnorm/R1'} <= set(first)
     assert 'sim_v2t_qbnorm/R1' not in first
-    for batch_size in (7, 20):
-        assert numbers(small_moving_shapes, batch_size) == first
-    assert in_two_processes(numbers, tmp_path, small_moving_shapes, 3, True) == [first, first]
+    assert numbers(small_moving_shapes, 7) == first == numbers(small_moving_shapes, 20)
+    assert numbers(small_moving_shapes, 7, block=4) == in_blocks
+    assert in_two_processes(numbers_with_blocks, tmp_path, small_moving_shapes, 3, True) == [both, both]
 
 
 def test_a_sweep_equals_separate_runs(small_moving_shapes):

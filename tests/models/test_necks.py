@@ -3,6 +3,7 @@ import torch
 
 from stgt_mm.models.layers import TransformerBlock
 from stgt_mm.models.necks import STGT, CrossFrameNeck, MeanPoolNeck
+from stgt_mm.models.necks.stgt_block import STGTBlock
 
 C, H = 16, 4
 
@@ -43,6 +44,7 @@ def test_pooling_takes_maxima_over_rows_then_columns():
         ('use_adjacency', False),
         ('use_edge_weights', False),
         ('band', 2),
+        ('graph_residual', True),
         ('test_similarity_threshold', 0.99),
         ('num_layers', 2),
         ('temporal_init_std', 1.0),
@@ -59,6 +61,25 @@ def test_every_option_changes_the_output(option, value):
                 parameter.mul_(20 if parameter.ndim > 1 else 1)
         outputs.append(neck(tokens))
     assert not torch.allclose(*outputs, atol=1e-4)
+
+
+def test_the_residual_adds_to_each_patch_what_the_graph_read_and_is_off_by_default():
+    tokens = torch.randn(2, 3, 10, C)
+    plain, off, residual = (
+        STGTBlock(C, H, attn_drop=0.0, **options).eval()
+        for options in ({}, {'graph_residual': False}, {'graph_residual': True})
+    )
+    for block in (off, residual):
+        block.load_state_dict(plain.state_dict())
+    seen = []
+    for block in (plain, off, residual):
+        block.fusion_block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        block(tokens)
+    before = plain.in_proj(tokens)[:, :, 1:].flatten(1, 2)
+    local = plain.graph_attention(before, 3)
+    assert torch.equal(seen[0], seen[1]) and torch.equal(seen[1][:, 0], seen[2][:, 0])
+    assert torch.equal(seen[1][:, 1:].flatten(), local.flatten())
+    assert torch.equal(seen[2][:, 1:].flatten(), (before + local).flatten())
 
 
 def test_training_options_act_in_training_only():

@@ -187,6 +187,7 @@ def test_jsonl_records(folder):
             assert {'video', 'video_id', 'text'} <= set(line)
     line = _lines(folder / 'train.jsonl')[0]
     assert {'text_id', 'group', 'objects', 'family', 'looks', 'event'} <= set(line)
+    assert line['noun_phrases'] == [f'{colour} {shape}' for _, colour, shape in line['looks']]
     triples = _lines(folder / 'one_fact.jsonl')
     assert all(line['distractor'] != line['text'] and line['kind'] in KINDS for line in triples)
 

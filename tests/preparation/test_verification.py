@@ -11,7 +11,7 @@ from PIL import Image
 
 from stgt_mm.datasets.readers import PyAVReader, write_video
 from stgt_mm.datasets.records import MissingVideosError
-from stgt_mm.preparation.verification import Criteria, Inspection, verify
+from stgt_mm.preparation.verification import Criteria, Engine, Inspection, verify
 from stgt_mm.preparation.verification.inspection import inspect_file
 from stgt_mm.registry import READERS
 
@@ -68,8 +68,8 @@ def mixed_set(tmp_path):
 
 
 def check(mixed_set, folder, criteria=None, reader='hangs_on_one', **effort):
-    effort = {'jobs': 2, 'time_limit': 4.0, **effort}
-    return verify(*mixed_set, folder, Inspection(reader), criteria or Criteria(), **effort)
+    engine = Engine(**{'jobs': 2, 'time_limit': 4.0, **effort})
+    return verify(*mixed_set, folder, Inspection(reader), criteria or Criteria(), engine)
 
 
 def names_of(result):
@@ -130,9 +130,8 @@ def test_real_files_damaged_ones_included(tmp_path):
     annotations = tmp_path / 'real.jsonl'
     annotations.write_text(''.join(json.dumps({'video': name, 'text': 'a'}) + '\n' for name in small))
     criteria = Criteria(min_frames=8)
-    result = verify(
-        annotations, SHARED / 'videos', tmp_path, Inspection('pyav'), criteria, jobs=2, time_limit=300
-    )
+    engine = Engine(jobs=2, time_limit=300)
+    result = verify(annotations, SHARED / 'videos', tmp_path, Inspection('pyav'), criteria, engine)
     assert {name: found.frames for name, found in result.findings.items()} == small
     named = names_of(result)
     assert named['unreadable'] == [name for name, count in small.items() if not count]

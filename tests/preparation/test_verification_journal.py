@@ -36,7 +36,7 @@ def test_journal_refuses_other_options_other_files_and_a_second_process(tmp_path
     path = tmp_path / 'journal.sqlite'
     with (
         Journal(path, {'exact': True}),
-        pytest.raises(JournalError, match=r'another process is verifying into'),
+        pytest.raises(JournalError, match=r'another process is at work in'),
     ):
         Journal(path, {'exact': True}, restart=True)
     with pytest.raises(JournalError, match=r'exact=True; now: exact=False.*--restart'):

@@ -11,7 +11,8 @@ from PIL import Image
 from stgt_mm.config import load_config, parse_overrides
 from stgt_mm.registry import MODELS
 
-ALIGNER, ANSWERER = (ROOT / f'configs/moving_shapes/{name}.py' for name in ('stgt_tiny', 'qa_classify'))
+CONFIGS = ('stgt_tiny', 'qa_classify', 's_vilm_tiny')
+ALIGNER, ANSWERER, GROUPED = (ROOT / f'configs/moving_shapes/{name}.py' for name in CONFIGS)
 
 
 @pytest.fixture(scope='module')
@@ -25,7 +26,7 @@ def drawn(small_moving_shapes, tmp_path_factory):
     test = [f'test_dataloader.dataset.ann_file={few}', f'test_dataloader.dataset.video_root={data}/videos']
     test += ['test_dataloader.num_workers=0', 'test_cfg.choices=None', 'test_cfg.rerank_k=2']
     answers = ['model.checkpoint=None', f'model.answer_head.vocabulary={data}/answers.txt']
-    options = {ALIGNER: shared, ANSWERER: shared + answers}
+    options = {ALIGNER: shared, ANSWERER: shared + answers, GROUPED: shared}
 
     def checkpoint(config, seed):
         torch.manual_seed(seed)
@@ -76,3 +77,19 @@ def test_answers_side_by_side(drawn, video, capsys):
     assert drawn('answers', ANSWERER, *asked, against=True).width > 1000
     assert drawn('answers', ALIGNER, *asked, against=True) == 2
     assert 'VideoTextAligner, which answers no questions' in capsys.readouterr().err
+
+
+def test_regions_of_nouns(drawn, video, capsys):
+    one = drawn('noun_grounding', GROUPED, video, '--phrases', 'red circle')
+    assert re.search(r'by the noun head \(red circle: [0-7]\)', capsys.readouterr().out)
+    two = drawn('noun_grounding', GROUPED, video, '--phrases', 'red circle', 'ring')
+    assert two.width == one.width and two.height > one.height
+    assert drawn('noun_grounding', ALIGNER, video, '--phrases', 'ring') == 2
+    assert 'this model is a VideoTextAligner on TimmViT' in capsys.readouterr().err
+
+
+def test_a_pasted_segment(drawn, video, small_moving_shapes, capsys):
+    other = small_moving_shapes / 'videos' / 'video0.mp4'
+    for config in (GROUPED, ALIGNER):  # any aligner whose tokens stand frame by frame
+        assert drawn('temporal_grouping', config, video, other).width > 500
+        assert re.search(r'of 3 time steps right: \$a_t\$ [1-3], without [0-3]', capsys.readouterr().out)

@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
+from stgt_mm.preparation.command_line import add_engine_options, engine_of
 from stgt_mm.preparation.verification import Criteria, Inspection, verify
 
 
@@ -27,8 +28,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     add('video_root', type=Path, help='folder that its video paths are relative to')
     add('--out', type=Path, help='filtered annotation file, default <ann_file>.verified.jsonl')
     add('--report-dir', type=Path, help='folder of reports and journal, default <ann_file>.verification')
-    add('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
-    add('--time-limit', type=float, default=120.0, metavar='S', help='seconds for a file')
+    add_engine_options(parser, time_limit=120.0)
     add('--min-frames', type=int, default=2, help='a video with fewer is too short')
     add('--min-seconds', type=float, default=0.0, help='a video that lasts less is too short')
     keep_help = 'report, but do not filter out: too_short, duplicated'
@@ -60,9 +60,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     criteria = Criteria(args.min_frames, args.min_seconds, tuple(args.keep))
     try:
-        result = verify(
-            args.ann_file, args.video_root, folder, how, criteria, args.jobs, args.time_limit, args.restart
-        )
+        engine = engine_of(args, args.modules)
+        result = verify(args.ann_file, args.video_root, folder, how, criteria, engine, args.restart)
     except KeyboardInterrupt:
         print('\ninterrupted; the same command goes on where it was', file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None

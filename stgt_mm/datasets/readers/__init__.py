@@ -14,6 +14,7 @@ from stgt_mm.datasets.readers.reading import (
     read_frames,
     reader_order,
 )
+from stgt_mm.datasets.readers.shards import ClipShards, ShardsError
 from stgt_mm.datasets.readers.torchcodec import TorchCodecReader
 from stgt_mm.datasets.readers.writer import write_video
 
@@ -24,7 +25,9 @@ with suppress(ImportError, OSError, RuntimeError):
 __all__ = [
     'DEFAULT_ORDER',
     'BaseReader',
+    'ClipShards',
     'PyAVReader',
+    'ShardsError',
     'TorchCodecReader',
     'VideoReadError',
     'available_readers',

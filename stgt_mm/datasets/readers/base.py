@@ -4,20 +4,22 @@ import os
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from io import BytesIO
 
 import numpy as np
 
 from stgt_mm.datasets.readers.errors import VideoReadError
+from stgt_mm.datasets.readers.shards import MemberFile, is_member, read_member
 
 
 class BaseReader(ABC):
     """One open video file; a context manager.
 
-    A subclass opens the file in its constructor, sets ``num_frames`` and implements ``_read`` and
+    A subclass opens the :meth:`source` in its constructor, sets ``num_frames`` and implements ``_read`` and
     ``close``. Open it in the process that uses it: FFmpeg's handles do not survive a fork.
 
     Args:
-        path: Video file.
+        path: Video file, or the address of a member of a shard.
         exact: Count frames by decoding the file once, in any case. With ``False`` packets are counted where
             nothing in them makes that doubtful, and a frame that then does not decode is an error. Either
             count is remembered for the life of the process.
@@ -34,10 +36,17 @@ class BaseReader(ABC):
     def __init__(self, path: str | os.PathLike, exact: bool = False) -> None:
         self.path = os.fspath(path)
         self.exact = exact
-        if not os.path.isfile(self.path):
+        self._member: MemberFile | None = None
+        if is_member(self.path):
+            self._member = read_member(self.path)
+        elif not os.path.isfile(self.path):
             raise VideoReadError(self.path, 'no such file')
-        if os.path.getsize(self.path) == 0:
+        elif os.path.getsize(self.path) == 0:
             raise VideoReadError(self.path, 'the file is empty')
+
+    def source(self) -> str | BytesIO:
+        """Returns what to open: the path, or for a member of a shard a new file object at its start."""
+        return self.path if self._member is None else MemberFile(self._member.getvalue(), self._member.name)
 
     def __len__(self) -> int:
         return self.num_frames

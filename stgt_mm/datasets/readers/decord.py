@@ -34,7 +34,7 @@ class DecordReader(CheckedReader):
         super().__init__(path, exact=True)
 
     def _open(self) -> decord.VideoReader:
-        return decord.VideoReader(self.path, num_threads=1)
+        return decord.VideoReader(self.source(), num_threads=1)
 
     def _decode(self, indices: list[int]) -> np.ndarray:
         single = len(self._reader.get_key_indices()) == 1

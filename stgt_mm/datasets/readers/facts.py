@@ -5,6 +5,8 @@ from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from stgt_mm.datasets.readers.shards import file_stamp
+
 _LIMIT = 20_000
 _known: OrderedDict[tuple, 'VideoFacts'] = OrderedDict()
 
@@ -49,8 +51,7 @@ class VideoFacts:
 
 
 def _key(path: str, exact: bool) -> tuple:
-    status = os.stat(path)
-    return os.path.abspath(path), status.st_size, status.st_mtime_ns, exact
+    return os.path.abspath(path), file_stamp(path), exact
 
 
 def recall(path: str, exact: bool) -> VideoFacts | None:

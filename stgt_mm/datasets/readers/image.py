@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stgt_mm.datasets.readers.errors import VideoReadError
+from stgt_mm.datasets.readers.shards import is_member, read_member
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
@@ -16,10 +17,11 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     ``VideoReadError`` if the file is missing, is no picture, or does not decode to its end.
     """
     path = os.fspath(path)
-    if not os.path.isfile(path):
+    source = read_member(path) if is_member(path) else path
+    if source is path and not os.path.isfile(path):
         raise VideoReadError(path, 'no such file')
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             image.load()
             with suppress(Exception):  # EXIF that cannot be read says nothing about the picture
                 image = ImageOps.exif_transpose(image)

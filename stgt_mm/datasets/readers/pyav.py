@@ -76,7 +76,7 @@ class PyAVReader(BaseReader):
     def _open(self) -> None:
         self.close()
         try:
-            self._container = av.open(self.path, metadata_errors='ignore', options=_NO_OTHER_FILES)
+            self._container = av.open(self.source(), metadata_errors='ignore', options=_NO_OTHER_FILES)
         except (av.FFmpegError, OSError, ValueError) as error:
             why = _reason(error)
             if isinstance(error, av.ArgumentError):  # what a format that is not on the list gives

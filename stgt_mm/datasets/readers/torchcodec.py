@@ -27,7 +27,7 @@ class TorchCodecReader(CheckedReader):
         super().__init__(path, exact)
 
     def _open(self) -> Any:
-        return self._decoder(self.path, dimension_order='NHWC', num_ffmpeg_threads=1)
+        return self._decoder(self.source(), dimension_order='NHWC', num_ffmpeg_threads=1)
 
     def _decode(self, indices: list[int]) -> np.ndarray:
         # in order: it decodes again from a keyframe for a step back

@@ -4,7 +4,7 @@ from stgt_mm.datasets.transforms.augmentation import RandAugment
 from stgt_mm.datasets.transforms.formatting import PackVideoText
 from stgt_mm.datasets.transforms.loading import LoadImage, LoadVideo, ReverseTime
 from stgt_mm.datasets.transforms.pretrained import PretrainedResize
-from stgt_mm.datasets.transforms.spatial import RandomResizedCrop, Resize
+from stgt_mm.datasets.transforms.spatial import RandomResizedCrop, Resize, SquareCrop
 
 __all__ = [
     'LoadImage',
@@ -15,4 +15,5 @@ __all__ = [
     'RandomResizedCrop',
     'Resize',
     'ReverseTime',
+    'SquareCrop',
 ]

@@ -11,6 +11,7 @@ from stgt_mm.structures import VideoTextSample
 META_KEYS = (
     'sample_idx', 'video', 'video_id', 'text', 'text_id', 'num_frames', 'frame_indices', 'failed_readers',
     'replaced', 'question', 'question_id', 'question_type', 'answer', 'answers', 'references',
+    'action', 'clip_idx', 'noun_phrases',
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 
-from stgt_mm.datasets.frame_sampling import SAMPLINGS, sample_frame_indices
+from stgt_mm.datasets.frame_sampling import SAMPLINGS, WINDOWS, sample_frame_indices, window_indices
 from stgt_mm.datasets.readers import read_frames, read_image
 from stgt_mm.registry import TRANSFORMS
 
@@ -15,6 +15,8 @@ from stgt_mm.registry import TRANSFORMS
 class LoadVideo(BaseTransform):
     """Reads the frames of ``results['video']``.
 
+    ``results['segment']``, in [0, 1], is where sampling 'window' begins, see
+    :func:`~stgt_mm.datasets.frame_sampling.window_indices`; without it the window is in the middle.
     ``results['span']``, (start, end) in seconds, is taken out and read as a clip of its own if it is there.
 
     Adds ``frames`` (uint8, shape (T, 3, H, W)), ``num_frames`` (true number of frames of the file),
@@ -23,32 +25,44 @@ class LoadVideo(BaseTransform):
 
     Args:
         num_frames: Frames to take, T.
-        sampling: ``'uniform'`` (test) or ``'headtail'`` (training), see
-            :func:`~stgt_mm.datasets.frame_sampling.sample_frame_indices`.
+        sampling: ``'uniform'`` (test) or ``'headtail'`` (training) of the whole clip, see
+            :func:`~stgt_mm.datasets.frame_sampling.sample_frame_indices`; ``'window'`` (test) or
+            ``'random_window'`` (training) of a part of it, at the rate of the file or a fraction of it.
         reader: Name of the reader, ``'auto'`` for the default with its fallbacks.
         exact: Whether frames are counted by decoding in any case, and not only where packets may not be
             counted in their place.
+        stride: Frames of the file from one that a window takes to the next.
 
     Raises:
-        ValueError: If ``num_frames`` is below 1 or the sampling is unknown.
+        ValueError: If ``num_frames`` is below 1, the sampling is unknown, or ``stride`` does not go with it.
     """
 
     def __init__(
-        self, num_frames: int = 8, sampling: str = 'uniform', reader: str = 'auto', exact: bool = False
+        self,
+        num_frames: int = 8,
+        sampling: str = 'uniform',
+        reader: str = 'auto',
+        exact: bool = False,
+        stride: int | None = None,
     ) -> None:
         if num_frames < 1:
             raise ValueError(f'num_frames={num_frames}: a clip needs at least 1 frame.')
-        if sampling not in SAMPLINGS:
-            raise ValueError(f"sampling='{sampling}' is unknown. Use one of {', '.join(SAMPLINGS)}.")
+        if sampling not in SAMPLINGS + WINDOWS:
+            known = ', '.join(SAMPLINGS + WINDOWS)
+            raise ValueError(f"sampling='{sampling}' is unknown. Use one of {known}.")
+        if (stride is not None) is not (sampling in WINDOWS) or (stride is not None and stride < 1):
+            raise ValueError(f"stride={stride} with sampling='{sampling}': windows need one, of at least 1.")
         self.num_frames = num_frames
         self.sampling = sampling
         self.reader = reader
         self.exact = exact
+        self.stride = stride
+        self.view = 'segment' if sampling == 'window' else None
 
     @property
     def is_random(self) -> bool:
         """Whether two passes over one file may differ."""
-        return self.sampling != 'uniform'
+        return self.sampling in ('headtail', 'random_window')
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Reads the clip with one draw of ``rng``; ``VideoReadError`` if no reader can decode the file."""
@@ -58,9 +72,7 @@ class LoadVideo(BaseTransform):
         def sample(count: int) -> tuple[int, ...]:
             rng = np.random.default_rng(seed)
             results['num_frames'] = count
-            results['frame_indices'] = tuple(
-                sample_frame_indices(count, self.num_frames, self.sampling, rng).tolist()
-            )
+            results['frame_indices'] = tuple(self._choose(count, rng, results.get('segment', 0.5)).tolist())
             return results['frame_indices']
 
         failed: list[str] = []
@@ -77,9 +89,17 @@ class LoadVideo(BaseTransform):
         results['frames'] = torch.from_numpy(frames).permute(0, 3, 1, 2)
         return results
 
+    def _choose(self, count: int, rng: np.random.Generator, segment: float) -> np.ndarray:
+        if self.stride is None:
+            return sample_frame_indices(count, self.num_frames, self.sampling, rng)
+        place = rng.random() if self.is_random else segment
+        return window_indices(count, self.num_frames, self.stride, place)
+
     def __repr__(self) -> str:
         options = (self.num_frames, self.sampling, self.reader, self.exact)
-        return f'LoadVideo(num_frames, sampling, reader, exact = {options})'
+        # the default is left out: names of feature caches hold the pipeline
+        stride = '' if self.stride is None else f', stride={self.stride}'
+        return f'LoadVideo(num_frames, sampling, reader, exact = {options}{stride})'
 
 
 @TRANSFORMS.register_module()

@@ -72,6 +72,40 @@ class Resize(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class SquareCrop(BaseTransform):
+    """Brings the shorter side of a clip to a size and cuts a square out of it, so that no shape changes.
+
+    ``results['crop']``, in [0, 1], is where the square lies on the longer side; without it, in the middle.
+
+    Args:
+        size: Pixels of a side.
+
+    Raises:
+        ValueError: If the size is below one pixel.
+    """
+
+    is_random = False
+    view = 'crop'
+
+    def __init__(self, size: int) -> None:
+        self.size = _pair(size)[0]
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Makes ``frames``, uint8, of shape (T, 3, size, size)."""
+        frames = results['frames']
+        scale = self.size / min(frames.shape[-2:])
+        height, width = (max(self.size, round(side * scale)) for side in frames.shape[-2:])
+        frames = _resized(frames, (height, width))
+        place = results.get('crop', 0.5)
+        top, left = round(place * (height - self.size)), round(place * (width - self.size))
+        results['frames'] = frames[..., top : top + self.size, left : left + self.size]
+        return results
+
+    def __repr__(self) -> str:
+        return f'SquareCrop(size={self.size})'
+
+
+@TRANSFORMS.register_module()
 class RandomResizedCrop(BaseTransform):
     """Cuts one random window out of all frames and brings it to a size.
 

@@ -16,6 +16,7 @@ from stgt_mm.engine.loops.retrieval_options import (
     FUSION_WEIGHT,
     FusionWeightHook,
     collecting_broken,
+    deal_out_blocks,
     stop_if_missing,
 )
 from stgt_mm.evaluation.caption_choice import caption_choice
@@ -67,6 +68,8 @@ class RetrievalLoop(EvaluationLoop):
         skip_broken: Leaves out videos that are missing or cannot be decoded and reports how many, instead of
             stopping: at the start for those that are missing.
         choices: Dataloader configs of ``CaptionChoiceDataset`` by name.
+        encode_block: Videos that are encoded, and re-ranked, at once: those of neighbouring indices. More
+            than 1 fills a GPU; it changes the last digits, and they depend on nothing else.
 
     Raises:
         ValueError: If an option has an impossible value.
@@ -86,10 +89,13 @@ class RetrievalLoop(EvaluationLoop):
         amp: bool | str = False,
         skip_broken: bool = False,
         choices: dict[str, dict[str, Any]] | None = None,
+        encode_block: int = 1,
     ) -> None:
         super().__init__(runner, dataloader, evaluator, amp, skip_broken)
         if rerank_k < 0:
             raise ValueError(f'rerank_k={rerank_k} must be at least 0.')
+        if encode_block < 1:
+            raise ValueError(f'encode_block={encode_block} must be at least 1.')
         if calibrate and (score_fusion != 'calibrated' or fusion_weight is not None or not rerank_k):
             raise ValueError(
                 "calibrate=True chooses the weight of score_fusion='calibrated': it needs that fusion, "
@@ -106,6 +112,9 @@ class RetrievalLoop(EvaluationLoop):
             name: Runner.build_dataloader(collecting_broken(config), seed=runner.seed)
             for name, config in (choices or {}).items()
         }
+        self.encode_block = encode_block
+        for loader in (self.dataloader, *self._choice_loaders.values()):
+            deal_out_blocks(loader, encode_block)
         if not skip_broken:
             for loader in self._choice_loaders.values():
                 stop_if_missing(loader)
@@ -136,7 +145,14 @@ class RetrievalLoop(EvaluationLoop):
             for name, loader in self._choice_loaders.items():
                 self._prepare_cache(loader.dataset)
                 numbers, count = caption_choice(
-                    self.model, name, loader.dataset, loader, fuse, self.skip_broken, self.amp
+                    self.model,
+                    name,
+                    loader.dataset,
+                    loader,
+                    fuse,
+                    self.skip_broken,
+                    self.amp,
+                    self.encode_block,
                 )
                 metrics.update(numbers)
                 self.protocol.setdefault('choices', {})[name] = count
@@ -153,7 +169,9 @@ class RetrievalLoop(EvaluationLoop):
         self._prepare_cache(self.dataloader.dataset)
         batches = self._batches() if hooks else self.dataloader
         with evaluating(self.runner.model):
-            return encode_split(self.model, self.dataloader.dataset, batches, self.skip_broken, self.amp)
+            return encode_split(
+                self.model, self.dataloader.dataset, batches, self.skip_broken, self.amp, self.encode_block
+            )
 
     def evaluate(self, split: EncodedSplit) -> dict[str, float]:
         """Evaluates an encoded split, without caption choices; ``protocol`` describes the metrics."""
@@ -194,7 +212,8 @@ class RetrievalLoop(EvaluationLoop):
         self._check_rerank(most)
         with evaluating(self.runner.model):
             similarity = similarity_matrix(self.model, split.videos.queries, split.texts.embeddings)
-            best = match_candidates(self.model, split, similarity, most, self.amp) if most else None
+            options = (most, self.amp, self.encode_block)
+            best = match_candidates(self.model, split, similarity, *options) if most else None
             both = similarity_rankings(similarity, split.relation)
             score_bank = partial(bank_statistics, self.model, split.videos.queries, amp=self.amp)
             made = [
@@ -238,5 +257,6 @@ class RetrievalLoop(EvaluationLoop):
             'ties': [metric.ties for metric in counted],
             'v2t_gallery': [metric.v2t_gallery for metric in counted],
             'post_processing': {processor.name: processor.note for processor in self.post_processors},
+            'encode_block': self.encode_block,
             'precision': str(self.amp or torch.float32).removeprefix('torch.'),
         }

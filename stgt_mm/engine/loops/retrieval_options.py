@@ -7,6 +7,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from stgt_mm.datasets.readers.shards import file_stamp
+from stgt_mm.datasets.samplers import EpochSampler
 from stgt_mm.evaluation.encode import BrokenVideosError
 
 FUSION_WEIGHT = 'fusion_weight'
@@ -41,13 +43,19 @@ def collecting_broken(dataloader: DataLoader | dict[str, Any]) -> DataLoader | d
     return config
 
 
+def deal_out_blocks(loader: DataLoader, block: int) -> None:
+    """Has an ``EpochSampler`` give each process whole blocks; another sampler costs time but no digit."""
+    if isinstance(loader.sampler, EpochSampler):
+        loader.sampler.block = block
+
+
 def stop_if_missing(loader: DataLoader) -> None:
     """Raises ``BrokenVideosError`` with all files that are missing, before any work."""
     dataset = loader.dataset
     if not getattr(dataset, 'num_missing', 0):
         return
     paths = {record['video']: dataset.path_of(record) for record in dataset.clips}
-    absent = {video: f'there is no file {path}' for video, path in paths.items() if not path.is_file()}
+    absent = {video: f'there is no file {path}' for video, path in paths.items() if not file_stamp(path)}
     if absent:
         raise BrokenVideosError(absent, len(dataset.clips))
 

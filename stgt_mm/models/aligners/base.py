@@ -1,10 +1,12 @@
 """What evaluation calls of models that align video with text."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
+from stgt_mm.models.heads.structure import VideoStructure
 from stgt_mm.models.video_encoder import VideoEncoder
+from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 
 
@@ -21,6 +23,32 @@ class Aligner(VideoEncoder):
     def similarity(self, queries: Tensor, texts: Tensor) -> Tensor:
         """Cosines (V, K) of videos (V, Q, P) with captions (K, P), not divided by the temperature."""
         return self.contrastive_head.similarity(queries, texts)
+
+    def build_auxiliary_heads(self, configs: dict[str, dict[str, Any]] | None) -> None:
+        """Builds heads by name; who calls it has ``encode_phrases(ids, mask)``, (R, L) to (R, D)."""
+        heads = {name: MODELS.build(config) for name, config in (configs or {}).items()}
+        self.auxiliary_heads = nn.ModuleDict(heads)
+
+    def auxiliary_losses(
+        self,
+        inputs: dict[str, Tensor],
+        samples: list[VideoTextSample],
+        tokens: Tensor,
+        regions: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Merges what the auxiliary heads say of video tokens (B, M, C), and of other regions if given."""
+        frames = None
+        if self.auxiliary_heads and (self.neck is None or getattr(self.neck, 'keeps_frames', False)):
+            if 'tokens' in inputs:
+                steps = inputs['tokens'].shape[1]
+            else:
+                steps = max(inputs['video'].shape[1] // getattr(self.backbone, 'tubelet', 1), 1)
+            frames = tokens.unflatten(1, (steps, -1)).mean(dim=2)
+        structure = VideoStructure(frames, tokens if regions is None else regions)
+        losses: dict[str, Tensor] = {}
+        for head in self.auxiliary_heads.values():
+            losses |= head.loss(structure, self.encode_phrases, inputs, samples)
+        return losses
 
     def predict(
         self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample] | None

@@ -74,7 +74,7 @@ class DualEncoder(Aligner):
         contrastive_head: dict[str, Any] | None = None,
         temporal_layers: int = 0,
     ) -> None:
-        backbone = _with_vocabulary(backbone, data_preprocessor['tokenizer'])
+        backbone = with_vocabulary(backbone, data_preprocessor['tokenizer'])
         super().__init__(backbone, data_preprocessor, neck, vision_norm)
         if not isinstance(self.backbone, Towers):
             raise ValueError(
@@ -129,7 +129,8 @@ class DualEncoder(Aligner):
         return contrast.losses | self.statistics()
 
 
-def _with_vocabulary(backbone: dict[str, Any], tokenizer: dict[str, Any]) -> dict[str, Any]:
+def with_vocabulary(backbone: dict[str, Any], tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """Gives the config of towers with random weights the size and special tokens of their tokenizer."""
     text = (backbone.get('config') or {}).get('text_config') or {}
     if backbone.get('pretrained') or text.get('vocab_size', 0) is not None:
         return backbone

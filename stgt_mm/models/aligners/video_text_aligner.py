@@ -27,6 +27,8 @@ class VideoTextAligner(Aligner):
         vision_norm: Arguments of the LayerNorm behind the neck; ``None`` for no norm.
         matching_head: Config.
         caption_head: Config. Without one the Q-Former loses its language-model head too.
+        auxiliary_heads: Configs by name, of ``TemporalGroupingHead`` and ``NounGroundingHead``, which read
+            the neck's tokens.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class VideoTextAligner(Aligner):
         vision_norm: dict[str, Any] | None = None,
         matching_head: dict[str, Any] | None = None,
         caption_head: dict[str, Any] | None = None,
+        auxiliary_heads: dict[str, dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(backbone, data_preprocessor, neck, vision_norm)
         if qformer.get('vocab_size') is None:
@@ -49,6 +52,7 @@ class VideoTextAligner(Aligner):
         self.caption_head = None if caption_head is None else MODELS.build(caption_head)
         if self.caption_head is None:
             self.qformer.causal_head = None  # DDP would wait for its gradients
+        self.build_auxiliary_heads(auxiliary_heads)
 
     def encode_video(self, inputs: dict[str, Tensor]) -> VideoFeatures:
         """Encodes V videos, given as for ``extract_tokens``, for retrieval."""
@@ -59,6 +63,10 @@ class VideoTextAligner(Aligner):
     def encode_text(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Encodes captions, ids and mask (K, L), as L2-normalised embeddings (K, P)."""
         return self.contrastive_head.project_text(self.qformer.encode_text(ids, mask))
+
+    def encode_phrases(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Encodes prompts of noun phrases, ids and mask (R, L), as states (R, D)."""
+        return self.qformer.encode_text(ids, mask)[:, 0]
 
     @torch.no_grad()
     def caption(
@@ -135,4 +143,4 @@ class VideoTextAligner(Aligner):
             decoder_ids = ids.clone()
             decoder_ids[:, 0] = self.data_preprocessor.tokenizer.dec_id  # in place of [CLS]
             losses |= self.caption_head.loss(self.qformer.decode(cache, decoder_ids, mask), ids, mask)
-        return losses | self.statistics()
+        return losses | self.auxiliary_losses(inputs, data_samples, tokens) | self.statistics()

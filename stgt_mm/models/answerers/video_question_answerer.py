@@ -8,11 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from stgt_mm.io.answer_list import read_answers
-from stgt_mm.io.state import compare
-from stgt_mm.io.weight_files import read_state
+from stgt_mm.models.answerers.base import Answerer, texts_of
 from stgt_mm.models.answerers.modes import MODES, best_answers, check_mode
-from stgt_mm.models.backbones.weights import resolve_weights
-from stgt_mm.models.video_encoder import VideoEncoder
+from stgt_mm.models.started_encoder import StartedEncoder
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 from stgt_mm.utils import did_you_mean
@@ -21,11 +19,10 @@ TASKS: dict[str, dict[str, Any]] = {
     'answer': dict(prompt='Question: {question} Short answer:', max_new_tokens=10, length_penalty=-1.0),
     'caption': dict(prompt='a photo of', max_new_tokens=30, length_penalty=1.0),
 }
-PARTS = ('neck', 'vision_norm', 'qformer', 'projection')
 
 
 @MODELS.register_module()
-class VideoQuestionAnswerer(VideoEncoder):
+class VideoQuestionAnswerer(Answerer, StartedEncoder):
     """Answers questions: ``backbone -> neck -> vision_norm -> qformer``, then a language model or a head.
 
     ``generate`` and ``rank``: the queries, projected, are the prefix of a causal language model, which
@@ -65,6 +62,9 @@ class VideoQuestionAnswerer(VideoEncoder):
         2305.06500), section 2.3, for a Q-Former that reads the question.
     """
 
+    parts = ('neck', 'vision_norm', 'qformer', 'projection')
+    also_taken = ('language_model', 'backbone')
+
     def __init__(
         self,
         backbone: dict[str, Any],
@@ -89,8 +89,7 @@ class VideoQuestionAnswerer(VideoEncoder):
             raise ValueError(f"task='{task}'. {did_you_mean(task, TASKS)}")
         if mode not in MODES:
             raise ValueError(f"mode='{mode}'. {did_you_mean(mode, MODES)}")
-        for part in set(trainable) - set(PARTS):
-            raise ValueError(f"trainable: there is no part '{part}'. {did_you_mean(part, PARTS)}")
+        self.check_trainable(trainable)
         check_mode(mode, language_model, answer_head, condition_on_question, candidates)
         given = {'prompt': prompt, 'max_new_tokens': max_new_tokens, 'length_penalty': length_penalty}
         chosen = {**TASKS[task], **{name: value for name, value in given.items() if value is not None}}
@@ -121,37 +120,7 @@ class VideoQuestionAnswerer(VideoEncoder):
         else:
             self.language_model = MODELS.build(language_model)
             self.projection = nn.Linear(self.qformer.width, self.language_model.width)
-        parts = {part: getattr(self, part) for part in PARTS if part not in trainable}
-        self._fixed = {part: module for part, module in parts.items() if module is not None}
-        for module in self._fixed.values():
-            module.requires_grad_(False)
-        if checkpoint:
-            self._start_from(checkpoint)
-        self.train(self.training)
-
-    def _start_from(self, checkpoint: str) -> None:
-        """Loads the parts that a file has; the file of a frozen part is told to checkpoints."""
-        state, own = read_state(resolve_weights(checkpoint)), self.state_dict()
-        there = {key.split('.')[0] for key in state} & {key.split('.')[0] for key in own}
-        loaded = there & {*PARTS, 'language_model', 'backbone'}
-        wanted = {key: value for key, value in own.items() if key.split('.')[0] in loaded}
-        chosen = {key: state[key] for key in wanted if key in state}
-        lines = compare(chosen, wanted, 'file').lines('file')
-        lines += [
-            f'nothing of {part}, which is frozen; add it to trainable to train it from its start'
-            for part in self._fixed
-            if part not in loaded and any(key.startswith(f'{part}.') for key in own)
-        ]
-        if lines or not loaded:
-            raise ValueError(
-                '\n  '.join([f"checkpoint='{checkpoint}' does not fit:", *(lines or ['nothing of any part'])])
-                + '\nGive the weights of a model with the same neck, Q-Former, vocabulary and language model.'
-            )
-        self.load_state_dict(chosen, strict=False)
-        for part in loaded:
-            module = getattr(self, part)
-            if not any(parameter.requires_grad for parameter in module.parameters()):
-                module.frozen, module.checkpoint = True, checkpoint
+        self.start(trainable, checkpoint)
 
     def explain_misfit(self, names: Container[str]) -> list[str]:
         """Says what a checkpoint was made for, where weights of these names have another shape in it."""
@@ -167,13 +136,6 @@ class VideoQuestionAnswerer(VideoEncoder):
                 'the training as model.language_model.pretrained (or .config).'
             )
         return lines
-
-    def train(self, mode: bool = True) -> 'VideoQuestionAnswerer':
-        """Sets the training mode; what is frozen stays in eval mode."""
-        super().train(mode)
-        for module in self._fixed.values():
-            module.eval()
-        return self
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -221,11 +183,11 @@ class VideoQuestionAnswerer(VideoEncoder):
         or answer, or with an answer that is too long, is a ValueError. Of a captioner ``text``, cleaned like
         the captions of an aligner, is the answer.
         """
-        questions = self._questions(data_samples)
+        questions = self.questions_of(data_samples)
         if self.task == 'caption':
-            answers = [self.data_preprocessor.clean(text) for text in _texts(data_samples, 'text')]
+            answers = [self.data_preprocessor.clean(text) for text in texts_of(data_samples, 'text')]
         else:
-            answers = _texts(data_samples, 'answer')
+            answers = texts_of(data_samples, 'answer')
         queries = self.read(inputs, questions)
         if self.mode == 'classify':
             return self.answer_head.loss(self.answer_head(queries), answers) | self.statistics()
@@ -234,18 +196,9 @@ class VideoQuestionAnswerer(VideoEncoder):
         )
         return {'loss_answer': loss} | self.statistics()
 
-    def predict(
-        self, inputs: dict[str, Tensor], data_samples: list[VideoTextSample]
-    ) -> list[VideoTextSample]:
-        """Writes ``prediction`` (str), its ``score`` (float) and ``mode`` into B samples."""
-        found = self.answer(inputs, self._questions(data_samples), k=1)
-        for sample, ((text, score),) in zip(data_samples, found):
-            for name, value in (('prediction', text), ('score', score), ('mode', self.mode)):
-                sample.set_field(value, name, field_type='data')
-        return data_samples
-
-    def _questions(self, samples: Sequence[VideoTextSample]) -> list[str]:
-        return [''] * len(samples) if self.task == 'caption' else _texts(samples, 'question')
+    def questions_of(self, samples: Sequence[VideoTextSample]) -> list[str]:
+        """Takes the questions of samples, empty ones with ``task='caption'``."""
+        return [''] * len(samples) if self.task == 'caption' else super().questions_of(samples)
 
     def caption(self, inputs: dict[str, Tensor]) -> list[tuple[str, float]]:
         """Gives caption and score of each of B videos; a ValueError unless the task is 'caption'."""
@@ -281,14 +234,3 @@ class VideoQuestionAnswerer(VideoEncoder):
         options = {**self.generation, 'max_new_tokens': self.max_new_tokens}
         options['num_beams'] = max(options['num_beams'], k)
         return self.language_model.generate(prefix, prompts, best=k, **options)
-
-
-def _texts(samples: Sequence[VideoTextSample], field: str) -> list[str]:
-    """Takes a field of all samples; the error for one without it says which."""
-    missing = [sample.get('question_id', sample.get('video_id')) for sample in samples if field not in sample]
-    if missing:
-        raise ValueError(
-            f'{len(missing)} samples have no {field}, the first is {missing[0]!r}: write "{field}" into '
-            'every line of the annotation file.'
-        )
-    return [getattr(sample, field) for sample in samples]

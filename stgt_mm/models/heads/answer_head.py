@@ -1,20 +1,16 @@
 """The head that chooses an answer from a closed vocabulary."""
 
-import hashlib
-from functools import cached_property
-from pathlib import Path
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stgt_mm.io.answer_list import read_answers
+from stgt_mm.models.heads.vocabulary import VocabularyHead
 from stgt_mm.registry import MODELS
 
 
 @MODELS.register_module()
-class AnswerHead(nn.Module):
+class AnswerHead(VocabularyHead):
     """Scores the answers of a vocabulary by what the queries have read of video and question.
 
     A training answer that the vocabulary lacks has weight 0; the share of those is logged.
@@ -35,27 +31,16 @@ class AnswerHead(nn.Module):
     def __init__(
         self, width: int, vocabulary: str, num_answers: int | None = None, pooling: str = 'mean'
     ) -> None:
-        super().__init__()
+        super().__init__(vocabulary, num_answers, read_answers)
         if pooling not in ('mean', 'attention'):
             raise ValueError(f"pooling is '{pooling}'; it must be 'mean' or 'attention'.")
-        self._file = vocabulary
-        self._count = num_answers
         self.attention = nn.Linear(width, 1) if pooling == 'attention' else None
-        there = num_answers is None or Path(vocabulary).expanduser().is_file()
-        size = len(self.answers) if there else num_answers
-        self.classifier = nn.Linear(width, size)
-        # in checkpoints, which are of use with the same answers in the same order only
-        digest = hashlib.sha256('\n'.join(self.answers).encode()).digest() if there else bytes(32)
-        self.register_buffer('vocabulary_sha256', torch.tensor(list(digest), dtype=torch.uint8))
+        self.build_classifier(width)
 
-    @cached_property
+    @property
     def answers(self) -> list[str]:
         """The answers, in the order of the logits."""
-        return read_answers(self._file, self._count)
-
-    @cached_property
-    def _index(self) -> dict[str, int]:
-        return {answer: index for index, answer in enumerate(self.answers)}
+        return self.names
 
     def forward(self, queries: Tensor) -> Tensor:
         """Maps queries (B, Q, D) that have read the question to logits (B, A)."""
@@ -69,7 +54,7 @@ class AnswerHead(nn.Module):
 
         With it are logged ``answer_accuracy`` of the same, and ``unknown_answers``, the share of the others.
         """
-        found = [self._index.get(answer.strip(), -1) for answer in answers]
+        found = [self.index.get(answer.strip(), -1) for answer in answers]
         labels = torch.tensor(found, device=logits.device)
         known = labels >= 0
         count = known.sum().clamp(min=1)
@@ -79,13 +64,3 @@ class AnswerHead(nn.Module):
             'answer_accuracy': right,
             'unknown_answers': 1 - known.float().mean(),
         }
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        saved = state_dict.get(f'{prefix}vocabulary_sha256')
-        own = self.vocabulary_sha256
-        if saved is not None and saved.any() and own.any() and not torch.equal(saved.cpu(), own.cpu()):
-            raise ValueError(
-                f"the checkpoint was trained on another answer vocabulary than '{self._file}': give the one "
-                'that it was trained on, the same answers in the same order.'
-            )
-        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -41,6 +41,7 @@ class ContrastiveHead(nn.Module):
         alpha: Weight of VTC; CSAL has ``1 - alpha``. 1 in stage 1, 0 in stage 2, may be set at any time.
         vtc: Config of the contrastive loss, None for ``dict(type='VTC')``.
         csal: Config of the cross-similarity loss, None for ``dict(type='CSAL')``.
+        vision_width: Width of what is projected on the video side, where it is not D.
 
     Raises:
         ValueError: If ``alpha`` is outside [0, 1] or ``temperature`` outside its range.
@@ -57,13 +58,15 @@ class ContrastiveHead(nn.Module):
         alpha: float = 1.0,
         vtc: dict[str, Any] | None = None,
         csal: dict[str, Any] | None = None,
+        vision_width: int | None = None,
     ) -> None:
         super().__init__()
         low, high = temperature_range
         if not 0 < low <= temperature <= high:
             raise ValueError(f'temperature must lie in its range ({low}, {high}), got {temperature}.')
         self.vision_proj, self.text_proj = (
-            nn.Identity() if width is None else nn.Linear(width, embed_dim) for _ in range(2)
+            nn.Identity() if width is None else nn.Linear(own, embed_dim)
+            for own in (vision_width or width, width)
         )
         self.temp = nn.Parameter(torch.tensor(float(temperature)))
         self.temperature_range = (low, high)

@@ -14,17 +14,19 @@ from stgt_mm.functional.graph import (
     split_frames,
 )
 from stgt_mm.models.layers.banded import banded_attention
+from stgt_mm.models.layers.flex import flex_banded_attention
 from stgt_mm.models.layers.transformer import check_heads
 
-BACKENDS = ('auto', 'banded', 'dense')
+BACKENDS = ('auto', 'banded', 'dense', 'flex')
 
 
 class SpatioTemporalGraphAttention(nn.Module):
     """Multi-head attention over the links of a graph that is built from the tokens themselves.
 
     The arguments are those of ``STGT``. Backend 'dense' is the readable reference with a T*N x T*N matrix;
-    'banded' gives the same numbers with time and memory linear in T; 'auto' is 'banded', the faster one at
-    every size tried.
+    'banded' gives the same numbers with time and memory linear in T; so does 'flex', in one fused kernel
+    without dropout, for a GPU: it has no gradient on a CPU. 'auto' is 'banded' on every device: the faster
+    one at every size tried on a CPU, and no GPU was there to try 'flex'.
 
     Source: Eq. 6-12, no residual. Here (as in the release) the scores are multiplied by W_s and what is not
     linked is masked: Eq. 11 read literally is 0 * (-inf).
@@ -58,7 +60,7 @@ class SpatioTemporalGraphAttention(nn.Module):
         self.use_adjacency = use_adjacency
         self.use_edge_weights = use_edge_weights
         self.band = band
-        self.attn_drop = attn_drop
+        self.attn_drop = 0.0 if backend == 'flex' else attn_drop
         self.backend = 'banded' if backend == 'auto' else backend
         self.W_Q = nn.Linear(embed_dims, embed_dims)
         self.W_K = nn.Linear(embed_dims, embed_dims)
@@ -103,6 +105,8 @@ class SpatioTemporalGraphAttention(nn.Module):
         graphs = banded_graph(x, frames, self._threshold, band)
         if self.training:
             self.graph_density = graph_density(graphs)
+        if self.backend == 'flex':
+            return flex_banded_attention(q, k, v, graphs, band, self.use_edge_weights)
         return banded_attention(q, k, v, graphs, band, dropout, self.use_edge_weights)
 
     def _dense(self, x: Tensor, frames: int, q: Tensor, k: Tensor, v: Tensor, dropout: float) -> Tensor:

@@ -1,6 +1,9 @@
 """STGT: the spatio-temporal graph transformer between a frozen image backbone and the Q-Former."""
 
+import logging
+
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from stgt_mm.functional.position import resize_temporal, sincos_position, to_grid
@@ -25,22 +28,26 @@ class STGT(BaseNeck):
         use_adjacency: False is attention over all T*N tokens, without band and threshold.
         use_edge_weights: Whether attention scores are multiplied by the similarity W_s.
         global_passes: Passes of the shared block over the CLS tokens: 1 in the paper, 2 in the release.
-        attn_drop: Dropout of the graph attention's weights.
+        attn_drop: Dropout of the graph attention's weights; 'flex' has none.
         drop_path: Stochastic depth of the fusion blocks.
         temporal_resize: 'linear', or 'nearest' as in the release.
-        attention_backend: 'auto', 'banded' or 'dense'.
+        attention_backend: 'auto', 'banded', 'dense' or 'flex'; see ``SpatioTemporalGraphAttention``.
         band: Frames on each side that a token sees; 1 in the paper.
+        graph_residual: Whether a patch is added to what the graph attention gives it; neither the paper nor
+            the release does that.
         temporal_init_std: Std of the temporal embedding at the start. 0.02 suits C = 1408; a tiny model needs
             the scale of its tokens, about 0.5.
         init_std: Std of the Linear weights at the start; 0.02 is near C ** -0.5 at C = 1408. The graph
-            attention has no residual around it: at a small C take C ** -0.5, else the tokens vanish in
-            four Linears in a row.
+            attention has no residual around it by default: at a small C take C ** -0.5, else the tokens
+            vanish in four Linears in a row.
 
     Raises:
         ValueError: If an argument or the shape of the tokens has no meaning here.
 
     Source: STGT, Section 3 (Eq. 1-15) with the authors' release where the two differ.
     """
+
+    keeps_frames = True
 
     def __init__(
         self,
@@ -59,6 +66,7 @@ class STGT(BaseNeck):
         temporal_resize: str = 'linear',
         attention_backend: str = 'auto',
         band: int = 1,
+        graph_residual: bool = False,
         temporal_init_std: float = 0.02,
         init_std: float = 0.02,
     ) -> None:
@@ -67,6 +75,12 @@ class STGT(BaseNeck):
             raise ValueError(f'num_frames {num_frames} and num_layers {num_layers} must be at least 1.')
         if temporal_init_std < 0:
             raise ValueError(f'temporal_init_std {temporal_init_std} must not be negative.')
+        if attention_backend == 'flex' and attn_drop:
+            print_log(
+                f"attention_backend='flex' has no dropout: attn_drop={attn_drop:g} is taken as 0.",
+                logger='current',
+                level=logging.WARNING,
+            )
         self.embed_dims = embed_dims
         self.grid_size = to_grid(grid_size)
         self.temporal_resize = temporal_resize
@@ -79,6 +93,7 @@ class STGT(BaseNeck):
                 num_heads,
                 global_passes,
                 drop_path,
+                graph_residual,
                 similarity_threshold=similarity_threshold,
                 test_similarity_threshold=test_similarity_threshold,
                 use_adjacency=use_adjacency,

@@ -16,6 +16,7 @@ from stgt_mm.utils import did_you_mean
 
 REPEATED = '{} of {} repeat one of the same video, kept'
 ABSENT = 'lines whose file is not there, left out'
+MOST_LACKING = 3
 FEWER = 'list ends before --max-videos'
 
 
@@ -42,6 +43,8 @@ def choose_splits(
             raise ValueError(f"no split '{split}'. There are: {', '.join(needs)}.")
         found = [next((source / n for n in names if (source / n).is_file()), None) for names in needs[split]]
         lacking = [f'no {" or ".join(names)}' for names, file in zip(needs[split], found) if file is None]
+        if len(lacking) > MOST_LACKING:
+            lacking[MOST_LACKING:] = [f'and {len(lacking) - MOST_LACKING} more']
         if not lacking:
             chosen[split] = found
         elif wanted:
@@ -85,7 +88,9 @@ def write_splits(
         read_records(path, ('video', subject))
         videos = {record['video_id'] for record in records}
         line = f'{path}: {texts:,} {subject}s of {len(videos):,} videos'
-        unit, count = ('videos', len(videos)) if subject == 'text' else ('questions', texts)
+        if subject == 'action':
+            line = f'{path}: {len(videos):,} videos'
+        unit, count = ('questions', texts) if subject == 'question' else ('videos', len(videos))
         if published.get(split, count) != count:
             line += f' (published: {published[split]:,} {unit})'
         if files.missing & videos:
@@ -101,7 +106,7 @@ def write_splits(
 
 def _note_repeats(records: Records, split: str, subject: str, notes: Notes) -> None:
     seen = set()
-    what = REPEATED.format('captions' if subject == 'text' else 'questions', split)
+    what = REPEATED.format('captions' if subject == 'text' else f'{subject}s', split)
     for record in records:
         pair = record['video_id'], record[subject]
         if pair in seen:

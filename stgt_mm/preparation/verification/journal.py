@@ -85,7 +85,7 @@ class Journal:
             database.close()
             if 'locked' in str(error):
                 raise JournalError(
-                    f"another process is verifying into '{self.path.parent}'. Wait for it, or end it."
+                    f"another process is at work in '{self.path.parent}'. Wait for it, or end it."
                 ) from error
             if restart:
                 for suffix in ('', '-wal'):

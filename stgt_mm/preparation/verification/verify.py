@@ -1,19 +1,18 @@
 """All files of an annotation file: looked at in a pool, judged, reported, filtered."""
 
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from stgt_mm.datasets.readers import reader_order
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_jsonl
+from stgt_mm.preparation.verification.engine import Engine, map_records
 from stgt_mm.preparation.verification.inspection import Inspection, inspect_file
 from stgt_mm.preparation.verification.journal import Finding, Journal
 from stgt_mm.preparation.verification.judgement import Criteria, judge
 from stgt_mm.preparation.verification.report import Verification
-from stgt_mm.preparation.verification.timed_pool import Outcome, TimedPool
-from stgt_mm.progress import track
+from stgt_mm.preparation.verification.timed_pool import Outcome
 
 
 def verify(
@@ -22,21 +21,33 @@ def verify(
     folder: str | Path,
     how: Inspection,
     criteria: Criteria,
-    jobs: int = 1,
-    time_limit: float = 120.0,
+    engine: Engine,
     restart: bool = False,
 ) -> Verification:
     """Looks at every file that an annotation file names, but for those known from a run before.
 
-    The journal is kept in ``folder``. ``jobs`` processes give each file ``time_limit`` seconds; ``restart``
-    looks again at files that are known.
+    The journal is kept in ``folder``; ``restart`` looks again at files that are known.
     """
     reader_order(how.reader)
     root = Path(video_root)
-    pool = TimedPool(partial(inspect_file, how=how, root=root), jobs, time_limit)
+    pool = engine.pool(partial(inspect_file, how=how, root=root.absolute()), at_once=32)
     if not root.is_dir():
         raise FileNotFoundError(f"no folder '{root}' (working directory {Path.cwd()}).")
-    lines: dict[str, int] = {}  # of each video, in the order of first mention
+    lines = count_lines(ann_file)
+    stamps = stamp_files(lines, root)
+    settings = {'video_root': str(root.resolve()), **asdict(how)}
+    with Journal(Path(folder) / 'journal.sqlite', settings, restart) as journal:
+        looked_at = map_records(
+            pool, stamps, journal, partial(_finding, time_limit=engine.time_limit), 'files'
+        )
+        findings = {video: journal.known[video] for video in stamps}
+    problems = judge(lines, findings, criteria)
+    return Verification(Path(ann_file), root, lines, findings, problems, criteria, looked_at)
+
+
+def count_lines(ann_file: str | Path) -> dict[str, int]:
+    """Returns the number of lines of each video of an annotation file, in the order of first mention."""
+    lines: dict[str, int] = {}
     for number, row in read_jsonl(ann_file):
         video = row.get('video')
         if not isinstance(video, str) or not video:
@@ -45,19 +56,10 @@ def verify(
                 'Correct the line.'
             )
         lines[video] = lines.get(video, 0) + 1
-    stamps = _stamp_files(lines, root)
-    settings = {'video_root': str(root.resolve()), **asdict(how)}
-    with Journal(Path(folder) / 'journal.sqlite', settings, restart) as journal:
-        todo = [video for video, stamp in stamps.items() if not journal.is_current(video, stamp, time_limit)]
-        with closing(pool.run(todo)) as results:
-            for video, outcome in track(results, 'files', len(todo)):
-                journal.add(_finding(video, stamps[video], outcome, time_limit))
-        findings = {video: journal.known[video] for video in stamps}
-    problems = judge(lines, findings, criteria)
-    return Verification(Path(ann_file), root, lines, findings, problems, criteria, len(todo))
+    return lines
 
 
-def _stamp_files(videos: Iterable[str], root: Path) -> dict[str, tuple[int, int]]:
+def stamp_files(videos: Iterable[str], root: Path) -> dict[str, tuple[int, int]]:
     """Returns size in bytes and time of the last change in ns of the files that are there."""
     stamps, absent = {}, []
     for video in videos:

@@ -58,5 +58,5 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(vocabulary, tmp_path):
     (tmp_path / 'other.txt').write_text('blue\nred\na cat\n')
     state = AnswerHead(4, vocabulary).state_dict()
     AnswerHead(4, vocabulary).load_state_dict(state)
-    with pytest.raises(ValueError, match=r'another answer vocabulary .*the same answers in the same order'):
+    with pytest.raises(ValueError, match=r'another vocabulary .*the same names in the same order'):
         AnswerHead(4, str(tmp_path / 'other.txt')).load_state_dict(state)

@@ -1,0 +1,20 @@
+"""HMDB51, made by ``tools/dataset_converters/hmdb51.py``: 51 actions; split 1 has 3,570 / 1,530 videos.
+
+There is no validation. Splits 2 and 3: docs/action_recognition.md.
+"""
+
+from mmengine.config import read_base
+
+with read_base():
+    from .actions_224 import *
+
+data_root = 'data/hmdb51'
+source = dict(
+    video_root=f'{data_root}/videos',
+    made_by=f'python tools/dataset_converters/hmdb51.py downloads/hmdb51 {data_root}',
+)
+actions = f'{data_root}/actions.txt'
+num_actions = 51
+train_dataloader.dataset.update(ann_file=f'{data_root}/train_1.jsonl', **source)
+test_dataloader.dataset.update(ann_file=f'{data_root}/test_1.jsonl', **source)
+test_evaluator.actions = actions
