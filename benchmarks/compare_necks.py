@@ -62,7 +62,15 @@ ENCODER_ROWS = (
     *PAPER_ROWS[:2],
     Row('STGT'),
 )
-ROW_SETS = {'paper': PAPER_ROWS, 'graph': GRAPH_ROWS, 'encoders': ENCODER_ROWS}
+_WITHOUT = 'model.auxiliary_heads.{}=None'
+# The order of S-ViLM's ablation, on configs/moving_shapes/s_vilm_tiny.py.
+S_VILM_ROWS = (
+    Row('contrast alone', ('model.auxiliary_heads=None',)),
+    Row('+ grounding', (_WITHOUT.format('temporal_grouping'),)),
+    Row('+ grouping', (_WITHOUT.format('noun_grounding'),)),
+    Row('both'),
+)
+ROW_SETS = {'paper': PAPER_ROWS, 'graph': GRAPH_ROWS, 'encoders': ENCODER_ROWS, 's_vilm': S_VILM_ROWS}
 
 
 def parse_row(text: str) -> Row:
@@ -213,7 +221,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--rows',
         help="'paper' (necks and CSAL), 'graph' (layers, h, band), 'encoders' (two necks, STGT and a small "
-        "CLIPModel) or 'none'; default paper",
+        "CLIPModel), 's_vilm' (losses of s_vilm_tiny.py) or 'none'; default paper",
     )
     parser.add_argument(
         '--row',

@@ -24,9 +24,9 @@ class Aligner(VideoEncoder):
         """Cosines (V, K) of videos (V, Q, P) with captions (K, P), not divided by the temperature."""
         return self.contrastive_head.similarity(queries, texts)
 
-    def build_auxiliary_heads(self, configs: dict[str, dict[str, Any]] | None) -> None:
-        """Builds heads by name; who calls it has ``encode_phrases(ids, mask)``, (R, L) to (R, D)."""
-        heads = {name: MODELS.build(config) for name, config in (configs or {}).items()}
+    def build_auxiliary_heads(self, configs: dict[str, dict[str, Any] | None] | None) -> None:
+        """Builds heads by name, None for none; they call ``encode_phrases(ids, mask)``, (R, L) to (R, D)."""
+        heads = {name: MODELS.build(config) for name, config in (configs or {}).items() if config}
         self.auxiliary_heads = nn.ModuleDict(heads)
 
     def auxiliary_losses(
