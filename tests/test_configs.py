@@ -115,6 +115,16 @@ def test_s_vilm_builds_at_full_size_without_memory():
     assert str(full_row.values['t2v']['R1']) == '28.6' and 'second-hand' in full_row.setting
 
 
+@pytest.mark.parametrize('path', [p for p in CONFIGS if p.parent.name == 's_vilm'], ids=lambda path: path.stem)
+def test_s_vilm_sees_32_frames(path):
+    cfg = loaded(path)
+    loaders = [cfg.get(f'{part}_dataloader') for part in ('train', 'val', 'test')]
+    sets = [loader.dataset for loader in loaders if loader]
+    loads = [own.pipeline[0] for part in sets for own in part.get('sources', {'': part}).values()]
+    frames = [load.num_frames for load in loads if 'Image' not in str(load.type)]
+    assert set(frames) == {32} == {cfg.model.backbone.num_frames}
+
+
 @pytest.mark.parametrize('path', ANSWERERS, ids=lambda path: path.stem)
 def test_answerers_build_at_full_size_without_memory(path):
     cfg = loaded(path)

@@ -18,7 +18,8 @@ with read_base():
 model.update(auxiliary_heads=None)
 model.data_preprocessor.batch_transforms = []
 custom_hooks = []
-train_pipeline[0].num_frames = test_pipeline[0].num_frames = 32
+for own in (train_dataloader, test_dataloader):
+    own.dataset.pipeline[0].num_frames = 32
 load_from = 'work_dirs/pretrain_videocc/epoch_10.pth'
 load_strict = False
 default_hooks.checkpoint.save_best = None

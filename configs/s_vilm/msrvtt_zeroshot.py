@@ -13,6 +13,6 @@ with read_base():
     from .._base_.models.s_vilm_vitb import *
     from .._base_.schedules.test_only import *
 
-test_pipeline[0].num_frames = 32
+test_dataloader.dataset.pipeline[0].num_frames = 32
 test_cfg = dict(type=RetrievalLoop, rerank_k=0)
 test_evaluator.paper_row = 'msrvtt_zeroshot/s_vilm'

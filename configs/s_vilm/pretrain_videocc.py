@@ -24,7 +24,8 @@ videocc = dict(
 )
 train_dataloader.batch_size = 32
 train_dataloader.dataset = videocc
-train_pipeline[0].num_frames = test_pipeline[0].num_frames = 32
+for own in (train_dataloader, test_dataloader):
+    own.dataset.pipeline[0].num_frames = 32
 default_hooks.checkpoint.save_best = None
 test_cfg = dict(type=RetrievalLoop, rerank_k=0)
 test_evaluator.paper_row = 'msrvtt_zeroshot/s_vilm'
