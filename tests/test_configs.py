@@ -115,7 +115,10 @@ def test_s_vilm_builds_at_full_size_without_memory():
     assert str(full_row.values['t2v']['R1']) == '28.6' and 'second-hand' in full_row.setting
 
 
-@pytest.mark.parametrize('path', [p for p in CONFIGS if p.parent.name == 's_vilm'], ids=lambda path: path.stem)
+S_VILM = [path for path in CONFIGS if path.parent.name == 's_vilm']
+
+
+@pytest.mark.parametrize('path', S_VILM, ids=lambda path: path.stem)
 def test_s_vilm_sees_32_frames(path):
     cfg = loaded(path)
     loaders = [cfg.get(f'{part}_dataloader') for part in ('train', 'val', 'test')]
@@ -151,8 +154,6 @@ def test_s_vilm_answers_at_full_size_from_its_pretraining(name, answers, accurac
     cfg = full(f's_vilm/{name}_qa.py')
     model = build_on_meta(cfg.model)
     assert model.answer_head.classifier.out_features == answers
-    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
-    assert {loader.dataset.pipeline[0].num_frames for loader in loaders} == {32}
     assert cfg.load_strict is False
     aligner = build_on_meta(full('s_vilm/pretrain_videocc.py').model).state_dict()
     fresh = ('video_proj', 'question_proj', 'fusion', 'answer_head')
