@@ -32,6 +32,7 @@ model = dict(
         checkpoint='package://stgt_mm/weights/tiny_vit.safetensors',
         final_norm=False,
         tubelet=1,
+        attention='frame',
         num_frames=8,
         num_groups=8,
         group_after=(2, 3),
