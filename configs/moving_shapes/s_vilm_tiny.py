@@ -1,8 +1,8 @@
 """Tiny S-ViLM on Moving Shapes: contrast, temporal grouping and noun grounding; both encoders train.
 
 No groups of clips of one look in a batch: their equal nouns, which are no negatives of each other, would
-leave the grounding little to tell apart. The blocks of the image start slowly, so that a patch keeps to its place.
-docs/s_vilm.md says what is measured.
+leave the grounding little to tell apart. The blocks of the image start slowly, so that a patch keeps to its
+place. docs/s_vilm.md says what is measured.
 """
 
 from mmengine.config import read_base
