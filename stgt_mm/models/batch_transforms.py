@@ -77,10 +77,10 @@ class CutPasteBlend:
 class NounPrompts:
     """Puts noun phrases of the captions of a training batch into sentences and tokenises these.
 
-    Reads ``noun_phrases`` of the samples, a list of str (``PackVideoText(extra_keys=['noun_phrases'])``), and
-    draws phrases where there are more than K, and a template each, as :class:`CutPasteBlend` does. Writes
-    ``noun_ids`` and ``noun_mask`` (B*K, L), ``phrase_mask`` (B, K), False where a caption has fewer, and
-    ``phrase_keys`` (B,), int64, equal for equal sets.
+    Reads ``noun_phrases`` of the samples, a list of str from the annotation file. Where there are more than K
+    it draws K, and a template each, as :class:`CutPasteBlend` does. Writes ``noun_ids`` and ``noun_mask``
+    (B*K, L), ``phrase_mask`` (B, K), False where a caption has fewer, and ``phrase_keys`` (B,), int64, equal
+    for equal sets.
 
     Args:
         max_phrases: K; 2 in the paper.
@@ -115,8 +115,7 @@ class NounPrompts:
             if 'noun_phrases' not in sample:
                 raise ValueError(
                     f"'{sample.video_id}' has no noun_phrases: write them into the annotations with "
-                    'tools/dataset_converters/noun_phrases.py, and end the pipeline with '
-                    "dict(type='PackVideoText', extra_keys=['noun_phrases'])."
+                    'tools/dataset_converters/noun_phrases.py.'
                 )
             phrases = self._draw(list(dict.fromkeys(sample.noun_phrases)))
             lengths.append(len(phrases))

@@ -178,7 +178,7 @@ def test_the_blend_and_the_prompts_are_of_training_alone(vocab):
     inputs = model.data_preprocessor(batch)['inputs']
     assert set(inputs) == {'video', 'text_ids', 'text_mask'}
     assert torch.equal(inputs['video'], model.data_preprocessor.normalise(clips))
-    with pytest.raises(ValueError, match=r"'v0' has no noun_phrases.*extra_keys"):
+    with pytest.raises(ValueError, match=r"'v0' has no noun_phrases.*noun_phrases.py"):
         model.data_preprocessor(batch, training=True)
 
 
