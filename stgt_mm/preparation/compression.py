@@ -110,6 +110,8 @@ def compress(
     They keep their paths and names, so that annotation files stay as they are. Journal and ``report.jsonl``
     are kept in ``report_dir``.
     """
+    if not root.is_dir():
+        raise FileNotFoundError(f"no folder '{root}': give that of the videos.")
     if root.resolve() == out.resolve() or root.resolve() in out.resolve().parents:
         raise ValueError(f"'{out}' is in the folder of the videos, '{root}': choose another folder.")
     stamps = {video: _stamp(root / video) for video in sorted(list_files(root)) if _is_video(video)}

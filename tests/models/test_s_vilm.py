@@ -221,6 +221,9 @@ def test_what_is_missing_or_does_not_fit_is_named(vocab):
     model.neck = MODELS.build(dict(type='MeanPoolNeck'))
     with pytest.raises(ValueError, match='frame by frame'):
         model.loss(batch['inputs'], batch['data_samples'])
+    heads = {'noun_grounding': dict(type='NounGroundingHead', width=8), 'noun_groundin': dict(width=5)}
+    with pytest.raises(ValueError, match=r"noun_groundin has no type.*'noun_grounding'"):
+        model.build_auxiliary_heads(heads)
     for kind, options, words in (
         ('CutPasteBlend', dict(prob=2), 'prob must lie'),
         ('CutPasteBlend', dict(min_ratio=0.8), 'min_ratio <= max_ratio'),

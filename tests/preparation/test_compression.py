@@ -70,6 +70,7 @@ def test_interrupted_it_goes_on_and_reports_damage(tmp_path, capsys, monkeypatch
     assert all(read_frames(path, exact=True).shape == (8, 128, 192, 3) for path in done)
     (out / 'b/.v3.partial-0123abcd.mp4').write_bytes(b'what a kill leaves')
 
+    assert run_here(TOOL, tmp_path / 'none', out) == 2 and 'no folder' in capsys.readouterr().err
     assert run_here(*command) == 0
     printed = capsys.readouterr().out
     assert '9 videos: 8 ok, 1 damaged' in printed and 'b/broken.mkv: not a video' in printed

@@ -8,6 +8,7 @@ from stgt_mm.models.heads.structure import VideoStructure
 from stgt_mm.models.video_encoder import VideoEncoder
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
+from stgt_mm.utils import did_you_mean
 
 
 class VideoFeatures(NamedTuple):
@@ -26,8 +27,12 @@ class Aligner(VideoEncoder):
 
     def build_auxiliary_heads(self, configs: dict[str, dict[str, Any] | None] | None) -> None:
         """Builds heads by name, None for none; they call ``encode_phrases(ids, mask)``, (R, L) to (R, D)."""
-        heads = {name: MODELS.build(config) for name, config in (configs or {}).items() if config}
-        self.auxiliary_heads = nn.ModuleDict(heads)
+        given = {name: config for name, config in (configs or {}).items() if config}
+        for name, config in given.items():
+            if 'type' not in config:
+                others = [other for other in given if other != name]
+                raise ValueError(f'auxiliary_heads.{name} has no type. {did_you_mean(name, others)}')
+        self.auxiliary_heads = nn.ModuleDict({name: MODELS.build(config) for name, config in given.items()})
 
     def auxiliary_losses(
         self,
