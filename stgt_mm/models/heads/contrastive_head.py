@@ -15,6 +15,7 @@ from stgt_mm.functional.similarity import (
     max_query_similarity,
     mean_query_embedding,
 )
+from stgt_mm.models.heads.temperature import TemperatureHead
 from stgt_mm.registry import MODELS
 
 
@@ -30,7 +31,7 @@ class Contrast(NamedTuple):
 
 
 @MODELS.register_module()
-class ContrastiveHead(nn.Module):
+class ContrastiveHead(TemperatureHead):
     """Two projections, one temperature, and the contrastive objectives.
 
     Args:
@@ -61,15 +62,11 @@ class ContrastiveHead(nn.Module):
         vision_width: int | None = None,
     ) -> None:
         super().__init__()
-        low, high = temperature_range
-        if not 0 < low <= temperature <= high:
-            raise ValueError(f'temperature must lie in its range ({low}, {high}), got {temperature}.')
         self.vision_proj, self.text_proj = (
             nn.Identity() if width is None else nn.Linear(own, embed_dim)
             for own in (vision_width or width, width)
         )
-        self.temp = nn.Parameter(torch.tensor(float(temperature)))
-        self.temperature_range = (low, high)
+        self.add_temperature(temperature, temperature_range)
         self.alpha = alpha
         self.vtc = MODELS.build(vtc or {'type': 'VTC'})
         self.csal = MODELS.build(csal or {'type': 'CSAL'})
@@ -84,14 +81,6 @@ class ContrastiveHead(nn.Module):
         if not 0 <= value <= 1:
             raise ValueError(f'alpha must lie in [0, 1]: 1 is VTC alone, 0 is CSAL alone, got {value}.')
         self._alpha = float(value)
-
-    @property
-    def temperature(self) -> Tensor:
-        """The divisor of the cosines within its range, 0-d.
-
-        The value is clamped, the gradient is not: a parameter at the border can always come back.
-        """
-        return self.temp + (self.temp.clamp(*self.temperature_range) - self.temp).detach()
 
     def project_queries(self, queries: Tensor) -> Tensor:
         """Projects the Q-Former's queries, (V, Q, D), to normalised embeddings, (V, Q, P)."""
@@ -132,8 +121,7 @@ class ContrastiveHead(nn.Module):
         videos, all_videos = gather_ids(video_ids, queries.device, counts)
         keys, all_keys = gather_ids(text_keys, queries.device, counts)
         related = related_pairs(videos, keys, all_videos, all_keys)
-        with torch.no_grad():
-            self.temp.clamp_(*self.temperature_range)
+        self.clamp_temperature()
         temperature = self.temperature
         v2t, t2v = self.similarity(queries, all_texts), self.similarity(all_queries, texts).T
         logits = v2t / temperature, t2v / temperature

@@ -12,6 +12,7 @@ from stgt_mm.functional.contrastive import related_pairs
 from stgt_mm.functional.grounding import grounding_similarity
 from stgt_mm.functional.similarity import full_precision
 from stgt_mm.functional.temporal_grouping import foreground_probability, has_both_sides
+from stgt_mm.models.heads.temperature import TemperatureHead
 from stgt_mm.registry import MODELS
 from stgt_mm.structures import VideoTextSample
 
@@ -80,7 +81,7 @@ class TemporalGroupingHead(nn.Module):
 
 
 @MODELS.register_module()
-class NounGroundingHead(nn.Module):
+class NounGroundingHead(TemperatureHead):
     """Grounds the noun phrases of a caption among the regions of its video, against all other videos.
 
     Needs ``NounPrompts`` among the ``batch_transforms`` of the data preprocessor. Two captions with equal
@@ -112,13 +113,9 @@ class NounGroundingHead(nn.Module):
         loss: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        low, high = temperature_range
-        if not 0 < low <= temperature <= high:
-            raise ValueError(f'temperature must lie in its range ({low}, {high}), got {temperature}.')
         self.region_proj = nn.Linear(width, embed_dim)
         self.noun_proj = nn.Linear(text_width or width, embed_dim)
-        self.temp = nn.Parameter(torch.tensor(float(temperature)))
-        self.temperature_range = (low, high)
+        self.add_temperature(temperature, temperature_range)
         self.criterion = MODELS.build(loss or {'type': 'NounGroundingLoss'})
 
     def project_regions(self, regions: Tensor) -> Tensor:
@@ -148,10 +145,8 @@ class NounGroundingHead(nn.Module):
         counts = row_counts(len(groups), groups.device)
         all_nouns, all_groups = all_gather_with_grad(nouns, counts), all_gather_with_grad(groups, counts)
         all_mask = gather_no_grad(mask, counts)
-        with torch.no_grad():
-            self.temp.clamp_(*self.temperature_range)
-        # as in ContrastiveHead: the value is within the range, the gradient is not cut off
-        temperature = self.temp + (self.temp.clamp(*self.temperature_range) - self.temp).detach()
+        self.clamp_temperature()
+        temperature = self.temperature
         v2t = grounding_similarity(all_nouns, all_mask, groups, temperature).T / temperature
         t2v = grounding_similarity(nouns, mask, all_groups, temperature) / temperature
         related = self._related(inputs, samples, all_mask, counts)
