@@ -159,16 +159,11 @@ class FoundSegments:
 
     def add(self, batch: Batch) -> None:
         """Blends a batch and looks for the segments; one of a single clip has nothing to be blended with."""
-        from stgt_mm.visualization.grouping_view import (
-            draw_blend,
-            frame_features,
-            grouping_temperature,
-            time_steps,
-        )
+        from stgt_mm.visualization.grouping_view import draw_blend, frame_features, grouping_temperature
 
         if len(batch.video) < 2:
             return
-        steps = time_steps(self.model, batch.video)
+        steps = self.model.time_steps({'video': batch.video})
         tubelet = batch.video.shape[1] // steps
         segments = draw_blend(self.model, batch.video, 1000 * self.seed + self.batches)
         self.batches += 1

@@ -66,6 +66,18 @@ class VideoEncoder(BaseModel):
         """Makes video tokens (B, M, C) of ``video`` (B, T, 3, H, W) or cached ``tokens`` (B, T, 1 + N, C)."""
         return self.vision_norm(self.pool_frames(inputs))
 
+    def time_steps(self, inputs: dict[str, Tensor]) -> int:
+        """Returns T' of clips: their frames, or the tubelets that the backbone makes of them."""
+        if 'tokens' in inputs:
+            return inputs['tokens'].shape[1]
+        return max(1, inputs['video'].shape[1] // getattr(self.backbone, 'tubelet', 1))
+
+    def frame_features(self, inputs: dict[str, Tensor], tokens: Tensor) -> Tensor | None:
+        """Averages video tokens (B, M, C) within each time step: (B, T', C); None if the neck mixes these."""
+        if self.neck is not None and not getattr(self.neck, 'keeps_frames', False):
+            return None
+        return tokens.unflatten(1, (self.time_steps(inputs), -1)).mean(dim=2)
+
     def encode_video(self, inputs: dict[str, Tensor]) -> Any:
         """Returns what is kept of a video: its tokens (B, M, C), unless a subclass keeps something else."""
         return self.extract_tokens(inputs)

@@ -106,17 +106,14 @@ def frame_features(model: nn.Module, video: Tensor) -> Tensor:
 
     The mean of its video tokens, as temporal grouping reads them. A ValueError if the neck mixes the frames.
     """
-    neck = model.neck
-    if neck is not None and not getattr(neck, 'keeps_frames', False):
-        raise ValueError(f'the video tokens of {type(neck).__name__} have no time: no frame can be found.')
+    inputs = {'video': video}
     with evaluating(model):
-        tokens = model.extract_tokens({'video': video})
-    return full_precision(tokens.unflatten(1, (time_steps(model, video), -1)).mean(dim=2))
-
-
-def time_steps(model: nn.Module, video: Tensor) -> int:
-    """T' of clips (B, T, ...): their frames, or tubelets of the backbone."""
-    return max(1, video.shape[1] // getattr(model.backbone, 'tubelet', 1))
+        found = model.frame_features(inputs, model.extract_tokens(inputs))
+    if found is None:
+        raise ValueError(
+            f'the video tokens of {type(model.neck).__name__} have no time: no frame can be found.'
+        )
+    return full_precision(found)
 
 
 def draw_blend(model: nn.Module, video: Tensor, seed: int) -> Segments:
@@ -124,7 +121,9 @@ def draw_blend(model: nn.Module, video: Tensor, seed: int) -> Segments:
     blend = next((own for own in _steps(model) if isinstance(own, CutPasteBlend)), CutPasteBlend())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return draw_segments(len(video), time_steps(model, video), 1.0, blend.min_ratio, blend.max_ratio)
+        return draw_segments(
+            len(video), model.time_steps({'video': video}), 1.0, blend.min_ratio, blend.max_ratio
+        )
 
 
 def grouping_temperature(model: nn.Module) -> float:

@@ -38,12 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from stgt_mm.functional.found_segments import left_out_probability
     from stgt_mm.functional.temporal_grouping import foreground_probability
     from stgt_mm.visualization.grouping_pictures import draw_segment
-    from stgt_mm.visualization.grouping_view import (
-        draw_blend,
-        frame_features,
-        grouping_temperature,
-        time_steps,
-    )
+    from stgt_mm.visualization.grouping_view import draw_blend, frame_features, grouping_temperature
 
     cfg = load_config(args.config, parse_overrides(args.cfg_options))
     model, cfg = load_model(cfg, args.checkpoint, args.device)
@@ -52,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     size = tuple(clips[0].frames.shape[2:])
     shown = torch.stack([F.interpolate(clip.frames.float(), size, mode='bilinear').byte() for clip in clips])
     segments = draw_blend(model, video, args.seed)
-    tubelet = video.shape[1] // time_steps(model, video)
+    tubelet = video.shape[1] // model.time_steps({'video': video})
     blended, masks = blend_clips(video, segments, tubelet)
     features, temperature = frame_features(model, blended), grouping_temperature(model)
     curves = {

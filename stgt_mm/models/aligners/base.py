@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from stgt_mm.models.heads.contrastive_head import Contrast
 from stgt_mm.models.heads.structure import VideoStructure
 from stgt_mm.models.video_encoder import VideoEncoder
 from stgt_mm.registry import MODELS
@@ -25,6 +26,15 @@ class Aligner(VideoEncoder):
         """Cosines (V, K) of videos (V, Q, P) with captions (K, P), not divided by the temperature."""
         return self.contrastive_head.similarity(queries, texts)
 
+    def contrast(self, queries: Tensor, texts: Tensor, samples: list[VideoTextSample]) -> Contrast:
+        """Compares projected queries (B, Q, P) with the captions (B, P) of B samples, over all processes."""
+        return self.contrastive_head.loss(
+            queries,
+            texts,
+            [sample.video_id for sample in samples],
+            [self.data_preprocessor.clean(sample.text) for sample in samples],
+        )
+
     def build_auxiliary_heads(self, configs: dict[str, dict[str, Any] | None] | None) -> None:
         """Builds heads by name, None for none; they call ``encode_phrases(ids, mask)``, (R, L) to (R, D)."""
         given = {name: config for name, config in (configs or {}).items() if config}
@@ -42,13 +52,9 @@ class Aligner(VideoEncoder):
         regions: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Merges what the auxiliary heads say of video tokens (B, M, C), and of other regions if given."""
-        frames = None
-        if self.auxiliary_heads and (self.neck is None or getattr(self.neck, 'keeps_frames', False)):
-            if 'tokens' in inputs:
-                steps = inputs['tokens'].shape[1]
-            else:
-                steps = max(inputs['video'].shape[1] // getattr(self.backbone, 'tubelet', 1), 1)
-            frames = tokens.unflatten(1, (steps, -1)).mean(dim=2)
+        if not self.auxiliary_heads:
+            return {}
+        frames = self.frame_features(inputs, tokens)
         structure = VideoStructure(frames, tokens if regions is None else regions)
         losses: dict[str, Tensor] = {}
         for head in self.auxiliary_heads.values():

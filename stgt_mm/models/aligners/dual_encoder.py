@@ -120,12 +120,7 @@ class DualEncoder(Aligner):
             ValueError: If a sample has no caption.
         """
         texts = self.encode_text(*captions_of(inputs, data_samples))
-        contrast = self.contrastive_head.loss(
-            self.encode_video(inputs).queries,
-            texts,
-            [sample.video_id for sample in data_samples],
-            [self.data_preprocessor.clean(sample.text) for sample in data_samples],
-        )
+        contrast = self.contrast(self.encode_video(inputs).queries, texts, data_samples)
         return contrast.losses | self.statistics()
 
 

@@ -85,12 +85,7 @@ class SViLM(Aligner):
             found = self.backbone.encode(inputs['video'])
             inputs, groups = {**inputs, 'tokens': found.tokens}, found.groups
         tokens = self.extract_tokens(inputs)
-        contrast = self.contrastive_head.loss(
-            self._project(tokens),
-            self.encode_text(ids, mask),
-            [sample.video_id for sample in data_samples],
-            [self.data_preprocessor.clean(sample.text) for sample in data_samples],
-        )
+        contrast = self.contrast(self._project(tokens), self.encode_text(ids, mask), data_samples)
         return (
             contrast.losses | self.auxiliary_losses(inputs, data_samples, tokens, groups) | self.statistics()
         )

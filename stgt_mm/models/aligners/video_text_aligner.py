@@ -126,12 +126,8 @@ class VideoTextAligner(Aligner):
         tokens = self.extract_tokens(inputs)
         keys_values = self.qformer.project_video(tokens)  # once: all passes read them
         queries, cache = self.qformer.encode_video(keys_values)
-        contrast = self.contrastive_head.loss(
-            self.contrastive_head.project_queries(queries),
-            self.contrastive_head.project_text(self.qformer.encode_text(ids, mask)),
-            [sample.video_id for sample in data_samples],
-            [self.data_preprocessor.clean(sample.text) for sample in data_samples],
-        )
+        projected = self.contrastive_head.project_queries(queries)
+        contrast = self.contrast(projected, self.encode_text(ids, mask), data_samples)
         losses = dict(contrast.losses)
         if self.matching_head is not None:
             noise = inputs.get('negative_noise')
