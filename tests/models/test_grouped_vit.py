@@ -132,3 +132,12 @@ def test_clips_that_do_not_fit_are_named():
         grouped(tubelet=2)(torch.randn(1, 3, 3, 16, 16))
     with pytest.raises(ValueError, match=r'\[B, T, 3, 16, 16\]'):
         grouped()(torch.randn(1, 4, 3, 8, 8))
+
+
+def test_a_feature_cache_tells_apart_what_no_weight_shows():
+    options = (
+        dict(assign='soft'),
+        dict(assign='kmeans'),
+        dict(attention='frame', group_tokens_in_attention=False),
+    )
+    assert len({repr(grouped(**own)) for own in options}) == 3

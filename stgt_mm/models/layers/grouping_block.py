@@ -1,16 +1,12 @@
 """The grouping block: group tokens look at the patch tokens, and gather those that choose them."""
 
+from timm.layers import Mlp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stgt_mm.functional.grouping import ASSIGNMENTS, assign_to_groups, mean_of_groups
 from stgt_mm.functional.similarity import full_precision
 from stgt_mm.models.layers.transformer import check_heads
-
-
-def _mlp(embed_dims: int, mlp_ratio: float) -> nn.Sequential:
-    hidden = int(embed_dims * mlp_ratio)
-    return nn.Sequential(nn.Linear(embed_dims, hidden), nn.GELU(), nn.Linear(hidden, embed_dims))
 
 
 class _Look(nn.Module):
@@ -21,7 +17,7 @@ class _Look(nn.Module):
         self.num_heads = num_heads
         self.norm, self.norm_mlp = nn.LayerNorm(embed_dims), nn.LayerNorm(embed_dims)
         self.query, self.key, self.value, self.proj = (nn.Linear(embed_dims, embed_dims) for _ in range(4))
-        self.mlp = _mlp(embed_dims, mlp_ratio)
+        self.mlp = Mlp(embed_dims, int(embed_dims * mlp_ratio))
 
     def forward(self, groups: Tensor, tokens: Tensor) -> Tensor:
         query, key, value = (
@@ -71,7 +67,7 @@ class GroupingBlock(nn.Module):
         self.assign_query, self.assign_key, self.assign_value, self.assign_proj = (
             nn.Linear(embed_dims, embed_dims) for _ in range(4)
         )
-        self.mlp_out = _mlp(embed_dims, mlp_ratio)
+        self.mlp_out = Mlp(embed_dims, int(embed_dims * mlp_ratio))
         self.look = _Look(embed_dims, num_heads, mlp_ratio) if cross_attention else None
 
     def forward(self, groups: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,6 +79,10 @@ class GroupingBlock(nn.Module):
         gathered = mean_of_groups(assignment.to(tokens.dtype), self.assign_value(tokens))
         groups = groups + self.assign_proj(gathered)
         return groups + self.mlp_out(self.norm_out(groups)), assignment
+
+    def extra_repr(self) -> str:
+        """Returns what the groups depend on beside the weights; feature caches are keyed by it."""
+        return f'assign={self.assign}'
 
     def _choose(self, groups: Tensor, tokens: Tensor) -> Tensor:
         query, key = self.assign_query(groups), self.assign_key(tokens)
