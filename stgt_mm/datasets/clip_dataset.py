@@ -13,8 +13,8 @@ from torch.utils.data import Dataset
 from stgt_mm.datasets.feature_cache import FeatureCache
 from stgt_mm.datasets.missing_videos import check_videos
 from stgt_mm.datasets.readers import VideoReadError
-from stgt_mm.datasets.readers.shards import find_shards
 from stgt_mm.datasets.records import AnnotationError, Records, read_records
+from stgt_mm.datasets.video_root import find_root
 from stgt_mm.registry import TRANSFORMS
 from stgt_mm.structures import VideoTextSample
 
@@ -63,8 +63,7 @@ class ClipDataset(Dataset):
         allow_outside: bool = False,
     ) -> None:
         self.ann_file = Path(ann_file)
-        self.shards = find_shards(video_root)
-        self.video_root = video_root if self.shards else Path(video_root)
+        self.root = find_root(video_root)
         self.seed = seed
         self.transforms = [TRANSFORMS.build(dict(step)) for step in pipeline]
         self.feature_cache = feature_cache
@@ -75,9 +74,9 @@ class ClipDataset(Dataset):
         if records.outside and not allow_outside:
             raise AnnotationError(
                 f"'{self.ann_file}' names {records.outside!r}, which leads out of video_root="
-                f"'{self.video_root}'. Write paths below it, or set allow_outside=True of the data set."
+                f"'{self.root}'. Write paths below it, or set allow_outside=True of the data set."
             )
-        records, self.num_missing = check_videos(records, self.video_root, missing)
+        records, self.num_missing = check_videos(records, video_root, missing)
         if self.num_missing:
             print_log(
                 f'{self.num_missing} videos of {self.ann_file} are missing ({missing}).',
@@ -115,8 +114,7 @@ class ClipDataset(Dataset):
 
     def path_of(self, record: dict[str, Any]) -> str:
         """Returns the file of a record, or its address in a shard."""
-        video = record['video']
-        return str(self.video_root / video) if self.shards is None else self.shards.address(video)
+        return self.root.address(record['video'])
 
     def rng_of(self, index: int) -> np.random.Generator:
         """Makes the generator of a sample: a function of seed, epoch and index alone."""

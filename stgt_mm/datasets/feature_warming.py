@@ -133,7 +133,7 @@ def _item_shape(dataset: ClipDataset, backbone: nn.Module, preprocess: nn.Module
             continue
         with torch.no_grad(), evaluating(backbone):
             return tuple(backbone(preprocess(batch)['inputs']['video']).shape[1:])
-    raise VideoReadError(str(dataset.video_root), f'none of {len(dataset.clips)} clips can be read')
+    raise VideoReadError(str(dataset.root), f'none of {len(dataset.clips)} clips can be read')
 
 
 def prepare_feature_cache(

@@ -1,6 +1,5 @@
 """Whether the videos that records name are there, asked before any work is done."""
 
-import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stgt_mm.datasets.readers.shards import ClipShards, find_shards
+from stgt_mm.datasets.video_root import VideoRoot, find_root
 
 # where missing='error' looks for SAMPLE files in place of all
 LARGE = 200_000
@@ -16,7 +15,6 @@ SAMPLE = 2_000
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 Rows = Sequence[dict[str, Any]]
-Root = Path | ClipShards
 
 
 class MissingVideosError(FileNotFoundError):
@@ -32,12 +30,12 @@ def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tup
     """
     if missing not in ('error', 'skip', 'keep'):
         raise ValueError(f"missing='{missing}' is unknown. Use 'error', 'skip' or 'keep'.")
-    root = find_shards(root) or Path(root)
+    root = find_root(root)
     if missing == 'error' and len(records) > LARGE:
         # asked for one by one: a listing of ten million files takes minutes on a network disk
         places = np.linspace(0, len(records) - 1, SAMPLE).astype(np.int64)
         files = [records[place]['video'] for place in places.tolist()]
-        absent = [file for file in files if not _is_there(root, file)]
+        absent = [file for file in files if file not in root]
         if absent:
             what = f'{SAMPLE} videos, a sample of {len(records)} records,'
             _refuse(what, absent, len(absent), len(files), root)
@@ -55,9 +53,8 @@ def check_videos(records: Rows, root: str | Path, missing: str = 'error') -> tup
     return (take(kept) if take else [records[row] for row in kept.tolist()]), num_absent
 
 
-def _refuse(what: str, absent: list[str], num_absent: int, num_files: int, root: Root) -> None:
-    in_shards = isinstance(root, ClipShards)
-    shown = ', '.join(root.address(file) if in_shards else str(root / file) for file in absent[:3])
+def _refuse(what: str, absent: list[str], num_absent: int, num_files: int, root: VideoRoot) -> None:
+    shown = ', '.join(root.address(file) for file in absent[:3])
     if num_absent == num_files:
         article = 'the ' * what.endswith('videos')  # of all, not of a sample
         raise MissingVideosError(
@@ -72,11 +69,7 @@ def _refuse(what: str, absent: list[str], num_absent: int, num_files: int, root:
     )
 
 
-def _is_there(root: Root, video: str) -> bool:
-    return video in root if isinstance(root, ClipShards) else (root / video).is_file()
-
-
-def _absent(records: Rows, root: Root) -> tuple[np.ndarray, int, int]:
+def _absent(records: Rows, root: VideoRoot) -> tuple[np.ndarray, int, int]:
     """Rows of the records whose file is missing, number of files, number of missing files.
 
     One listing a folder: asking for each file takes minutes on a network disk. Of each file 12 bytes are
@@ -84,9 +77,9 @@ def _absent(records: Rows, root: Root) -> tuple[np.ndarray, int, int]:
     """
     folders: dict[str, int] = {}
     folder_of, names = array('i'), array('q')
-    column, in_shards = getattr(records, 'column', None), isinstance(root, ClipShards)
+    column = getattr(records, 'column', None)
     for video in column('video') if column else (record['video'] for record in records):
-        name = video if in_shards else video.rpartition('/')[2]
+        name = video.rpartition('/')[2]
         folder_of.append(folders.setdefault(video[: len(video) - len(name)], len(folders)))
         names.append(hash(name))
     folder_ids, name_ids = np.frombuffer(folder_of, np.int32), np.frombuffer(names, np.int64)
@@ -95,23 +88,7 @@ def _absent(records: Rows, root: Root) -> tuple[np.ndarray, int, int]:
     bounds = np.searchsorted(folder_ids[order], np.arange(len(folders) + 1))
     for folder, place in folders.items():
         rows = order[bounds[place] : bounds[place + 1]]
-        listed = root.name_hashes() if in_shards else name_hashes(root / folder)
-        absent[rows] = ~np.isin(name_ids[rows], listed)
+        absent[rows] = ~np.isin(name_ids[rows], root.name_hashes(folder))
     files = name_ids.view(np.uint64) * _FACTOR + folder_ids.astype(np.uint64)
     rows = np.flatnonzero(absent)
     return rows, len(np.unique(files)), len(np.unique(files[rows]))
-
-
-def name_hashes(folder: Path) -> np.ndarray:
-    """Lists the files of a folder as sorted int64 hashes of their names, good for this process only."""
-    if not folder.is_dir():
-        return np.empty(0, np.int64)
-    with os.scandir(folder) as entries:
-        return np.sort(np.fromiter((hash(entry.name) for entry in entries if _is_file(entry)), np.int64))
-
-
-def _is_file(entry: os.DirEntry) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # links in a circle
-        return False

@@ -142,4 +142,4 @@ def test_members_that_are_missing(files, shards, remote, tmp_path, where):
         VideoTextDataset(tmp_path / 'some.jsonl', root, PIPELINE)
     data = VideoTextDataset(tmp_path / 'some.jsonl', root, PIPELINE, missing='skip')
     assert [record['video'] for record in data.records] == ['a/v1.mp4', 'b/v1.mp4']
-    assert copy.deepcopy(data).shards is data.shards  # as spawned workers get it: by its root
+    assert copy.deepcopy(data).root is data.root  # as spawned workers get it: by its root

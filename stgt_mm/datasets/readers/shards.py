@@ -7,6 +7,7 @@ import zlib
 from bisect import bisect_left
 from functools import lru_cache
 from io import BytesIO
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,11 @@ class ClipShards:
     def __reduce__(self) -> tuple[Any, ...]:
         return open_shards, (self.root,)
 
-    def name_hashes(self) -> np.ndarray:
-        """Sorted int64 hashes of the names of all members, good for this process only."""
-        return np.sort(np.fromiter((hash(name.as_py()) for name in self._names), np.int64, len(self)))
+    def name_hashes(self, folder: str) -> np.ndarray:
+        """Lists the names that begin with ``folder``, '' or 'a/b/', without it, as ``VideoFolder`` does."""
+        first = bisect_left(self._names, folder, key=pa.StringScalar.as_py)
+        below = takewhile(lambda name: name.startswith(folder), map(str, self._names[first:]))
+        return np.sort(np.fromiter((hash(name[len(folder) :]) for name in below), np.int64))
 
     def address(self, name: str) -> str:
         """Names shard and member as fsspec does: ``tar://clips/a.mp4::s3://bucket/w10m/clips-000000.tar``."""
@@ -131,12 +134,6 @@ def open_root(root: str) -> tuple[fsspec.AbstractFileSystem, str]:
         return fsspec.core.url_to_fs(root)
     except (ImportError, ValueError) as error:  # an address whose package is not installed, or of no kind
         raise ShardsError(f"cannot open '{root}': {error}. s3:// needs s3fs, gs:// gcsfs: pip.") from error
-
-
-def find_shards(root: str | os.PathLike) -> ClipShards | None:
-    """Opens the shards of a folder or an address; None for a folder without ``shards.arrow``."""
-    root = os.fspath(root)
-    return open_shards(root) if '://' in root or os.path.isfile(os.path.join(root, INDEX)) else None
 
 
 def is_member(path: str | os.PathLike) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stgt_mm.datasets.missing_videos import name_hashes
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_records, write_records
+from stgt_mm.datasets.video_root import VideoFolder
 from stgt_mm.preparation.annotations.captions import Records
 from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.video_files import VideoFiles
@@ -151,12 +151,12 @@ def _downloaded(records: Iterable[dict[str, Any]], root: Path, notes: Notes) -> 
     """
     if not root.is_dir():
         raise FileNotFoundError(f"no folder '{root}' (working directory {Path.cwd()}).")
-    listings: dict[str, np.ndarray] = {}
+    files, listings = VideoFolder(root), {}
     found = False
     for record in records:
         folder, _, name = record['video'].rpartition('/')
         if folder not in listings:
-            listings[folder] = name_hashes(root / folder)
+            listings[folder] = files.name_hashes(folder)
         hashes = listings[folder]
         place = int(np.searchsorted(hashes, hash(name)))
         if place < len(hashes) and int(hashes[place]) == hash(name):
