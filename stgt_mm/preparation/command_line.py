@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stgt_mm.engine.cli import described_parser
+from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser
 from stgt_mm.preparation.annotations.actions import write_actions
 from stgt_mm.preparation.annotations.conversion import choose_splits, convert_list, write_splits
 from stgt_mm.preparation.annotations.notes import Notes
@@ -100,6 +102,16 @@ def add_engine_options(parser: argparse.ArgumentParser, time_limit: float) -> No
     add('--ray-address', metavar='HOST:PORT', help='a cluster that runs; default: Ray on this machine')
     add('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
     add('--time-limit', type=float, default=time_limit, metavar='S', help='seconds for an item')
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Says after Ctrl-C that the command can go on, and ends the process as shells expect."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print('\ninterrupted; the same command goes on where it was', file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
 
 
 def engine_of(args: argparse.Namespace, modules: Iterable[str] = ()) -> Engine:

@@ -1,13 +1,12 @@
 """Videos made small and quick to read: the same frames at the same times, with a keyframe every few."""
 
 import errno
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import av
@@ -15,21 +14,16 @@ import numpy as np
 
 from stgt_mm.datasets.readers import PyAVReader, VideoReadError
 from stgt_mm.datasets.readers.pyav import to_arrays
+from stgt_mm.datasets.readers.shards import file_stamp
 from stgt_mm.datasets.readers.writer import open_clip
 from stgt_mm.datasets.records import write_records
 from stgt_mm.errors import UserError
 from stgt_mm.io.whole_file import remove_partial_files
-from stgt_mm.preparation.annotations.video_files import (
-    CAMERA_SUFFIXES,
-    OLDER_SUFFIXES,
-    VIDEO_SUFFIXES,
-    list_files,
-)
+from stgt_mm.preparation.annotations.video_files import list_videos
+from stgt_mm.preparation.verification.engine import Engine, map_records
 from stgt_mm.preparation.verification.journal import Finding, Journal
-from stgt_mm.preparation.verification.timed_pool import Outcome, TimedPool
-from stgt_mm.progress import track
+from stgt_mm.preparation.verification.timed_pool import Outcome
 
-_SUFFIXES = VIDEO_SUFFIXES + CAMERA_SUFFIXES + OLDER_SUFFIXES
 # what is wrong with the disk and not with a video
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
@@ -101,8 +95,7 @@ def compress(
     out: Path,
     how: Compression,
     report_dir: Path,
-    jobs: int = 1,
-    time_limit: float = 600.0,
+    engine: Engine,
     restart: bool = False,
 ) -> list[Finding]:
     """Compresses all videos below a folder, but for those done in a run before; what became of each, by name.
@@ -114,42 +107,33 @@ def compress(
         raise FileNotFoundError(f"no folder '{root}': give that of the videos.")
     if root.resolve() == out.resolve() or root.resolve() in out.resolve().parents:
         raise ValueError(f"'{out}' is in the folder of the videos, '{root}': choose another folder.")
-    stamps = {video: _stamp(root / video) for video in sorted(list_files(root)) if _is_video(video)}
-    if not stamps:
-        raise FileNotFoundError(f"the folder '{root}' holds no video ({', '.join(_SUFFIXES)}).")
-    pool = TimedPool(partial(compress_file, how=how, root=root, out=out), jobs, time_limit)
+    stamps = {video: file_stamp(root / video) or (0, 0) for video in list_videos(root)}
+    pool = engine.pool(partial(compress_file, how=how, root=root.absolute(), out=out.absolute()))
     settings = {'root': str(root.resolve()), 'out': str(out.resolve()), **asdict(how)}
     with Journal(report_dir / 'journal.sqlite', settings, restart) as journal:
-
-        def done(video: str) -> bool:
-            known = journal.is_current(video, stamps[video], time_limit) and journal.known[video]
-            return bool(known) and (not known.frames or (out / video).is_file())
-
-        todo = [video for video in stamps if not done(video)]
-        folders = {(out / video).parent for video in todo}
+        for video in stamps:
+            known = journal.known.get(video)
+            if known and known.frames and not (out / video).is_file():
+                del journal.known[video]
+        folders = {
+            (out / video).parent
+            for video, stamp in stamps.items()
+            if not journal.is_current(video, stamp, engine.time_limit)
+        }
         try:
-            for folder in folders:  # what a kill has left
-                remove_partial_files(folder)
-            with closing(pool.run(todo)) as results:
-                for video, outcome in track(results, 'videos', len(todo)):
-                    journal.add(_finding(video, stamps[video], outcome, time_limit))
+            _remove_partial(folders)  # what a kill has left
+            map_records(pool, stamps, journal, partial(_finding, time_limit=engine.time_limit), 'videos')
         finally:
-            for folder in folders:
-                remove_partial_files(folder)
+            _remove_partial(folders)
         findings = [journal.known[video] for video in stamps]
     rows = [{key: asdict(found)[key] for key in ('video', 'outcome', 'frames', 'why')} for found in findings]
     write_records(rows, report_dir / 'report.jsonl')
     return findings
 
 
-def _is_video(path: str) -> bool:
-    name = PurePath(path)
-    return name.suffix.lower() in _SUFFIXES and not name.name.startswith('.')
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
+def _remove_partial(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        remove_partial_files(folder)
 
 
 def _finding(video: str, stamp: tuple[int, int], outcome: Outcome, time_limit: float) -> Finding:

@@ -6,18 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from stgt_mm.datasets.jsonl import AnnotationError, read_jsonl
-from stgt_mm.preparation.annotations.video_files import (
-    CAMERA_SUFFIXES,
-    OLDER_SUFFIXES,
-    VIDEO_SUFFIXES,
-    list_files,
-)
+from stgt_mm.preparation.annotations import video_files
 from stgt_mm.search.filters import BUILT_IN
 
 Source = str | os.PathLike | Sequence[str | os.PathLike]
 Videos = dict[str, dict[str, Any]]  # own columns by absolute path
 
-SUFFIXES = frozenset(VIDEO_SUFFIXES + CAMERA_SUFFIXES + OLDER_SUFFIXES)
 RESERVED = (*BUILT_IN, 'stamp', 'tokens', 'queries')
 _NO_COLUMNS = ('video', 'text', 'text_id')  # a video may have many texts
 
@@ -45,11 +39,7 @@ def list_videos(source: Source, video_root: str | os.PathLike | None = None) -> 
         return _from_jsonl(path, Path(video_root or path.parent).expanduser().absolute())
     if not path.is_dir():
         return {str(path): {}}
-    files = [file for file in map(Path, list_files(path)) if file.suffix.lower() in SUFFIXES]
-    videos: Videos = {str(path / file): {} for file in sorted(files) if not file.name.startswith('.')}
-    if not videos:
-        raise FileNotFoundError(f"the folder '{path}' holds no video ({', '.join(sorted(SUFFIXES))}).")
-    return videos
+    return {str(path / file): {} for file in video_files.list_videos(path)}
 
 
 def _from_jsonl(path: Path, root: Path) -> Videos:

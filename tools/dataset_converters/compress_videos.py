@@ -8,13 +8,13 @@ Example:
   python tools/dataset_converters/compress_videos.py data/webvid2m/videos data/webvid2m/videos_288 --jobs 16
 """
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
+from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.preparation.command_line import add_engine_options, engine_of, resumable
 from stgt_mm.preparation.compression import Compression, compress
 
 SHOWN = 5
@@ -30,18 +30,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     add('--gop', type=int, default=standard.gop, help='frames from a keyframe to the next, at most')
     add('--crf', type=int, default=standard.crf, help='quality of x264, 0 is lossless')
     add('--preset', default=standard.preset, help='speed of x264')
-    add('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
-    add('--time-limit', type=float, default=600.0, metavar='S', help='seconds for a file')
+    add_engine_options(parser, time_limit=600.0)
     add('--report-dir', type=Path, help='folder of report.jsonl and journal, default <out>.compression')
     add('--restart', action='store_true', help='compress again what is known from a run before')
     args = parser.parse_args(argv)
     how = Compression(args.short_side, args.gop, args.crf, args.preset)
     folder = args.report_dir or args.out.with_name(f'{args.out.name}.compression')
-    try:
-        findings = compress(args.root, args.out, how, folder, args.jobs, args.time_limit, args.restart)
-    except KeyboardInterrupt:
-        print('\ninterrupted; the same command goes on where it was', file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED) from None
+    with resumable():
+        findings = compress(args.root, args.out, how, folder, engine_of(args), args.restart)
     counts = Counter(found.outcome for found in findings)
     print(
         f'{len(findings):,} videos: {", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())}'

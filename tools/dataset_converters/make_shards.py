@@ -13,8 +13,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
-from stgt_mm.preparation.command_line import add_engine_options, engine_of
+from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.preparation.command_line import add_engine_options, engine_of, resumable
 from stgt_mm.preparation.sharding import check_shards, make_shards
 
 
@@ -43,14 +43,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Makes shards, or checks them."""
     args = parse_args(argv)
     engine = engine_of(args)
-    try:
+    with resumable():
         if args.check is not None:
             print(f'{check_shards(args.check, engine):,} members of {args.check} are whole')
             return
         made = make_shards(args.ann_file, args.video_root, args.out, engine, args.clips, args.restart)
-    except KeyboardInterrupt:
-        print('\ninterrupted; the same command goes on where it was', file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED) from None
     print(f'{made.members:,} members in {made.shards:,} shards in {args.out}, {made.written:,} written now')
     for video, why in made.left_out.items():
         print(f'  left out: {video}: {why}')

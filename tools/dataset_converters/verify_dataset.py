@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from stgt_mm.engine.cli import EXIT_INTERRUPTED, described_parser, run_tool
-from stgt_mm.preparation.command_line import add_engine_options, engine_of
+from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.preparation.command_line import add_engine_options, engine_of, resumable
 from stgt_mm.preparation.verification import Criteria, Inspection, verify
 
 
@@ -59,12 +59,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.reader[0] if len(args.reader) == 1 else args.reader, not args.quick, not args.no_hash
     )
     criteria = Criteria(args.min_frames, args.min_seconds, tuple(args.keep))
-    try:
-        engine = engine_of(args, args.modules)
+    engine = engine_of(args, args.modules)
+    with resumable():
         result = verify(args.ann_file, args.video_root, folder, how, criteria, engine, args.restart)
-    except KeyboardInterrupt:
-        print('\ninterrupted; the same command goes on where it was', file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED) from None
     files = result.write(folder)
     kept = result.write_filtered(out)
     print(result.text())

@@ -142,10 +142,8 @@ def _count_av1(data: memoryview, first: bool) -> int:
                 break
         end = start + size
         _refuse(end > len(data))
-        if head >> 3 & 15 in (
-            3,
-            6,
-        ):  # a header: shows an older frame, kind in 2 bits (0 is a key frame), is shown
+        # a header: shows an older frame, kind in 2 bits (0 is a key frame), is shown
+        if head >> 3 & 15 in (3, 6):
             _refuse(size < 1 or (first and not shown and data[start] > 31))
             shown += data[start] >> 7 or data[start] >> 4 & 1
     return shown

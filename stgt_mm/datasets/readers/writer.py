@@ -13,9 +13,8 @@ from stgt_mm.io.whole_file import whole_file
 
 # Keeps library versions and build dates out of the file: the same frames give the same bytes.
 _BITEXACT = {'fflags': '+bitexact'}
-Add = Callable[
-    ..., None
-]  # (image, uint8 [H, W, 3] of the size given, and its time stamp if there is a clock)
+# takes an image, uint8 [H, W, 3] of the size given, and its time stamp if there is a clock
+Add = Callable[..., None]
 
 
 def _check_frames(frames: np.ndarray) -> None:

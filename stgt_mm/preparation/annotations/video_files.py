@@ -12,6 +12,7 @@ VIDEO_SUFFIXES = ('.mp4', '.mkv', '.webm', '.mov', '.avi', '.m4v', '.mpg', '.mpe
 # what cameras and phones write besides, and what the web of 2010 had
 CAMERA_SUFFIXES = ('.3g2', '.3gp', '.3gpp', '.m2ts', '.mts', '.qt', '.ts')
 OLDER_SUFFIXES = ('.asf', '.divx', '.flv', '.null', '.ogv', '.wmv')
+ALL_SUFFIXES = frozenset(VIDEO_SUFFIXES + CAMERA_SUFFIXES + OLDER_SUFFIXES)
 
 
 def stem_of(name: str) -> str:
@@ -20,7 +21,7 @@ def stem_of(name: str) -> str:
     Dots that start no extension of a video stay.
     """
     name = name.rstrip('.')
-    while PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES + CAMERA_SUFFIXES + OLDER_SUFFIXES:
+    while PurePosixPath(name).suffix.lower() in ALL_SUFFIXES:
         name = PurePosixPath(name).stem
     return name
 
@@ -80,6 +81,16 @@ class VideoFiles:
 
     def _preference(self, path: str) -> tuple[int, bool, str]:
         return path.count('/'), not path.lower().endswith(self.suffix), path
+
+
+def list_videos(root: Path) -> list[str]:
+    """Lists the paths of all videos, by their names, sorted; a FileNotFoundError if there is none."""
+    files = (file for file in map(PurePosixPath, list_files(root)) if not file.name.startswith('.'))
+    videos = sorted(str(file) for file in files if file.suffix.lower() in ALL_SUFFIXES)
+    if not videos:
+        suffixes = ', '.join(sorted(ALL_SUFFIXES))
+        raise FileNotFoundError(f"the folder '{root}' holds no video ({suffixes}).")
+    return videos
 
 
 def list_files(root: Path) -> Iterator[str]:
