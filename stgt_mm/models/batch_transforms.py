@@ -1,4 +1,4 @@
-"""What is done to a whole batch on the device, after frames are normalised and captions tokenised."""
+"""What is done to a whole training batch on the device: clips are normalised then, captions tokenised."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -52,11 +52,8 @@ class CutPasteBlend:
         inputs: dict[str, Tensor],
         samples: list[VideoTextSample],
         preprocessor: 'VideoTextDataPreprocessor',
-        training: bool,
     ) -> dict[str, Tensor]:
         """Blends ``video`` (B, T, 3, H, W) or ``tokens`` (B, T, 1+N, C); T is 1 or a multiple of tubelet."""
-        if not training:
-            return inputs
         name = 'tokens' if 'tokens' in inputs else 'video'
         clips = inputs[name]
         frames = clips.shape[1]
@@ -105,11 +102,8 @@ class NounPrompts:
         inputs: dict[str, Tensor],
         samples: list[VideoTextSample],
         preprocessor: 'VideoTextDataPreprocessor',
-        training: bool,
     ) -> dict[str, Tensor]:
         """Adds the tokenised prompts; a ValueError if a sample has no ``noun_phrases``."""
-        if not training:
-            return inputs
         texts, lengths, keys = [], [], []
         for sample in samples:
             if 'noun_phrases' not in sample:

@@ -30,7 +30,7 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
         max_words: Words of a caption that are kept before tokenisation; None leaves texts as they are, for a
             published tokenizer that cleans them its own way.
         non_blocking: Whether copies to the device may be asynchronous.
-        batch_transforms: Configs of what is done to the batch last, such as ``CutPasteBlend``.
+        batch_transforms: Configs of what is done to a training batch last, such as ``CutPasteBlend``.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class VideoTextDataPreprocessor(BaseDataPreprocessor):
 
         ``inputs`` are frames, uint8 (B, T, 3, H, W), or cached backbone tokens, float (B, T, 1 + N, C). They
         become a dict with ``video`` or ``tokens``, and, when every sample has a caption, ``text_ids`` and
-        ``text_mask`` (B, L), and what the batch transforms make of it, which may depend on ``training``.
+        ``text_mask`` (B, L), and what the batch transforms make of it in ``training``.
         """
         samples = data['data_samples']
         clips = data['inputs'].to(self.mean.device, non_blocking=self._non_blocking)
         inputs = {'video': self.normalise(clips)} if clips.ndim == 5 else {'tokens': clips.float()}
         if samples and all('text' in sample for sample in samples):
             inputs['text_ids'], inputs['text_mask'] = self.tokenize([sample.text for sample in samples])
-        for step in self.batch_transforms:
-            inputs = step(inputs, samples, self, training)
+        for step in self.batch_transforms if training else ():
+            inputs = step(inputs, samples, self)
         return {'inputs': inputs, 'data_samples': samples}

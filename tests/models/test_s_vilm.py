@@ -202,7 +202,7 @@ def test_more_phrases_than_wanted_are_drawn(vocab):
     sample = VideoTextSample(metainfo=dict(video_id='v', noun_phrases=['red', 'dog', 'cat', 'dog']))
     step = model.data_preprocessor.batch_transforms[1]
     torch.manual_seed(0)
-    seen = [step({}, [sample], model.data_preprocessor, True) for _ in range(20)]
+    seen = [step({}, [sample], model.data_preprocessor) for _ in range(20)]
     texts = [model.data_preprocessor.tokenizer.decode(one['noun_ids']) for one in seen]
     assert {word for pair in texts for word in pair} == {'a red', 'a dog', 'a cat'}
     assert all(one != other for one, other in texts)
