@@ -1,4 +1,4 @@
-"""Whether S-ViLM's groups lie on what nouns name, and its frames tell a pasted segment from the rest.
+"""Two proofs on S-ViLM: groups lie on what nouns name, frames tell a pasted segment from the rest.
 
 Regions: of all groups, the one most similar to a noun phrase, against the renderer's mask: the mean
 intersection over union of the frames that show the object, and the pointing game, which does not depend on

@@ -57,7 +57,7 @@ class Page:
 
     def search(self, text: str, folder: str, k: float, each: bool) -> str:
         """Finds moments in a folder; ``each`` gives the best of each video."""
-        places = self.library.below(folder)
+        places = self.library.paths_in(folder)
         with self.lock:
             group_by = 'video' if each else 'moment'
             hits = self.retriever.search(text, k=int(k), group_by=group_by, filter={'path': places})

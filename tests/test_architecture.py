@@ -87,6 +87,13 @@ def test_files_and_functions_are_small():
     assert not wrong, wrong
 
 
+def test_module_docstrings_are_noun_phrases():
+    docstrings = {path: ast.get_docstring(ast.parse(path.read_text())) or '' for path in SOURCES}
+    first = {path: text.partition(' ')[0] for path, text in docstrings.items()}
+    questions = ('What', 'Which', 'Whether', 'Where', 'How')
+    assert not [str(path.relative_to(ROOT)) for path, word in first.items() if word in questions]
+
+
 def test_no_pickle_is_read():
     """torch.load says weights_only=True everywhere; only the reader of plain data imports pickle."""
     admitted = PACKAGE / 'preparation/annotations/plain_pickle.py'

@@ -1,4 +1,4 @@
-"""What the parts share: the device, the models at either size, clips, times, memory, tables."""
+"""Common parts: the device, the models at either size, clips, times, memory, tables."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""What every run shares: the runner, its hooks and its environment."""
+"""The runner, hooks and environment that every run shares."""
 
 from mmengine.hooks import IterTimerHook, LoggerHook, ParamSchedulerHook, RuntimeInfoHook
 

@@ -1,4 +1,4 @@
-"""What uses of a trained model share: it is loaded as the test tool does, a clip is read as the test does."""
+"""Loading of a trained model as the test tool does it, and of a clip as the test reads it."""
 
 import os
 import shlex
@@ -89,8 +89,8 @@ def read_clip(
         except VideoReadError as error:
             if not os.path.isfile(path):
                 raise
-            cure = f'Fetch it again, or repair it: ffmpeg -i {shlex.quote(path)} NEW.mp4'
-            raise VideoReadError(path, f'{error.why}. {cure}') from error
+            remedy = f'Fetch it again, or repair it: ffmpeg -i {shlex.quote(path)} NEW.mp4'
+            raise VideoReadError(path, f'{error.why}. {remedy}') from error
         if 'span' in results:
             raise ValueError(f'{step!r} reads whole files only: leave out start and end of {path}.')
     return results

@@ -78,7 +78,7 @@ class ClipLibrary:
             raise RefusedClipError(f"there is no clip '{name}' in the folder or among the uploads.")
         return path
 
-    def below(self, folder: str = '') -> list[str]:
+    def paths_in(self, folder: str = '') -> list[str]:
         """Returns paths of folders that hold all clips of a folder of :attr:`folders`, or all clips."""
         if not folder:
             return [str(place) for place in (self.root, self.uploads) if place is not None]
@@ -87,7 +87,7 @@ class ClipLibrary:
         return [str(self.uploads if folder == UPLOADED else self.root / folder)]
 
     def name_of(self, path: str) -> str:
-        """Returns the name of a file that :meth:`below` covers."""
+        """Returns the name of a file that :meth:`paths_in` covers."""
         if Path(path).is_relative_to(self.uploads):
             return f'{UPLOADED}/{Path(path).name}'
         return Path(path).relative_to(self.root).as_posix()

@@ -1,4 +1,4 @@
-"""What converters are made of: names that translate both ways, and a dict that keeps account of itself."""
+"""Building blocks of converters: names that translate both ways, and a dict that keeps account of itself."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

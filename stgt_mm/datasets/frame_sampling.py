@@ -1,4 +1,4 @@
-"""Which frames of a clip are looked at."""
+"""The choice of frames of a clip."""
 
 import numpy as np
 

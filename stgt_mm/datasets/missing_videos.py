@@ -1,4 +1,4 @@
-"""Whether the videos that records name are there, asked before any work is done."""
+"""Videos that records name and that are missing, looked for before any work is done."""
 
 from array import array
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where the videos that records name lie: in a folder, or in shards, which answer the same questions."""
+"""The place of the videos that records name: a folder or shards, which answer the same questions."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the command-line tools share: the environment of the process and errors for people.
+"""Common parts of the command-line tools: the environment of the process and errors for people.
 
 Import this before torch: OpenMP reads its environment when it loads.
 """

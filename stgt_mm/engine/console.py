@@ -1,4 +1,4 @@
-"""What of the log is shown on the console: lines, not pages."""
+"""The log on the console: lines, not pages."""
 
 import logging
 from typing import TypeVar

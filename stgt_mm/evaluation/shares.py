@@ -1,4 +1,4 @@
-"""What each process does of an evaluation: its blocks, on its device; results are merged exactly."""
+"""The share of each process in an evaluation: its blocks, on its device; results are merged exactly."""
 
 from collections.abc import Iterator
 

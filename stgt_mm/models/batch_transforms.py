@@ -1,4 +1,4 @@
-"""What is done to a whole training batch on the device: clips are normalised then, captions tokenised."""
+"""Transforms of a whole training batch on the device: clips are normalised then, captions tokenised."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

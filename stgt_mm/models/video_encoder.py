@@ -1,4 +1,4 @@
-"""What models that read video stand on: a frozen image backbone, a neck over time and a norm."""
+"""The base of models that read video: a frozen image backbone, a neck over time and a norm."""
 
 from typing import Any
 

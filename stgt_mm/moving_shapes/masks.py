@@ -1,4 +1,4 @@
-"""Where the objects of a clip are seen: the ground truth of grounding, from the renderer."""
+"""Masks of the objects of a clip: the ground truth of grounding, from the renderer."""
 
 import json
 from pathlib import Path

@@ -69,7 +69,7 @@ def make_shards(
     """Puts the videos of an annotation file into tar files of ``clips`` members each, in order of mention.
 
     A tar file and its part of the index appear when they are whole; the journal has which are. The index is
-    taken away before the first of them is written anew, and comes when all are there.
+    taken away before the first of them is written again, and comes when all are there.
     """
     if clips < 1:
         raise ValueError(f'--clips {clips}: at least 1.')

@@ -1,4 +1,4 @@
-"""What an index of videos is, whatever engine holds it."""
+"""The interface of an index of videos, whatever engine holds it."""
 
 import time
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""What may be asked of path, time and the user's own columns, in a form that every engine understands."""
+"""Conditions on path, time and the user's own columns, in a form that every engine understands."""
 
 import os
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""What an index was made from: embeddings of two models cannot be compared, and nothing would show it."""
+"""The origin of an index: embeddings of two models cannot be compared, and nothing would show it."""
 
 import json
 import os

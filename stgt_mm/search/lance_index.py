@@ -141,7 +141,7 @@ class LanceIndex(VideoIndex):
         if self._table is not None:
             with self._lock:
                 if self._table.stats()['fragment_stats']['num_fragments'] > _SCATTERED:
-                    self._table.optimize(cleanup_older_than=_KEEP_OLD)  # writes all rows anew
+                    self._table.optimize(cleanup_older_than=_KEEP_OLD)  # writes all rows again
                 kept = self._table.search().select(['tokens']).to_arrow()['tokens']
                 self._tokens.keep_only(kept.drop_null().to_pylist())
 

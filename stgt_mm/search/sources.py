@@ -1,4 +1,4 @@
-"""Which files are to be indexed, and what their owner says of them."""
+"""Files that are to be indexed, and the columns that their owner gives them."""
 
 import os
 from collections.abc import Sequence

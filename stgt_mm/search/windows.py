@@ -1,4 +1,4 @@
-"""How a video is cut into moments."""
+"""Windows that cut a video into moments."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What groups and frames of a trained model show: the region of a noun phrase, the pasted part of a clip."""
+"""Views of groups and frames of a trained model: the region of a noun phrase, the pasted part of a clip."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""What STGT does with a token of a clip: similarities, links, attention; and where its max-pooling samples.
+"""Views of a token within STGT: similarities, links, attention; and where its max-pooling samples.
 
 All of it is recomputed from what hooks see in a forward pass; the model is not changed.
 """

@@ -80,9 +80,9 @@ def test_names_stand_for_clips_of_the_folder_only(places, tmp_path):
     (folder / 'a.mp4').symlink_to(secret)  # after the folder was listed
     with pytest.raises(RefusedClipError, match='no clip'):
         library.find('a.mp4')
-    assert library.folders == ['sub'] and library.below('sub') == [str(folder / 'sub')]
+    assert library.folders == ['sub'] and library.paths_in('sub') == [str(folder / 'sub')]
     with pytest.raises(RefusedClipError, match='no folder'):
-        library.below('..')
+        library.paths_in('..')
     with pytest.raises(FileNotFoundError, match='no folder'):
         ClipLibrary(tmp_path / 'nowhere', tmp_path / 'uploads')
 

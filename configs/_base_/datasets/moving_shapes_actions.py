@@ -1,4 +1,4 @@
-"""What happens in Moving Shapes, made with its clips by ``tools/dataset_converters/moving_shapes.py``."""
+"""Events of Moving Shapes, made with its clips by ``tools/dataset_converters/moving_shapes.py``."""
 
 from mmengine.config import read_base
 

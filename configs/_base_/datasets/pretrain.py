@@ -1,4 +1,4 @@
-"""What pre-training reads: WebVid, VIDAL and CC3M; a config chooses. Its test is zero-shot MSR-VTT, 1k-A.
+"""Data of pre-training: WebVid, VIDAL and CC3M; a config chooses. Its test is zero-shot MSR-VTT, 1k-A.
 
 ``--cfg-options data_root=/disk`` moves all paths. Clips that are not on disk, as always with sets from the
 web, are counted in the log and left out.

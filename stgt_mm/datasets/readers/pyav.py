@@ -175,7 +175,7 @@ class PyAVReader(BaseReader):
         raise VideoReadError(self.path, f'{self.num_frames} frames were promised, but not all decode ({why})')
 
     def _decode_from(self, key: int) -> Iterator[av.VideoFrame]:
-        """Decodes from a keyframe on: packets that are held, or the file, opened anew for the first."""
+        """Decodes from a keyframe on: packets that are held, or the file, opened again for the first."""
         if self._packets:
             self._stream.codec_context.flush_buffers()
             # each is decoded when it is asked for

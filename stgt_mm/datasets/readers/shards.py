@@ -55,7 +55,7 @@ class ClipShards:
         except FileNotFoundError as error:
             raise ShardsError(f"no '{INDEX}' in '{root}'. Make shards: {MAKER}") from error
         except pa.ArrowInvalid as error:
-            raise ShardsError(f"'{root}/{INDEX}' is damaged. The command that made it heals it.") from error
+            raise ShardsError(f"'{root}/{INDEX}' is damaged: run its command again.") from error
         self.shards: list[tuple[str, int]] = json.loads(self.table.schema.metadata[b'shards'])
         self._names = self.table['name'].chunk(0)
         self._check()

@@ -1,4 +1,4 @@
-"""Whether the packets of a file may be counted in place of its frames, seen from their bytes.
+"""Signs in the packets of a file that they may be counted in place of its frames.
 
 A packet counts as a frame if its parts add up and show one picture; a few bits of it are looked at, nothing
 is decoded. All else (hidden or damaged pictures, fields, codecs and containers not known here) is a doubt.

@@ -1,4 +1,4 @@
-"""What a checkpoint of a running training holds, and putting it back."""
+"""The content of a checkpoint of a running training, and putting it back."""
 
 import time
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, and whether it is a checkpoint of this run."""
+"""The checkpoint that a run goes on from, which must be of this run."""
 
 from logging import Logger
 from pathlib import Path

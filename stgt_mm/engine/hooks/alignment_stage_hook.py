@@ -1,4 +1,4 @@
-"""Which alignment objective the present epoch trains with."""
+"""The alignment objective that the present epoch trains with."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""How many clips of the training could not be decoded, or only by a reader that stands in."""
+"""Counts of training clips that could not be decoded, or only by a reader that stands in."""
 
 from typing import Any
 

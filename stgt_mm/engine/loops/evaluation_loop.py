@@ -1,4 +1,4 @@
-"""What the loops that validate and test have in common."""
+"""The base of the loops that validate and test."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What evaluation calls of models that align video with text."""
+"""The base of models that align video with text: their part for evaluation, and auxiliary heads."""
 
 from typing import Any, NamedTuple
 

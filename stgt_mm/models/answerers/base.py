@@ -1,4 +1,4 @@
-"""What models that answer questions share: predictions of a batch, and fields that samples must have."""
+"""The base of models that answer questions: predictions of a batch, and fields that samples must have."""
 
 from collections.abc import Sequence
 

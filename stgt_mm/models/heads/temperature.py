@@ -1,4 +1,4 @@
-"""What heads that divide cosines share: a temperature that is learnt within a range."""
+"""The base of heads that divide cosines: a temperature that is learnt within a range."""
 
 import torch
 from torch import Tensor, nn

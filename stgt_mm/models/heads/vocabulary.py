@@ -1,4 +1,4 @@
-"""What heads over a closed vocabulary share: the file of its names, which a checkpoint is tied to."""
+"""The base of heads over a closed vocabulary: the file of its names, which a checkpoint is tied to."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the Q-Former shares between its ends: embeddings of queries and words, and logits over the words."""
+"""The two ends of the Q-Former: embeddings of queries and words, and logits over the same words."""
 
 import torch
 import torch.nn.functional as F

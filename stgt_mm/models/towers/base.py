@@ -1,4 +1,4 @@
-"""What the two towers of a public model have in common: which train, and the sizes they want."""
+"""The base of the two towers of a public model: which of them train, and the sizes they want."""
 
 from collections.abc import Callable, Sequence
 

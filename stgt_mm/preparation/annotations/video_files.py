@@ -1,4 +1,4 @@
-"""Which file is whose: paths of videos below a folder, with the extension that they have there."""
+"""The file of each video: paths below a folder, with the extension that they have there."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which files of an annotation file can be trained on: missing, unreadable, too short, duplicated."""
+"""Files of an annotation file that cannot be trained on: missing, unreadable, too short, duplicated."""
 
 from stgt_mm.preparation.verification.engine import Engine
 from stgt_mm.preparation.verification.inspection import Inspection

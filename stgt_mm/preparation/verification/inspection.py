@@ -1,4 +1,4 @@
-"""What one file holds: frames that decode, seconds, a hash of its bytes."""
+"""The content of one file: frames that decode, seconds, a hash of its bytes."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What is known of each file, kept in a database, so that work goes on where it was killed."""
+"""A database of what is known of each file, so that work goes on where it was killed."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""What verification found: for people, for programs, and the lines that are left."""
+"""The findings of a verification: for people, for programs, and the lines that are left."""
 
 import json
 from dataclasses import asdict, dataclass
