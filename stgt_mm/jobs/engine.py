@@ -5,8 +5,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from stgt_mm.preparation.verification.journal import Finding, Journal
-from stgt_mm.preparation.verification.timed_pool import Outcome, TimedPool
+from stgt_mm.jobs.journal import Finding, Journal
+from stgt_mm.jobs.timed_pool import Outcome, TimedPool
 from stgt_mm.progress import track
 
 Item = TypeVar('Item')
@@ -46,7 +46,7 @@ class Engine:
         """Makes a pool for a stateless function; Ray hands out ``at_once`` items at a time."""
         if self.kind == 'local':
             return TimedPool(work, self.jobs, self.time_limit)
-        from stgt_mm.preparation.verification.ray_pool import RayPool
+        from stgt_mm.jobs.ray_pool import RayPool
 
         return RayPool(work, self.jobs, self.time_limit, at_once, self.address, self.modules)
 

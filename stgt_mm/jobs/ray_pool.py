@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from stgt_mm.errors import UserError
-from stgt_mm.preparation.verification.timed_pool import Outcome, TimedPool
+from stgt_mm.jobs.timed_pool import Outcome, TimedPool
 
 _RETRIES = 5
 

@@ -8,8 +8,9 @@ from functools import partial
 import pytest
 
 from stgt_mm.datasets.records import write_records
+from stgt_mm.jobs import Engine
 from stgt_mm.preparation.sharding import make_shards
-from stgt_mm.preparation.verification import Criteria, Engine, Inspection, verify
+from stgt_mm.preparation.verification import Criteria, Inspection, verify
 
 ray = pytest.importorskip('ray', reason='RAY NOT TESTED: pip install ray')
 
