@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.jobs.options import add_ray_options, ray_of
 
 CONFIG = 'configs/moving_shapes/stgt_tiny.py'
 CHECKPOINT = 'work_dirs/quickstart/best_t2v_Rmean.pth'
@@ -43,7 +44,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--group-by', choices=('video', 'moment'), default='video')
     parser.add_argument('--sheet', help='the picture of the hits, default hits.png in the index folder')
     parser.add_argument('--device', help="'cpu' or 'cuda:0', default a GPU if there is one")
+    add_ray_options(parser)
     args = parser.parse_args(argv)
+    if args.videos is None and args.engine == 'ray':
+        parser.error('--engine ray encodes --videos: give these')
     if args.videos is None and args.index is None:
         parser.error('give --videos, --index or both')
     if args.index is None:
@@ -77,6 +81,7 @@ def table(hits: Sequence[Any]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Brings the index up to date, searches, prints and draws."""
     args = parse_args(argv)
+    engine = ray_of(args)
     from stgt_mm.apis import VideoTextRetriever
     from stgt_mm.visualization.contact_sheet import contact_sheet
 
@@ -87,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         index=args.index,
         window_s=args.window_s,
         stride_s=args.stride_s,
+        engine=engine,
     )
     if args.videos is not None:
         print(retriever.index(args.videos, args.video_root))

@@ -20,11 +20,12 @@ MAX_BODY_LINES = 50
 
 # what each room may not know of, besides what is above all; in the order of the house, from the ground up
 FORBIDDEN = {
-    'functional': ['distributed', 'io', 'datasets', 'models', 'evaluation', 'engine'],
-    'distributed': ['io', 'datasets', 'models', 'evaluation', 'engine'],
-    'io': ['datasets', 'models', 'evaluation', 'engine', 'converters'],
-    'datasets': ['evaluation', 'engine', 'preparation', 'moving_shapes'],
-    'models': ['datasets', 'evaluation', 'engine', 'converters'],
+    'functional': ['distributed', 'io', 'datasets', 'models', 'evaluation', 'engine', 'jobs'],
+    'distributed': ['io', 'datasets', 'models', 'evaluation', 'engine', 'jobs'],
+    'io': ['datasets', 'models', 'evaluation', 'engine', 'converters', 'jobs'],
+    'jobs': ['io', 'datasets', 'models', 'evaluation', 'engine', 'preparation', 'moving_shapes'],
+    'datasets': ['evaluation', 'engine', 'preparation', 'moving_shapes', 'jobs'],
+    'models': ['datasets', 'evaluation', 'engine', 'converters', 'jobs'],
     'evaluation': ['models', 'preparation', 'moving_shapes'],
     'engine': ['preparation', 'moving_shapes', 'converters'],
     'preparation': ['models', 'evaluation'],

@@ -34,7 +34,7 @@ def code(text):
 
 SHARED = {
     node.name: node
-    for name in ('engine/cli', 'preparation/command_line')
+    for name in ('engine/cli', 'jobs/options', 'preparation/command_line')
     for node in ast.parse((ROOT / f'stgt_mm/{name}.py').read_text()).body
     if isinstance(node, ast.FunctionDef)
 }

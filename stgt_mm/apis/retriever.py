@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stgt_mm.apis.aligners import PRETRAINED, load_aligner
 from stgt_mm.apis.base import clip_pipeline, read_clip
+from stgt_mm.apis.file_jobs import MomentJob, encode_moments
 from stgt_mm.apis.indexing import IndexReport, update_index
 from stgt_mm.apis.moments import MomentStream, encode_batch, encode_files
 from stgt_mm.datasets.collate import video_text_collate
@@ -22,6 +23,7 @@ from stgt_mm.evaluation.encode import EncodedTexts, encode_texts
 from stgt_mm.evaluation.match import match_pairs, top_candidates
 from stgt_mm.evaluation.similarity import similarity_matrix
 from stgt_mm.functional.fusion import DEFAULT_WEIGHT, check_fusion, fuse_scores
+from stgt_mm.jobs import Engine
 from stgt_mm.search import Hit, LanceIndex, Moment, QdrantIndex, VideoIndex
 from stgt_mm.search.base import Measured
 from stgt_mm.search.fingerprint import made_from
@@ -61,6 +63,8 @@ class VideoTextRetriever:
             them it reads and encodes its candidates once more.
         batch_size: Clips that are encoded together, by default that of the config's ``test_dataloader``.
         num_workers: Processes that read files, by default those of the same.
+        engine: Has its processes read and encode files for the index, each with a model of its own. None: the
+            model that is here does it.
 
     Attributes:
         store: The index.
@@ -87,6 +91,7 @@ class VideoTextRetriever:
         keep_tokens: bool = True,
         batch_size: int | None = None,
         num_workers: int | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.windows = check_windows(window_s, stride_s)
         self.model, self.cfg = load_aligner(config, checkpoint, device)
@@ -95,7 +100,8 @@ class VideoTextRetriever:
         loader = self.cfg.test_dataloader
         self.batch_size = batch_size or loader.get('batch_size', 1)
         self.num_workers = loader.get('num_workers', 0) if num_workers is None else num_workers
-        self._take_protocol(checkpoint or self.cfg.load_from)
+        self.engine, self._checkpoint = engine, str(checkpoint or self.cfg.load_from)
+        self._take_protocol(self._checkpoint)
         made = made_from(self.model, self.cfg.model, self.pipeline, str(self.amp or torch.float32))
         self._temporary = TemporaryDirectory(prefix='stgt_mm_index_') if index is None else None
         where = self._temporary.name if self._temporary else str(index)
@@ -105,7 +111,7 @@ class VideoTextRetriever:
             else LanceIndex(where, made, keep_tokens and self.rerank_k > 0)
         )
 
-    def _take_protocol(self, checkpoint: str | Path) -> None:
+    def _take_protocol(self, checkpoint: str) -> None:
         """Takes from the config's test how to rank, and from the checkpoint the calibrated weight."""
         test = self.cfg.get('test_cfg') or {}
         self.amp = autocast_dtype(test.get('amp', False))
@@ -131,6 +137,9 @@ class VideoTextRetriever:
 
     def _update(self, source: Source, video_root: str | os.PathLike | None, only: bool) -> IndexReport:
         def encode(paths: Sequence[str]) -> Any:
+            if self.engine is not None:
+                how = (self.cfg.pretty_text, self._checkpoint, self.windows, self.batch_size, self.amp)
+                return encode_moments(self.engine, MomentJob(*how, keep_tokens=self.store.keep_tokens), paths)
             stream = MomentStream(self.pipeline, paths, self.windows)
             return encode_files(self.model, stream, self.batch_size, self.num_workers, self.amp)
 

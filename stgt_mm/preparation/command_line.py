@@ -1,7 +1,6 @@
 """Command lines of the tools that convert public data sets, and of work on their files."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,6 @@ from stgt_mm.preparation.annotations.conversion import choose_splits, convert_li
 from stgt_mm.preparation.annotations.notes import Notes
 from stgt_mm.preparation.annotations.questions import write_answers
 from stgt_mm.preparation.annotations.video_files import VideoFiles
-from stgt_mm.preparation.verification.engine import ENGINES, Engine
 
 
 def split_converter(
@@ -94,16 +92,6 @@ def run_conversion(args: argparse.Namespace, read: Callable[[Notes], Iterator[di
     print('\n'.join(convert_list(read, args.out, args.root, args.max_videos)))
 
 
-def add_engine_options(parser: argparse.ArgumentParser, time_limit: float) -> None:
-    """Adds the options that :func:`engine_of` reads."""
-    add = parser.add_argument
-    engine_help = 'local: processes of this machine (default); ray: a Ray cluster'
-    add('--engine', choices=ENGINES, default='local', help=engine_help)
-    add('--ray-address', metavar='HOST:PORT', help='a cluster that runs; default: Ray on this machine')
-    add('--jobs', type=int, default=min(os.cpu_count() or 1, 8), help='processes')
-    add('--time-limit', type=float, default=time_limit, metavar='S', help='seconds for an item')
-
-
 @contextmanager
 def resumable() -> Iterator[None]:
     """Says after Ctrl-C that the command can go on, and ends the process as shells expect."""
@@ -112,8 +100,3 @@ def resumable() -> Iterator[None]:
     except KeyboardInterrupt:
         print('\ninterrupted; the same command goes on where it was', file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
-
-
-def engine_of(args: argparse.Namespace, modules: Iterable[str] = ()) -> Engine:
-    """Makes the engine that the options name."""
-    return Engine(args.engine, args.jobs, args.time_limit, args.ray_address, tuple(modules))

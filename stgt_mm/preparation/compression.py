@@ -19,10 +19,10 @@ from stgt_mm.datasets.readers.writer import open_clip
 from stgt_mm.datasets.records import write_records
 from stgt_mm.errors import UserError
 from stgt_mm.io.whole_file import remove_partial_files
+from stgt_mm.jobs.engine import Engine, map_records
+from stgt_mm.jobs.journal import Finding, Journal
+from stgt_mm.jobs.timed_pool import Outcome
 from stgt_mm.preparation.annotations.video_files import list_videos
-from stgt_mm.preparation.verification.engine import Engine, map_records
-from stgt_mm.preparation.verification.journal import Finding, Journal
-from stgt_mm.preparation.verification.timed_pool import Outcome
 
 # what is wrong with the disk and not with a video
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)

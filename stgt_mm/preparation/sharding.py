@@ -19,9 +19,9 @@ from stgt_mm.datasets.annotation_table import open_table
 from stgt_mm.datasets.readers.errors import VideoReadError
 from stgt_mm.datasets.readers.shards import INDEX, ClipShards, ShardsError, open_shards, read_member
 from stgt_mm.io.whole_file import remove_partial_files, whole_file
-from stgt_mm.preparation.verification.engine import Engine, map_records
-from stgt_mm.preparation.verification.journal import Finding, Journal
-from stgt_mm.preparation.verification.timed_pool import Outcome
+from stgt_mm.jobs.engine import Engine, map_records
+from stgt_mm.jobs.journal import Finding, Journal
+from stgt_mm.jobs.timed_pool import Outcome
 from stgt_mm.preparation.verification.verify import count_lines, stamp_files
 
 PARTS = 'parts'

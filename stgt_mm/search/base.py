@@ -54,6 +54,8 @@ class Measured(NamedTuple):
 class VideoIndex(ABC):
     """Moments of videos with their query embeddings; all moments of a file come and go together."""
 
+    keep_tokens: bool = False  # whether video tokens are kept too
+
     @abstractmethod
     def __len__(self) -> int:
         """Returns the number of moments."""

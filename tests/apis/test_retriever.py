@@ -9,12 +9,11 @@ import pytest
 import torch
 from command_line import ROOT, run_here
 from mmengine.config import Config
-from reduced import reduce_config
 from torch.utils.data import DataLoader
+from trained_aligner import CANDIDATES, WEIGHT, Trained
 
 from stgt_mm.apis import VideoTextRetriever
 from stgt_mm.apis.aligners import find_config
-from stgt_mm.config import load_config
 from stgt_mm.datasets import RetrievalDataset, video_text_collate
 from stgt_mm.datasets.readers import write_video
 from stgt_mm.evaluation.encode import encode_split
@@ -27,7 +26,6 @@ from stgt_mm.registry import MODELS
 from stgt_mm.search import IndexMismatchError
 
 pytest.importorskip('lancedb')
-WEIGHT, CANDIDATES = 2.0, 4
 
 
 @MODELS.register_module()
@@ -38,29 +36,6 @@ class DualStandIn(VideoTextAligner):
 
     def encode_video(self, inputs):
         return VideoFeatures(super().encode_video(inputs).queries[:, :1], None)
-
-
-class Trained:
-    """A reduced config and a checkpoint of large random weights, as files."""
-
-    def __init__(self, data, folder, seed=0, **model):
-        cfg = reduce_config(load_config(ROOT / 'configs/moving_shapes/stgt_tiny.py'), data, folder)
-        cfg.model.update(model)
-        cfg.test_cfg.rerank_k = CANDIDATES
-        cfg.test_dataloader.num_workers = 0
-        self.cfg, self.config, self.checkpoint = cfg, str(folder / 'own.py'), str(folder / f'{seed}.pth')
-        cfg.dump(self.config)
-        torch.manual_seed(seed)
-        self.model = MODELS.build(cfg.model)
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                parameter.data += 0.2 * torch.randn_like(parameter)
-        torch.save(
-            {'state_dict': self.model.state_dict(), 'meta': {'fusion_weight': WEIGHT}}, self.checkpoint
-        )
-
-    def retriever(self, index=None, **options):
-        return VideoTextRetriever(self.config, self.checkpoint, 'cpu', index, batch_size=3, **options)
 
 
 @pytest.fixture(scope='module')

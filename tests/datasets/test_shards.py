@@ -21,8 +21,8 @@ from stgt_mm.datasets.readers import (
 )
 from stgt_mm.datasets.readers.shards import INDEX, open_shards
 from stgt_mm.datasets.records import write_records
+from stgt_mm.jobs import Engine
 from stgt_mm.preparation.sharding import make_shards
-from stgt_mm.preparation.verification import Engine
 
 PIPELINE = [
     {'type': 'LoadVideo', 'num_frames': 4, 'sampling': 'headtail'},

@@ -62,7 +62,7 @@ def test_interrupted_it_goes_on_and_reports_damage(tmp_path, capsys, monkeypatch
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr('stgt_mm.preparation.verification.engine.track', interrupt)
+        patched.setattr('stgt_mm.jobs.engine.track', interrupt)
         with pytest.raises(SystemExit):
             load_tool(TOOL).main([str(word) for word in command[1:]])
     done = {path: path.stat().st_mtime_ns for path in out.rglob('[!.]*.mp4')}

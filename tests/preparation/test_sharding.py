@@ -11,8 +11,8 @@ from annotation_files import refuses
 
 from stgt_mm.datasets.readers.shards import INDEX, ClipShards, ShardsError, open_shards
 from stgt_mm.datasets.records import write_records
+from stgt_mm.jobs import Engine
 from stgt_mm.preparation.sharding import check_shards, make_shards
-from stgt_mm.preparation.verification import Engine
 
 NAMES = [f'sub/{"long" * 30}-{n}.mp4' for n in range(7)]
 

@@ -11,7 +11,8 @@ from PIL import Image
 
 from stgt_mm.datasets.readers import PyAVReader, write_video
 from stgt_mm.datasets.records import MissingVideosError
-from stgt_mm.preparation.verification import Criteria, Engine, Inspection, verify
+from stgt_mm.jobs import Engine
+from stgt_mm.preparation.verification import Criteria, Inspection, verify
 from stgt_mm.preparation.verification.inspection import inspect_file
 from stgt_mm.registry import READERS
 

@@ -9,9 +9,11 @@ Example:
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from stgt_mm.engine.cli import add_config_options, described_parser, run_tool
+from stgt_mm.jobs.options import add_ray_options, ray_of
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -25,35 +27,48 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--stride-s', type=float, help='from one window to the next, default --window-s')
     parser.add_argument('--video-root', help='what paths in JSON lines are relative to, default its folder')
     parser.add_argument('--batch-size', type=int, help='windows together, default that of the test')
-    parser.add_argument(
-        '--num-workers', type=int, help='processes that read files, default those of the test'
-    )
-    parser.add_argument('--device', help="'cpu' or 'cuda:0', default a GPU if there is one")
-    return parser.parse_args(argv)
+    workers_help = 'processes that read files for --engine local, default those of the test'
+    parser.add_argument('--num-workers', type=int, help=workers_help)
+    device_help = "'cpu' or 'cuda:0' for --engine local, default a GPU if there is one"
+    parser.add_argument('--device', help=device_help)
+    add_ray_options(parser)
+    args = parser.parse_args(argv)
+    if args.engine == 'ray' and (args.num_workers, args.device) != (None, None):
+        parser.error('--num-workers and --device are for --engine local; --jobs and --gpus-per-job for ray')
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Extracts, and says what was done and what cannot be read."""
     args = parse_args(argv)
     from stgt_mm.apis.base import clip_pipeline, load_model
-    from stgt_mm.apis.features import extract_features
-    from stgt_mm.apis.moments import MomentStream
+    from stgt_mm.apis.features import FeatureJob, extract_features, mean_tokens
+    from stgt_mm.apis.file_jobs import run_files
+    from stgt_mm.apis.moments import MomentStream, encode_files
     from stgt_mm.config import load_config, parse_overrides
     from stgt_mm.engine.loops.retrieval_options import autocast_dtype
     from stgt_mm.search.fingerprint import made_from
     from stgt_mm.search.sources import list_videos
     from stgt_mm.search.windows import check_windows
 
-    windows = check_windows(args.window_s, args.stride_s)
+    engine, windows = ray_of(args), check_windows(args.window_s, args.stride_s)
     cfg = load_config(args.config, parse_overrides(args.cfg_options))
     pipeline = clip_pipeline(cfg)
-    stream = MomentStream(pipeline, list(list_videos(args.videos, args.video_root)), windows)
-    model, _ = load_model(cfg, args.checkpoint, args.device)
+    paths = list(list_videos(args.videos, args.video_root))
+    model, _ = load_model(cfg, args.checkpoint, 'cpu' if engine else args.device)
     loader, amp = cfg.test_dataloader, autocast_dtype((cfg.get('test_cfg') or {}).get('amp', False))
     workers = loader.get('num_workers', 0) if args.num_workers is None else args.num_workers
     made = made_from(model, cfg.model, pipeline, str(amp or 'float32'))
     batch_size = args.batch_size or loader.get('batch_size', 1)
-    found = extract_features(model, stream, args.out, made, batch_size, workers, amp)
+
+    def encode(todo: Sequence[str]) -> Iterable[tuple[int, Any]]:
+        if engine is not None:
+            job = FeatureJob(cfg.pretty_text, args.checkpoint, windows, batch_size, amp)
+            return run_files(engine, job, todo)
+        stream = MomentStream(pipeline, todo, windows)
+        return encode_files(model, stream, batch_size, workers, amp, mean_tokens)
+
+    found = extract_features(paths, windows, args.out, made, encode)
     print(f'{args.out}: {found.written} videos written, {found.unchanged} were there')
     if found.broken:
         lines = [f'  {path}: {why}' for path, why in sorted(found.broken.items())]

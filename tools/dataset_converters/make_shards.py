@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 
 from stgt_mm.engine.cli import described_parser, run_tool
-from stgt_mm.preparation.command_line import add_engine_options, engine_of, resumable
+from stgt_mm.jobs.options import add_engine_options, engine_of
+from stgt_mm.preparation.command_line import resumable
 from stgt_mm.preparation.sharding import check_shards, make_shards
 
 

@@ -16,7 +16,8 @@ from importlib import import_module
 from pathlib import Path
 
 from stgt_mm.engine.cli import described_parser, run_tool
-from stgt_mm.preparation.command_line import add_engine_options, engine_of, resumable
+from stgt_mm.jobs.options import add_engine_options, engine_of
+from stgt_mm.preparation.command_line import resumable
 from stgt_mm.preparation.verification import Criteria, Inspection, verify
 
 

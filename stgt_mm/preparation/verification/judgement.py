@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stgt_mm.jobs.journal import Finding
 from stgt_mm.preparation.verification.inspection import is_image
-from stgt_mm.preparation.verification.journal import Finding
 from stgt_mm.utils import did_you_mean
 
 UNUSABLE = ('missing', 'unreadable', 'timed_out', 'crashed')

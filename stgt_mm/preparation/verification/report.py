@@ -8,7 +8,7 @@ from typing import Any
 
 from stgt_mm.datasets.records import read_jsonl, write_records
 from stgt_mm.io.whole_file import whole_file
-from stgt_mm.preparation.verification.journal import Finding
+from stgt_mm.jobs.journal import Finding
 from stgt_mm.preparation.verification.judgement import KINDS, Criteria
 
 EXAMPLES = 5

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from stgt_mm.datasets.readers import reader_order
 from stgt_mm.datasets.records import AnnotationError, MissingVideosError, read_jsonl
-from stgt_mm.preparation.verification.engine import Engine, map_records
+from stgt_mm.jobs.engine import Engine, map_records
+from stgt_mm.jobs.journal import Finding, Journal
+from stgt_mm.jobs.timed_pool import Outcome
 from stgt_mm.preparation.verification.inspection import Inspection, inspect_file
-from stgt_mm.preparation.verification.journal import Finding, Journal
 from stgt_mm.preparation.verification.judgement import Criteria, judge
 from stgt_mm.preparation.verification.report import Verification
-from stgt_mm.preparation.verification.timed_pool import Outcome
 
 
 def verify(

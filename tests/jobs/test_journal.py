@@ -1,13 +1,10 @@
-"""What verification remembers of files, and how it judges what it found."""
+"""The journal: what is known of files outlives a kill, and is not mixed with anything else."""
 
 import shutil
 
-import numpy as np
 import pytest
 
-from stgt_mm.preparation.verification import Criteria
-from stgt_mm.preparation.verification.journal import Finding, Journal, JournalError
-from stgt_mm.preparation.verification.judgement import judge
+from stgt_mm.jobs.journal import Finding, Journal, JournalError
 
 FINDING = Finding('a.mp4', 10, 20, 'read', frames=5, seconds=0.5, sha256='ab')
 LATER = Finding('c.mp4', 1, 2, 'unreadable', why='empty')
@@ -58,36 +55,3 @@ def test_what_must_be_looked_at_again(tmp_path):
         assert journal.is_current('a.mp4', stamp, 60) and not journal.is_current('a.mp4', stamp, 61)
         assert not journal.is_current('a.mp4', (10, stamp[1] + 1), 60)
         assert not journal.is_current('a.mp4', (11, stamp[1]), 60)
-
-
-def test_judgement_against_brute_force():
-    rng = np.random.default_rng(0)
-    videos = [f'{n}.mp4' for n in range(60)]
-    findings = {}
-    for video in videos[:50]:
-        seconds = None if rng.random() < 0.2 else float(rng.integers(1, 5))
-        facts = dict(frames=int(rng.integers(1, 9)), seconds=seconds, sha256=str(rng.integers(0, 12)))
-        findings[video] = Finding(video, 1, 1, 'read', **facts)
-    findings['50.mp4'] = Finding('50.mp4', 1, 1, 'crashed', why='SIGSEGV')
-    problems = judge(videos, findings, Criteria(min_frames=4, min_seconds=2.5))
-    assert [entry['video'] for entry in problems['missing']] == videos[51:]
-    assert problems['crashed'] == [{'video': '50.mp4', 'why': 'SIGSEGV'}]
-    short = [v for v in videos[:50] if findings[v].frames < 4 or (findings[v].seconds or 9) < 2.5]
-    assert [entry['video'] for entry in problems['too_short']] == short
-    copies = {}
-    for n, video in enumerate(videos[:50]):
-        earlier = [v for v in videos[:n] if findings[v].sha256 == findings[video].sha256]
-        if earlier:
-            copies[video] = earlier[0]
-    assert {entry['video']: entry['same_as'] for entry in problems['duplicated']} == copies
-
-
-def test_criteria_are_checked():
-    for options, words in [
-        ({'min_frames': 0}, '--min-frames 0'),
-        ({'min_seconds': -1.0}, '--min-seconds -1.0'),
-        ({'keep': ('too_shrt',)}, "Did you mean 'too_short'"),
-        ({'keep': ('missing',)}, 'no such kind'),
-    ]:
-        with pytest.raises(ValueError, match=words):
-            Criteria(**options)

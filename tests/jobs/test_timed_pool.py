@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from annotation_files import refuses
 from hanging import hang_with_the_lock_held
 
-from stgt_mm.preparation.verification.timed_pool import TimedPool
+from stgt_mm.jobs.timed_pool import TimedPool
 
-POOL = Path(__file__).parents[2] / 'stgt_mm/preparation/verification/timed_pool.py'
+POOL = Path(__file__).parents[2] / 'stgt_mm/jobs/timed_pool.py'
 LIMIT_S = 1.5
 
 
@@ -50,8 +49,9 @@ def test_pool_survives_what_its_work_does(jobs):
 
 
 def test_pool_needs_positive_numbers():
-    refuses('--jobs 0', TimedPool, work, 0, 1.0, error=ValueError)
-    refuses('--time-limit 0', TimedPool, work, 1, 0, error=ValueError)
+    for jobs, time_limit, words in ((0, 1.0, '--jobs 0'), (1, 0, '--time-limit 0')):
+        with pytest.raises(ValueError, match=words):
+            TimedPool(work, jobs, time_limit)
 
 
 ORPHAN = """

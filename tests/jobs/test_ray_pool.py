@@ -1,26 +1,23 @@
 """Work on two Ray workers: the same outcomes and shards as of processes, and nothing lost with a worker."""
 
+import multiprocessing
 import os
 import signal
-import sys
 from functools import partial
 
 import pytest
+from ray_cluster import two_workers
 
 from stgt_mm.datasets.records import write_records
+from stgt_mm.jobs import Engine
 from stgt_mm.preparation.sharding import make_shards
-from stgt_mm.preparation.verification import Criteria, Engine, Inspection, verify
-
-ray = pytest.importorskip('ray', reason='RAY NOT TESTED: pip install ray')
+from stgt_mm.preparation.verification import Criteria, Inspection, verify
 
 
 @pytest.fixture(scope='module', autouse=True)
 def cluster():
-    path = os.pathsep.join(sys.path)  # workers import this module; a busy machine takes long to start them
-    os.environ.update(PYTHONPATH=path, RAY_raylet_start_wait_time_s='120')
-    ray.init(address='local', num_cpus=2, log_to_driver=False, include_dashboard=False)
-    yield
-    ray.shutdown()
+    with two_workers():
+        yield
 
 
 def work(item, flags=None):
@@ -63,6 +60,15 @@ def test_shards_and_findings_are_the_same(tmp_path):
         }
         found[kind] = made, tables, seen.findings, seen.problems
     assert found['ray'] == found['local'] and len(found['ray'][1]) == 11
+
+
+def seen(_):
+    return os.environ.get('CUDA_VISIBLE_DEVICES'), multiprocessing.get_start_method()
+
+
+def test_a_job_with_a_part_of_a_gpu_has_a_process_where_cuda_works():
+    pool = Engine('ray', 1, 60.0, gpus=0.5).pool(seen)
+    assert [own.value for _, own in pool.run([0])] == [('0', 'spawn')]
 
 
 def test_wrong_use_is_named():

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from stgt_mm.errors import UserError
-from stgt_mm.preparation.verification.timed_pool import Outcome, TimedPool
+from stgt_mm.jobs.timed_pool import Outcome, TimedPool
 
 _RETRIES = 5
 
@@ -28,18 +28,21 @@ class RayPool:
         at_once: int,
         address: str | None,
         modules: Sequence[str],
+        gpus: float,
     ) -> None:
         try:
             import ray
         except ImportError as error:
             raise UserError('--engine ray needs Ray: pip install ray') from error
         self._ray = ray
-        self._one = TimedPool(work, 1, time_limit)
+        # mmengine looks for a GPU when it is imported, and CUDA then works in no fork of that process
+        self._one = TimedPool(work, 1, time_limit, spawn=gpus > 0)
         self._jobs = TimedPool(work, jobs, time_limit).jobs  # checked there
         self.time_limit = time_limit
         self._at_once = at_once
         self._address = address
         self._modules = modules
+        self._gpus = gpus
 
     def run(self, items: Iterable[Any]) -> Iterator[tuple[Any, Outcome]]:
         """Yields items and outcomes in the order in which they end."""
@@ -47,8 +50,10 @@ class RayPool:
         ours = not ray.is_initialized()
         if ours:
             self._connect()
-        task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_work_off)
+        task = ray.remote(num_cpus=1, num_gpus=self._gpus, max_retries=_RETRIES)(_work_off)
         try:
+            if self._gpus > ray.cluster_resources().get('GPU', 0):
+                raise UserError(f'--gpus-per-job {self._gpus:g}: this Ray cluster has no GPU. Leave it out.')
             while True:
                 while len(running) < self._jobs and (part := list(islice(rest, self._at_once))):
                     running.append(task.remote(self._one, self._modules, part))

@@ -36,10 +36,10 @@ class TimedPool:
     A decoder that hangs with the interpreter lock held cannot be stopped from within, so its process is
     killed. Where the parent is killed, Linux ends its children at once; elsewhere an alarm of the system
     ends a child that hangs, and the others end when they find their pipe closed. ``work`` must be picklable,
-    ``time_limit`` is in seconds an item.
+    ``time_limit`` is in seconds an item. ``spawn`` starts children that inherit nothing, for work on a GPU.
     """
 
-    def __init__(self, work: Callable[[Any], Any], jobs: int, time_limit: float) -> None:
+    def __init__(self, work: Callable[[Any], Any], jobs: int, time_limit: float, spawn: bool = False) -> None:
         if jobs < 1:
             raise ValueError(f'--jobs {jobs}: at least one process.')
         if not time_limit > 0:
@@ -47,12 +47,13 @@ class TimedPool:
         self.work = work
         self.jobs = jobs
         self.time_limit = time_limit
+        self.spawn = spawn
 
     def run(self, items: Iterable[Any]) -> Iterator[tuple[Any, Outcome]]:
         """Yields items and outcomes in the order in which they end."""
         # forked children know what the parent has registered, and start at once
-        method = 'fork' if 'fork' in multiprocessing.get_all_start_methods() else 'spawn'
-        context = multiprocessing.get_context(method)
+        can_fork = not self.spawn and 'fork' in multiprocessing.get_all_start_methods()
+        context = multiprocessing.get_context('fork' if can_fork else 'spawn')
         pool = ProcessPool(self.jobs, initializer=_prepare_child, context=context)
         rest, running = iter(items), {}
         try:
