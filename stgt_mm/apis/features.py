@@ -14,7 +14,7 @@ from stgt_mm.apis.file_jobs import FileJob
 from stgt_mm.evaluation.shares import autocast, refuse_nan
 from stgt_mm.io.whole_file import whole_file
 from stgt_mm.progress import ProgressLine
-from stgt_mm.search.fingerprint import file_stamp
+from stgt_mm.search.fingerprint import source_stamp
 from stgt_mm.search.windows import Windows
 
 Row = tuple[tuple[float, float], np.ndarray]  # start and end in seconds, features (C,)
@@ -53,7 +53,7 @@ def extract_features(
     stamps, broken = {}, {}
     for path in paths:
         try:
-            stamps[path] = {'file': file_stamp(path, {}, windows), **made_from}
+            stamps[path] = {'file': source_stamp(path, {}, windows), **made_from}
         except OSError as error:
             broken[path] = error.strerror or str(error)
     todo = [path for path, stamp in stamps.items() if not _is_done(targets[path], stamp)]

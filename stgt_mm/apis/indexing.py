@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from stgt_mm.progress import ProgressLine, format_duration
 from stgt_mm.search import Moment, VideoIndex
-from stgt_mm.search.fingerprint import file_stamp
+from stgt_mm.search.fingerprint import source_stamp
 from stgt_mm.search.sources import Videos
 from stgt_mm.search.windows import Windows
 
@@ -73,7 +73,7 @@ def update_index(
     for path, columns in videos.items():
         try:
             path.encode()
-            stamps[path] = file_stamp(path, columns, windows)
+            stamps[path] = source_stamp(path, columns, windows)
         except UnicodeEncodeError:
             name = path.encode(errors='backslashreplace').decode()
             report.broken[name] = 'its name is not UTF-8: rename it'

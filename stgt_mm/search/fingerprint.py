@@ -57,7 +57,7 @@ def check_made_from(
         )
 
 
-def file_stamp(path: str, columns: Mapping[str, Any], windows: Windows | None) -> str:
+def source_stamp(path: str, columns: Mapping[str, Any], windows: Windows | None) -> str:
     """Says what a file is, by size and time, what is said of it, and how it is cut; OSError if it is gone."""
     facts = os.stat(path)
     return json.dumps([facts.st_size, facts.st_mtime_ns, windows, columns])
