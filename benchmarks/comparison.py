@@ -23,6 +23,9 @@ from stgt_mm.io.hashing import config_sha256
 # The first steps of a process allocate memory: they say nothing about the others.
 WARM_UP_STEPS = 3
 
+# Fewer steps an epoch leave nothing of a curriculum and of schedules: such runs compare nothing.
+LEAST_STEPS = 8
+
 # Two steps whose times differ by less cannot be told apart on a machine that does other things too.
 SAME = 0.05
 
@@ -51,18 +54,20 @@ def choose_budget(costs: Mapping[str, Cost], seconds: float, waves: int, epochs:
     With t_r the seconds of a step, o_r what is around it and t the slowest step, the runs take
     ``waves * sum_r (T + o_r) + waves * sum_{r faster} (T * t_r / t + o_r)``.
 
-    ``waves`` are a variant's runs one after the other. A time too short for a step an epoch is a ValueError.
+    ``waves`` are a variant's runs one after the other. A time too short for ``LEAST_STEPS`` an epoch is a
+    ValueError.
     """
     longest = max(cost.step for cost in costs.values())
     faster = [cost for cost in costs.values() if not _as_slow(cost, longest)]
     around = sum(cost.around for cost in costs.values()) + sum(cost.around for cost in faster)
     share = len(costs) + sum(cost.step / longest for cost in faster)
     own = (seconds / waves - around) / share
-    if own < longest * epochs:
-        needed = waves * (around + longest * epochs * share)
+    least = LEAST_STEPS * epochs
+    if own < longest * least:
+        needed = waves * (around + longest * least * share)
         raise ValueError(
             f'{seconds / 60:.1f} min are too short for {len(costs)} variants: start and test take '
-            f'{waves * around / 60:.1f} min, and {epochs} steps each bring it to {needed / 60:.1f} min. '
+            f'{waves * around / 60:.1f} min, and {least} steps each bring it to {needed / 60:.1f} min. '
             'Raise --minutes, or compare fewer variants.'
         )
     return Budget(own, whole_steps(own / longest, epochs), longest)

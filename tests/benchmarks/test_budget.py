@@ -34,8 +34,13 @@ def test_a_slower_variant_that_joins_later_gets_fewer_steps_in_the_time():
 
 
 def test_too_short_a_time_is_an_error_that_says_how_long_it_takes():
-    with pytest.raises(ValueError, match=r'1.0 min are too short for 3 variants.*Raise --minutes'):
+    with pytest.raises(ValueError, match=r'1.0 min are too short for 3 variants.*80 steps.*Raise --minutes'):
         choose_budget(COSTS, 60, 1, 10)
+    # all runs around, and 80 steps at the pace of the slowest for each variant's time and steps
+    needed = 40 + 2 * (35 + 30) + 80 * (3 + 0.8 + 0.25)
+    assert choose_budget(COSTS, needed + 1, 1, 10).steps == 80
+    with pytest.raises(ValueError, match='too short'):
+        choose_budget(COSTS, needed - 1, 1, 10)
 
 
 def test_steps_are_whole_epochs():
