@@ -24,7 +24,7 @@ from typing import Any
 TRAINING = 'configs/moving_shapes/stgt_tiny.py'
 STEPS = 40
 BATCH = 64
-TIMES = ('time', 'data_time', 'seconds')
+TIMES = ('time', 'data_time', 'cpu_time', 'seconds')
 RESOLVE = """
 import json, sys
 from pathlib import Path

@@ -127,7 +127,7 @@ def collect(comparison: Comparison, plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(folder: Path) -> float | None:
-    times = step_times(read_metrics(folder / FILE_NAME, with_times=True))
+    times = step_times(read_metrics(folder / FILE_NAME, with_times=True), clock='cpu_time')
     return None if times is None else times.total
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stgt_mm.analysis.tables import markdown_table
-from stgt_mm.engine.hooks.metrics_file_hook import FILE_NAME, read_metrics
+from stgt_mm.engine.hooks.metrics_file_hook import FILE_NAME, TIMES, read_metrics
 from stgt_mm.errors import UserError
 from stgt_mm.utils import did_you_mean
 from stgt_mm.visualization.curves import Series, read_scalars, running_mean
 
 DEFAULT_KEYS = ('loss', 't2v/Rmean', 'v2t/Rmean')
-_NO_CURVE = {'epoch', 'time', 'data_time'}
+_NO_CURVE = {'epoch', *TIMES}
 
 
 @dataclass(frozen=True)
@@ -101,16 +101,20 @@ class StepTimes(NamedTuple):
     total: float
 
 
-def step_times(records: Sequence[dict[str, Any]], skip: int = 0) -> StepTimes | None:
-    """Sums up the seconds of the steps without the first ``skip``; None if the log has no times."""
-    timed = [record for record in records if record.get('time') is not None][skip:]
+def step_times(records: Sequence[dict[str, Any]], skip: int = 0, clock: str = 'time') -> StepTimes | None:
+    """Sums up the seconds of the steps without the first ``skip``; None if the log has no times.
+
+    ``clock='cpu_time'`` has those of the CPU in the main process, which other programs do not lengthen.
+    """
+    timed = [record for record in records if record.get(clock) is not None][skip:]
     if not timed:
         return None
-    times = [record['time'] for record in timed]
-    total, slowest = sum(times), max(timed, key=lambda record: record['time'])
-    share = 100 * sum(record.get('data_time', 0.0) for record in timed) / max(total, 1e-12)
+    times = [record[clock] for record in timed]
+    total, slowest = sum(times), max(timed, key=lambda record: record[clock])
+    by_clock = sum(record.get('time', 0.0) for record in timed)
+    share = 100 * sum(record.get('data_time', 0.0) for record in timed) / max(by_clock, 1e-12)
     mean, median = statistics.fmean(times), statistics.median(times)
-    return StepTimes(len(timed), mean, median, slowest['time'], slowest['step'], share, total)
+    return StepTimes(len(timed), mean, median, slowest[clock], slowest['step'], share, total)
 
 
 def best_validation(run: RunLog, key: str) -> tuple[int, int, float] | None:

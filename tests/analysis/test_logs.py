@@ -13,7 +13,7 @@ def write_run(folder, shift=0.0, with_times=True):
     seconds = [9.0, 1.0, 2.0, 5.0, 3.0]
     lines = []
     for step, time in enumerate(seconds, 1):
-        times = {'time': time, 'data_time': time / 4} if with_times else {}
+        times = {'time': time, 'data_time': time / 4, 'cpu_time': time / 2} if with_times else {}
         lines.append({'step': step, 'epoch': 1 + step // 4, 'loss': step + shift, **times})
     lines.insert(3, {'step': 3, 'epoch': 1, 'val/t2v/Rmean': 50.0 + shift, 'val/t2v/MnR': 3.0})
     lines.append({'step': 5, 'epoch': 2, 'val/t2v/Rmean': 40.0 + shift, 'val/t2v/MnR': 2.0})
@@ -42,6 +42,8 @@ def test_times_of_the_steps(tmp_path):
     assert (times.slowest, times.slowest_step, times.data_share) == (9.0, 1, 25.0)
     rest = step_times(run.records, skip=1)
     assert (rest.steps, rest.mean, rest.median, rest.slowest_step) == (4, 2.75, 2.5, 4)
+    cpu = step_times(run.records, clock='cpu_time')
+    assert (cpu.total, cpu.slowest, cpu.data_share) == (10.0, 4.5, 25.0)
     assert step_times(load_runs([write_run(tmp_path / 'old', with_times=False)])[0].records) is None
 
 

@@ -10,7 +10,8 @@ steps = int(folder.name.split('_')[0]) if '_steps_' in folder.name else 1
 time = 0.01 if options.get('model.neck.type') == 'MeanPoolNeck' else 0.04
 with open(folder / 'metrics.jsonl', 'w') as log:
     for step in range(1, steps + 1):
-        log.write(json.dumps({'step': step, 'epoch': 1, 'time': time, 'data_time': 0.0, 'loss': 1.0}) + '\\n')
+        line = {'step': step, 'epoch': 1, 'time': 3 * time, 'data_time': 0.0, 'cpu_time': time, 'loss': 1.0}
+        log.write(json.dumps(line) + '\\n')
 with open(folder.parent / 'trained.txt', 'a') as file:
     file.write(f'{folder.name}\\n')
 """

@@ -126,6 +126,23 @@ def test_amp_on_the_cpu_is_bfloat16(one_epoch, tmp_path, capsys):
     assert records[0]['loss'] == pytest.approx(plain[0]['loss'], rel=0.05)
 
 
+def test_the_cpu_clock_of_steps_leaves_out_what_is_between_epochs(tmp_path, monkeypatch):
+    clock = iter([10.0, 20.0, 21.0, 23.0, 50.0, 54.0])
+    monkeypatch.setattr(
+        'stgt_mm.engine.hooks.metrics_file_hook.time', SimpleNamespace(process_time=clock.__next__)
+    )
+    hook, scalars = MetricsFileHook(flush_interval=3), SimpleNamespace(log_scalars={})
+    runner = SimpleNamespace(work_dir=str(tmp_path), iter=0, epoch=0, message_hub=scalars)
+    hook.before_train(runner)
+    for steps in (2, 1):
+        hook.before_train_epoch(runner)
+        for _ in range(steps):
+            hook.after_train_iter(runner, 0)
+            runner.iter += 1
+    records = read_metrics(tmp_path / 'metrics.jsonl', with_times=True)
+    assert [record['cpu_time'] for record in records] == [1.0, 2.0, 4.0]
+
+
 def test_metrics_of_a_cut_off_line_are_left_out(tmp_path):
     path = tmp_path / 'metrics.jsonl'
     path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "val/t2v/R1": 3.0}\n{"step": 2, "lo')
@@ -138,7 +155,7 @@ def test_metrics_of_a_cut_off_line_are_left_out(tmp_path):
     hook.after_train_iter(runner, 1, outputs=outputs)
     hook.after_train(runner)
     expected = {'step': 2, 'epoch': 1, 'loss': 1.5, 'loss_vtm': None}
-    assert json.loads(path.read_text().splitlines()[-1]) == expected
+    assert read_metrics(path)[-1] == expected
 
 
 def test_checkpoints_do_not_fall_between_accumulated_batches(tmp_path):

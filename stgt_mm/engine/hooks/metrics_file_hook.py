@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from stgt_mm.engine.checkpoint.files import write_text
 from stgt_mm.registry import HOOKS
 
 FILE_NAME = 'metrics.jsonl'
-# Seconds of a step and of its data, from IterTimerHook.
-TIMES = ('time', 'data_time')
+# Seconds of a step and of its data by the clock, from IterTimerHook, and of the CPU in this process.
+TIMES = ('time', 'data_time', 'cpu_time')
 
 
 @HOOKS.register_module()
@@ -23,8 +24,8 @@ class MetricsFileHook(Hook):
     """Appends one JSON line a step to ``metrics.jsonl`` in the work_dir, and one a validation.
 
     A step: ``{"step": 120, "epoch": 3, "lr": ..., "grad_norm": ..., "time": ..., "data_time": ...,
-    "loss": ..., "loss_vtc": ..., ...}`` with its seconds, and all losses and diagnostics; step and epoch from
-    1. A validation: ``{"step": 120, "epoch": 3, "val/t2v/R1": ...}``.
+    "cpu_time": ..., "loss": ..., "loss_vtc": ..., ...}`` with its seconds, and all losses and diagnostics;
+    step and epoch from 1. A validation: ``{"step": 120, "epoch": 3, "val/t2v/R1": ...}``.
     A resumed run first drops the lines of steps that it will do again; ``LocalVisBackend`` cannot, and reads
     every number from the device at once.
 
@@ -43,6 +44,7 @@ class MetricsFileHook(Hook):
         self.flush_interval = flush_interval
         self._records: list[dict[str, Any]] = []
         self._path = Path(FILE_NAME)
+        self._cpu = time.process_time()
 
     def before_train(self, runner: Any) -> None:
         """Starts the file, or cuts it back to the step that is resumed."""
@@ -56,6 +58,10 @@ class MetricsFileHook(Hook):
             ]
             write_text(self._path, ''.join(f'{line}\n' for line in kept))
 
+    def before_train_epoch(self, runner: Any) -> None:
+        """Starts the CPU's clock: what is between epochs belongs to no step."""
+        self._cpu = time.process_time()
+
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
     ) -> None:
@@ -65,6 +71,8 @@ class MetricsFileHook(Hook):
         for key in ('lr', 'grad_norm', *TIMES):
             if f'train/{key}' in scalars:
                 record[key] = scalars[f'train/{key}'].current()
+        before, self._cpu = self._cpu, time.process_time()
+        record['cpu_time'] = self._cpu - before
         for key, value in (outputs or {}).items():
             record[key] = value.detach() if isinstance(value, torch.Tensor) else value
         self._records.append(record)
