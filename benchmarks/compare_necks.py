@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from comparison import Comparison, run_comparison
+from comparison import CLOCK, Comparison, run_comparison
 from rows import CSAL, Row
 
 from stgt_mm.analysis.logs import step_times
@@ -127,7 +127,7 @@ def collect(comparison: Comparison, plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seconds(folder: Path) -> float | None:
-    times = step_times(read_metrics(folder / FILE_NAME, with_times=True), clock='cpu_time')
+    times = step_times(read_metrics(folder / FILE_NAME, with_times=True), clock=CLOCK)
     return None if times is None else times.total
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 from compare_necks import PAPER_ROWS, ROOT, parse_row
-from comparison import Comparison
+from comparison import Comparison, claim_folder
 from jobs import ProgressLine, free_cores, run_chains, write_json
 
 from stgt_mm.analysis.tables import markdown_table
 from stgt_mm.engine.cli import described_parser, run_tool
+from stgt_mm.errors import UserError
 from stgt_mm.evaluation.report import versions
+from stgt_mm.utils import did_you_mean
 
 RESAMPLES = 10_000
 
@@ -106,21 +108,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def run_seeds(comparison: Comparison, columns: Sequence[str]) -> None:
-    """Trains and tests all rows with one seed after the other.
-
-    Raises:
-        KeyError: If a test has not one of the columns.
-    """
+    """Trains and tests all rows with one seed after the other; ``UserError`` for an unknown column."""
+    claim_folder(comparison)
     steps = whole_length(comparison)
+    chains = [comparison.chains(row, steps) for row in comparison.rows]
     results: dict[str, list[dict[str, float]]] = {row.name: [] for row in comparison.rows}
     for place, seed in enumerate(comparison.seeds):
-        chains = [comparison.chains(row, steps)[place] for row in comparison.rows]
         line = ProgressLine(f'[{place + 1}/{len(comparison.seeds)}] seed {seed}, {steps} steps')
-        run_chains(chains, free_cores(), line.tick)
+        run_chains([own[place] for own in chains], free_cores(), line.tick)
         line.end()
         for row in comparison.rows:
             file = comparison.run_folder(row, seed, steps) / 'results.json'
-            results[row.name].append(json.loads(file.read_text(encoding='utf-8'))['metrics'])
+            found = json.loads(file.read_text(encoding='utf-8'))['metrics']
+            if missing := [key for key in columns if key not in found]:
+                raise UserError(f'--metrics {missing[0]}: {file} has none. {did_you_mean(missing[0], found)}')
+            results[row.name].append(found)
         seeds = list(comparison.seeds[: place + 1])
         text = (
             f'`{comparison.config}`, {steps} steps, seeds {", ".join(map(str, seeds))}; '

@@ -20,6 +20,9 @@ from stgt_mm.engine.hooks.metrics_file_hook import FILE_NAME, read_metrics
 from stgt_mm.errors import UserError
 from stgt_mm.io.hashing import config_sha256
 
+# A run is one process on one core: the CPU's clock has its time even if others use that core.
+CLOCK = 'cpu_time'
+
 # The first steps of a process allocate memory: they say nothing about the others.
 WARM_UP_STEPS = 3
 
@@ -209,7 +212,7 @@ def run_comparison(comparison: Comparison) -> dict[str, Any]:
         The plan: ``seconds``, ``steps``, and by row's name its ``cost`` and ``steps_in_time``.
     """
     started = time.monotonic()
-    _claim_folder(comparison)
+    claim_folder(comparison)
     costs = _measure(comparison)
     budget = _fixed_budget(comparison, costs, started)
     rows = {
@@ -249,19 +252,22 @@ def _measure(comparison: Comparison) -> dict[str, Cost]:
         logs = [read_metrics(folder / FILE_NAME, with_times=True) for folder in folders]
         walls = [sum(job.finished()['seconds'] for job in chain) for chain in chains]
         around = [wall - step_times(log).total for wall, log in zip(walls, logs)]
-        # a run is one process on one core: the CPU's clock has its time even if others use that core
-        step = max(step_times(log, WARM_UP_STEPS, 'cpu_time').mean for log in logs)
+        step = max(step_times(log, WARM_UP_STEPS, CLOCK).mean for log in logs)
         costs[row.name] = Cost(step, max(0.0, *around))
     return costs
 
 
-def _claim_folder(comparison: Comparison) -> None:
-    """Stops if the folder belongs to a comparison with another config or time."""
+def claim_folder(comparison: Comparison) -> None:
+    """Stops if the folder belongs to a comparison with another config, time or clock."""
     file = comparison.folder / 'comparison.json'
-    own = {'config and options': config_sha256(comparison.base, ()), 'minutes': comparison.minutes}
+    own = {
+        'config and options': config_sha256(comparison.base, ()),
+        'minutes': comparison.minutes,
+        'clock': CLOCK,
+    }
     if file.is_file():
         known = json.loads(file.read_text(encoding='utf-8'))
-        differing = [key for key, value in own.items() if known[key] != value]
+        differing = [key for key, value in own.items() if known.get(key) != value]
         if differing:
             raise UserError(
                 f"'{comparison.folder}' holds a comparison with another {' and another '.join(differing)} "

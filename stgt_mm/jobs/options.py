@@ -7,18 +7,21 @@ from collections.abc import Iterable
 from stgt_mm.jobs.engine import ENGINES, Engine
 
 _JOBS = min(os.cpu_count() or 1, 8)
-_ADDRESS = 'a cluster that runs; default: Ray on this machine'
 _FILE_S = 3600.0  # for a film, and the loading of a model before it
 
 
 def add_engine_options(parser: argparse.ArgumentParser, time_limit: float) -> None:
     """Adds the options that :func:`engine_of` reads."""
+    _add_engine(parser, 'local: processes of this machine (default); ray: a Ray cluster')
     add = parser.add_argument
-    engine_help = 'local: processes of this machine (default); ray: a Ray cluster'
-    add('--engine', choices=ENGINES, default='local', help=engine_help)
-    add('--ray-address', metavar='HOST:PORT', help=_ADDRESS)
     add('--jobs', type=int, default=_JOBS, help='processes')
     add('--time-limit', type=float, default=time_limit, metavar='S', help='seconds for an item')
+
+
+def _add_engine(parser: argparse.ArgumentParser, engine_help: str) -> None:
+    parser.add_argument('--engine', choices=ENGINES, default='local', help=engine_help)
+    address_help = 'a cluster that runs; default: Ray on this machine'
+    parser.add_argument('--ray-address', metavar='HOST:PORT', help=address_help)
 
 
 def engine_of(args: argparse.Namespace, modules: Iterable[str] = ()) -> Engine:
@@ -28,10 +31,8 @@ def engine_of(args: argparse.Namespace, modules: Iterable[str] = ()) -> Engine:
 
 def add_ray_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options that :func:`ray_of` reads, to a tool that runs a model in its own process."""
+    _add_engine(parser, 'local: one model, here (default); ray: a model in each process of a Ray cluster')
     add = parser.add_argument
-    engine_help = 'local: one model, here (default); ray: a model in each process of a Ray cluster'
-    add('--engine', choices=ENGINES, default='local', help=engine_help)
-    add('--ray-address', metavar='HOST:PORT', help=_ADDRESS)
     add('--jobs', type=int, help=f'processes of --engine ray, default {_JOBS}')
     limit_help = f'seconds for a file, with --engine ray; default {_FILE_S:g}'
     add('--time-limit', type=float, metavar='S', help=limit_help)

@@ -8,6 +8,8 @@ from compare_seeds import bootstrap_interval, run_seeds, seeds_table, whole_leng
 from comparison import Comparison, Row
 from stand_in_tools import make_tools
 
+from stgt_mm.errors import UserError
+
 CONFIG = str(ROOT / 'configs/moving_shapes/stgt_tiny.py')
 
 
@@ -37,6 +39,9 @@ def test_seeds_run_at_the_length_of_the_config_and_only_once(tmp_path, capsys):
     assert '54.0 [51.0, 57.0]' in capsys.readouterr().out
     content = json.loads((tmp_path / 'out/seeds.json').read_text())
     assert [own['t2v/R1'] for own in content['results']['two']] == [52.0, 58.0]
-    run_seeds(comparison, ['t2v/R1'])
+    with pytest.raises(UserError, match=r"metrics t2v/R11: .*results.json has none. Did you mean 't2v/R1'"):
+        run_seeds(comparison, ['t2v/R1', 't2v/R11'])
+    with pytest.raises(UserError, match='another config and options'):
+        run_seeds(Comparison(*given[:5], ('train_cfg.val_interval=5',), *given[6:]), ['t2v/R1'])
     trained = (tmp_path / 'out/runs/one/trained.txt').read_text().split()
     assert trained == ['20_steps_seed_0', '20_steps_seed_3']
