@@ -68,6 +68,7 @@ def test_interrupted_it_goes_on_and_reports_damage(tmp_path, capsys, monkeypatch
     done = {path: path.stat().st_mtime_ns for path in out.rglob('[!.]*.mp4')}
     assert 3 <= len(done) < 8  # of the four looked at, one may be the broken one
     assert all(read_frames(path, exact=True).shape == (8, 128, 192, 3) for path in done)
+    (out / 'b').mkdir(exist_ok=True)  # the kill may come before its first video is begun
     (out / 'b/.v3.partial-0123abcd.mp4').write_bytes(b'what a kill leaves')
 
     assert run_here(TOOL, tmp_path / 'none', out) == 2 and 'no folder' in capsys.readouterr().err
