@@ -98,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(retriever.index(args.videos, args.video_root))
     hits = retriever.search(args.query, k=args.k, group_by=args.group_by)
     if not hits:
-        print(f"the index '{args.index}' is empty: give --videos")
+        remedy = 'none of the files could be read' if args.videos else 'give --videos'
+        print(f"the index '{args.index}' is empty: {remedy}")
         return
     print(f'\n{args.query}\n{table(hits)}')
     texts = [f'{place}  {hit.score:.3f}  {hit.path}  {clock(hit.start)}' for place, hit in enumerate(hits, 1)]
